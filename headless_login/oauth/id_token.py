@@ -1,0 +1,127 @@
+"""Whether an ID token is to be believed (OpenID Connect Core §3.1.3.7).
+
+Codex checks nothing here (codex-facts.md §7), so this is the only place where a forged, foreign
+or expired token is stopped before it becomes somebody's auth.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import (
+    ExpiredTokenError,
+    InvalidClaimError,
+    JoseError,
+    MissingClaimError,
+)
+from joserfc.jwk import KeySet
+from joserfc.jwt import JWTClaimsRegistry
+
+from headless_login.errors import SignInRefused
+from headless_login.oauth.identity import Claims, Identity, claims_of, identity_of, read_part
+from headless_login.oauth.pkce import base64url
+from headless_login.oauth.provider import Provider
+from headless_login.oauth.values import Tokens
+
+# Only signatures by a key pair: `none` and HS* would let anybody sign (RFC 8725 §3.1, §3.2).
+SIGNATURE_ALGORITHMS = (
+    "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split()  # noqa: SIM905
+)
+LEEWAY = 120  # seconds; RFC 7519 §4.1.4 allows "no more than a few minutes"
+
+
+def verify_id_token(
+    tokens: Tokens, provider: Provider, keys: KeySet | None, *, now: float
+) -> Identity:
+    """Return whom the ID token names, once everything in it holds.
+
+    Without `keys` (they could not be fetched) the signature goes unchecked, which §3.1.3.7 (6)
+    allows for a token that came over TLS from the token endpoint. `now` is in seconds since the
+    epoch.
+
+    Raises:
+        SignInRefused: `id_token_invalid`, with what is wrong.
+    """
+    algorithm = _algorithm(tokens.id_token)
+    claims = _signed_claims(tokens.id_token, keys) if keys is not None else None
+    if claims is None:
+        claims = claims_of(tokens.id_token)
+    if claims is None:
+        raise _invalid("is not a JSON Web Token")
+    wrong = _wrong_claim(claims, provider, int(now))
+    if wrong:
+        raise _invalid(wrong)
+    if "at_hash" in claims and not _at_hash_fits(claims["at_hash"], tokens, algorithm):
+        raise _invalid("does not belong to the access token that came with it (at_hash)")
+    identity = identity_of(claims)
+    if identity.account_id is None:
+        raise _invalid("names no ChatGPT account")
+    return identity
+
+
+def _algorithm(token: str) -> str:
+    header = read_part(token, 0)
+    if header is None:
+        raise _invalid("is not a JSON Web Token")
+    algorithm = header.get("alg")
+    if algorithm not in SIGNATURE_ALGORITHMS:
+        raise _invalid("is not signed in an accepted way")
+    return str(algorithm)
+
+
+def _signed_claims(token: str, keys: KeySet) -> Claims:
+    try:
+        return jwt.decode(token, keys, algorithms=SIGNATURE_ALGORITHMS).claims
+    except (JoseError, ValueError, TypeError):
+        pass  # raised below: the cause would carry the token along in a traceback
+    raise _invalid("is not signed by the issuer")
+
+
+def _wrong_claim(claims: Claims, provider: Provider, now: int) -> str:
+    """Return what is wrong with the claims, or an empty text."""
+    rules: Mapping[str, Any] = {
+        "iss": {"essential": True, "value": provider.issuer},
+        "aud": {"essential": True, "value": provider.client_id},
+        "exp": {"essential": True},
+    }
+    try:
+        JWTClaimsRegistry(now=now, leeway=LEEWAY, **rules).validate(dict(claims))
+    except ExpiredTokenError:
+        return "has expired; is this machine's clock right?"
+    except MissingClaimError as missing:
+        return f"lacks the claim {missing.claim}"
+    except InvalidClaimError as invalid:
+        return _WRONG_CLAIMS.get(invalid.claim, f"has a wrong claim {invalid.claim}")
+    audience = claims["aud"]
+    several = isinstance(audience, list) and len(audience) > 1
+    if claims.get("azp", None if several else provider.client_id) != provider.client_id:
+        return "was issued to another client (azp)"
+    return ""
+
+
+_WRONG_CLAIMS = {
+    "iss": "comes from another issuer (iss)",
+    "aud": "was issued for another client (aud)",
+    "iat": "was issued in the future; is this machine's clock right?",
+    "nbf": "is not valid yet; is this machine's clock right?",
+}
+
+
+def _at_hash_fits(at_hash: object, tokens: Tokens, algorithm: str) -> bool:
+    """Compare with the left half of the access token's hash (OpenID Connect Core §3.1.3.6)."""
+    bits = algorithm[2:] if algorithm[2:].isdigit() else "512"  # EdDSA: Ed25519 hashes by SHA-512
+    digest = hashlib.new(f"sha{bits}", tokens.access_token.encode()).digest()
+    expected = base64url(digest[: len(digest) // 2])
+    return isinstance(at_hash, str) and hmac.compare_digest(at_hash.encode(), expected.encode())
+
+
+def _invalid(what: str) -> SignInRefused:
+    return SignInRefused(
+        "id_token_invalid",
+        f"The issuer's ID token {what}. Nothing was written.",
+        "Start a new sign-in; if it happens again, the issuer or the network is not to be trusted.",
+    )

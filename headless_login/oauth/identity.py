@@ -1,0 +1,72 @@
+"""Who a token says is signed in: its claims read, not yet believed.
+
+Reading needs no cryptography, so that `status` stays light; `id_token.py` does the believing.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Claims = Mapping[str, object]
+
+# codex-facts.md §5: OpenAI's own claims stand below these names.
+_AUTH = "https://api.openai.com/auth"
+_PROFILE = "https://api.openai.com/profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The person, account and plan that an ID token names; what it does not name is None."""
+
+    email: str | None
+    account_id: str | None
+    plan: str | None
+
+
+def read_part(token: str, index: int) -> Claims | None:
+    """Return the JSON object in one part of a compact JWS (RFC 7515 §3.1), or None."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    encoded = parts[index].replace("-", "+").replace("_", "/")
+    try:
+        value = json.loads(binascii.a2b_base64(encoded + "=" * (-len(encoded) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def claims_of(token: str) -> Claims | None:
+    """Return the claims of a JWT without verifying anything, or None if it is not one."""
+    return read_part(token, 1)
+
+
+def identity_of(claims: Claims) -> Identity:
+    """Return whom the claims name."""
+    auth, profile = _object(claims, _AUTH), _object(claims, _PROFILE)
+    return Identity(
+        email=_text(claims, "email") or _text(profile, "email"),
+        account_id=_text(auth, "chatgpt_account_id"),
+        plan=_text(auth, "chatgpt_plan_type"),
+    )
+
+
+def numeric_date(claims: Claims, name: str) -> float | None:
+    """Return a NumericDate claim in seconds since the epoch (RFC 7519 §2), or None."""
+    value = claims.get(name)
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    # Beyond the year 9999 nothing can be shown; NaN compares false as well.
+    return float(value) if usable and 0 <= value < 253402300800 else None  # type: ignore[arg-type,operator]
+
+
+def _object(claims: Claims, name: str) -> Claims:
+    value = claims.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(claims: Claims, name: str) -> str | None:
+    value = claims.get(name)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,23 @@
+"""Foreign text made fit to be shown: no control characters, no endless lines, no tokens."""
+
+from __future__ import annotations
+
+import re
+
+# No word of a human language is this long; codes, verifiers and tokens are.
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.+/=~%]{40,}")
+
+
+def printable(text: object, limit: int = 240) -> str:
+    """Return foreign text on one line, without control characters or anything like a token."""
+    shown = "".join(c if c.isprintable() else " " for c in str(text)[: limit * 8])
+    shown = _TOKEN_LIKE.sub("…", " ".join(shown.split()))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def identifier(text: object) -> str:
+    """Return a foreign identifier (error code, request id) or nothing if it does not look it."""
+    return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")

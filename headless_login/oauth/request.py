@@ -1,0 +1,67 @@
+"""One sign-in attempt: the authorization request, which judges its own answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from headless_login.oauth.pkce import challenge_of, new_state, new_verifier
+from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provider
+from headless_login.oauth.values import Grant
+
+
+def redirect_uri_for(port: int) -> str:
+    """Return the redirect URI that Codex 0.160 and later send for a port (codex-facts.md §1)."""
+    return f"http://127.0.0.1:{port}{CALLBACK_PATH}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """State, verifier and redirect URI of one attempt, never used for a second one."""
+
+    provider: Provider
+    redirect_uri: str = redirect_uri_for(LOOPBACK_PORTS[0])
+    allowed_workspace_ids: tuple[str, ...] = ()
+    state: str = field(default_factory=new_state, repr=False)
+    verifier: str = field(default_factory=new_verifier, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address to open: exactly Codex's parameters, blanks as `+` (codex-facts.md §2)."""
+        from urllib.parse import urlencode
+
+        parameters = {
+            "response_type": "code",
+            "client_id": self.provider.client_id,
+            "redirect_uri": self.redirect_uri,
+            "code_challenge": challenge_of(self.verifier),
+            "code_challenge_method": "S256",
+            "state": self.state,
+            "scope": self.provider.scope,
+            "id_token_add_organizations": "true",
+            "codex_cli_simplified_flow": "true",
+            "originator": "codex_cli_rs",
+        }
+        if self.allowed_workspace_ids:
+            parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
+        return f"{self.provider.authorization_endpoint}?{urlencode(parameters)}"
+
+    def accept(self, text: str) -> Grant:
+        """Judge a pasted answer, in any of the forms that people paste.
+
+        Raises:
+            RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
+            SignInRefused: it is, and the issuer or the person refused.
+        """
+        from headless_login.oauth.pasted import read_pasted
+        from headless_login.oauth.redirect import judge
+
+        return self._grant(judge(read_pasted(text, self), self))
+
+    def accept_query(self, query: str) -> Grant:
+        """Judge the query of a request that reached the redirect URI; raises as `accept`."""
+        from headless_login.oauth.redirect import judge, parse_query
+
+        return self._grant(judge(parse_query(query), self))
+
+    def _grant(self, code: str) -> Grant:
+        return Grant(code=code, verifier=self.verifier, redirect_uri=self.redirect_uri)

@@ -1,0 +1,111 @@
+"""The judgement of what a token endpoint answers (RFC 6749 §5, codex-facts.md §3).
+
+Bodies are read here and nowhere shown: an error names its code, its description and the request,
+each stripped of anything that could be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
+from headless_login.oauth.printable import identifier, printable
+from headless_login.oauth.values import Tokens
+
+_AGAIN = "Start a new sign-in: a code works once, and only for minutes."
+
+
+def read_token_response(status: int, headers: Mapping[str, str], body: bytes) -> Tokens:
+    """Return the tokens in an answer; `headers` compares names without case.
+
+    Raises:
+        SignInRefused: `invalid_grant`; the issuer refused the code.
+        IssuerTrouble: everything that is no answer to the question.
+    """
+    document = _document(body)
+    tokens = [document.get(name) for name in ("id_token", "access_token", "refresh_token")]
+    if status == 200 and all(isinstance(token, str) and token for token in tokens):
+        return Tokens(*map(str, tokens))
+    raise _refusal(status, headers, body, document)
+
+
+def _refusal(
+    status: int, headers: Mapping[str, str], body: bytes, document: Mapping[str, object]
+) -> HeadlessLoginError:
+    word, description = read_error(document)
+    request = _request_id(headers)
+    if _is_challenge(status, headers, body):
+        return IssuerTrouble(
+            "challenge_page",
+            f"A challenge page for browsers answered in place of the issuer{request}.",
+            "Try again later, or from another network address.",
+        )
+    if "unsupported_country" in word:
+        return IssuerTrouble(
+            "unsupported_country",
+            f"The issuer does not serve the country this machine appears to be in{request}.",
+            "This machine has to reach it the way your browser did (proxy, VPN): set HTTPS_PROXY.",
+        )
+    if status == 429 or status >= 500:
+        return IssuerTrouble(
+            "issuer_unreachable", f"The issuer is busy or broken (HTTP {status}{request}).", _AGAIN
+        )
+    if word and status in (200, 400, 401, 403):
+        told = f": {description.rstrip('.')}" if description else ""
+        return SignInRefused(
+            "invalid_grant", f"The issuer refused the code ({word}{told}{request}).", _AGAIN
+        )
+    return IssuerTrouble(
+        "token_response_invalid",
+        f"The issuer's answer is not usable: {_shape(status, body, document)}{request}.",
+        _AGAIN,
+    )
+
+
+def read_error(document: Mapping[str, object]) -> tuple[str, str]:
+    """Return code and description of an error in OpenAI's nested or OAuth's flat form."""
+    error = document.get("error")
+    nested = error if isinstance(error, dict) else document
+    word = identifier(nested.get("code")) or identifier(error) or identifier(nested.get("type"))
+    description = document.get("error_description") or nested.get("message") or ""
+    return word, printable(description) if isinstance(description, str) else ""
+
+
+def _document(body: bytes) -> Mapping[str, object]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    if headers.get("cf-mitigated", "").lower() == "challenge":
+        return True
+    return status in (403, 429, 503) and _is_html(body)
+
+
+def _is_html(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"<"
+
+
+def _shape(status: int, body: bytes, document: Mapping[str, object]) -> str:
+    if 300 <= status < 400:
+        return "it redirects to another place"
+    if status != 200:
+        return f"HTTP {status} without a reason"
+    if _is_html(body):
+        return "a web page in place of tokens; is there a proxy that wants a sign-in?"
+    missing = [
+        name
+        for name in ("id_token", "access_token", "refresh_token")
+        if not (isinstance(document.get(name), str) and document[name])
+    ]
+    return f"it lacks {', '.join(missing)}" if document else "it is not JSON"
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    names = ("x-request-id", "cf-ray")
+    found = [f"{name} {headers[name]}" for name in names if identifier(headers.get(name))]
+    return f"; {', '.join(found)}" if found else ""

@@ -1,0 +1,23 @@
+"""The small values that travel from the answer to the file; their secrets have no repr."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An authorization code with all that its exchange needs (RFC 6749 §4.1.3, RFC 7636 §4.5)."""
+
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the token endpoint answers; all three are required (codex-facts.md §3)."""
+
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
