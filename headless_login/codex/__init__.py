@@ -1,0 +1,1 @@
+"""Everything that knows Codex's folder: its files, its locks, its configuration."""

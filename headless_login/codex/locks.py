@@ -1,0 +1,100 @@
+"""Codex's two locks, taken in Codex's order (codex-facts.md §6): auth.lock, then auth.json.lock.
+
+The lock files stay where they are, as Codex leaves them: removing one would let two programs
+hold "the" lock at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from headless_login.codex.home import CodexHome
+from headless_login.errors import LocalTrouble
+
+LOCK_FILES = ("auth.lock", "auth.json.lock")
+PATIENCE = 30.0  # seconds; Codex holds them for one refresh request at most
+_PAUSE = 0.05
+
+# A folder that cannot hold lock files (read-only, or a file system without locks) cannot hold
+# Codex's either: there is nobody to wait for.
+_NO_LOCKS_HERE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.EOPNOTSUPP}
+
+
+@contextmanager
+def codex_locks(
+    home: CodexHome,
+    *,
+    patience: float = PATIENCE,
+    on_wait: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold both locks; calls `on_wait` once if somebody else holds one.
+
+    Raises:
+        LocalTrouble: `store_failed`; a lock was not free within `patience` seconds.
+    """
+    deadline = clock() + patience
+    with ExitStack() as held:
+        for name in LOCK_FILES:
+            descriptor = _open(os.path.join(home.path, name))
+            if descriptor is None:
+                continue
+            held.callback(os.close, descriptor)
+            while not _try_lock(descriptor):
+                on_wait()
+                on_wait = _silence
+                if clock() >= deadline:
+                    raise LocalTrouble(
+                        "store_failed",
+                        f"Another program has held {os.path.join(home.path, name)} for "
+                        f"{patience:.0f} seconds.",
+                        "Close Codex there and try again.",
+                    )
+                sleep(_PAUSE)
+        yield
+
+
+def _silence() -> None:
+    return
+
+
+def _open(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno in _NO_LOCKS_HERE:
+            return None
+        raise
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        """Lock the first byte: it overlaps the whole-file lock that Codex takes."""
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        """Take the advisory lock if it is free (flock, as Codex does)."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS_HERE:
+                raise
+        return True
