@@ -1,0 +1,1 @@
+"""Everything that knows that a human is reading: words, codes, prompts, browsers."""

@@ -1,0 +1,115 @@
+"""Taking one pasted answer from a terminal: any length, any number of lines, never echoed.
+
+The answer holds an authorization code, so the screen shows how much was pasted, not what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import FormattedTextControl, Layout, Window
+from prompt_toolkit.output import DummyOutput, Output, create_output
+
+from headless_login.terminal.console import Console
+
+# A pasted line break looks like the Enter key unless the terminal marks pastes: an Enter that is
+# followed by more within this time (seconds) was part of the paste.
+_ENTER_SETTLES = 0.15
+_LONGEST = 64 * 1024 + 1
+
+
+class AnswerPrompt:
+    """One question on the terminal; `ask` may be cancelled from another task."""
+
+    def __init__(self, console: Console, label: str, enough: Callable[[str], bool]) -> None:
+        """Take the label, and what tells that a marked paste needs no Enter after it."""
+        self._label = label
+        self._enough = enough
+        self._text = ""
+        self._interrupted = False
+        self._application: Application[str] = Application(
+            layout=Layout(Window(FormattedTextControl(self._line), height=1)),
+            key_bindings=self._keys(),
+            output=_output(console),
+            erase_when_done=True,
+        )
+
+    async def ask(self) -> str:
+        """Return what was pasted.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+            EOFError: Ctrl-D on an empty answer, or the terminal is gone.
+        """
+        text = await self._application.run_async(handle_sigint=False)
+        if self._interrupted:
+            raise KeyboardInterrupt
+        return text
+
+    def _line(self) -> str:
+        count = len("".join(self._text.split()))
+        return f"{self._label}({count} characters)" if count else self._label
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+        keys.add(Keys.Any)(self._typed)
+        keys.add(Keys.BracketedPaste)(self._pasted)
+        keys.add(Keys.ControlM)(self._entered)
+        keys.add(Keys.ControlJ)(self._entered)
+        keys.add(Keys.Backspace)(self._rubbed_out)
+        keys.add(Keys.ControlU)(self._cleared)
+        keys.add(Keys.ControlC)(self._interrupt)
+        keys.add(Keys.ControlD)(self._ended)
+        keys.add(Keys.ControlZ)(lambda event: event.app.suspend_to_background())
+        return keys
+
+    def _typed(self, event: KeyPressEvent) -> None:
+        if len(event.data) == 1 or event.data.isprintable():
+            self._add(event.data)
+
+    def _add(self, text: str) -> None:
+        self._text = (self._text + text)[:_LONGEST]
+
+    def _pasted(self, event: KeyPressEvent) -> None:
+        self._add(event.data)
+        if self._enough(self._text):
+            event.app.exit(result=self._text)
+
+    def _entered(self, event: KeyPressEvent) -> None:
+        self._add("\n")
+        length = len(self._text)
+
+        def settle() -> None:
+            if len(self._text) == length and event.app.is_running and not event.app.is_done:
+                event.app.exit(result=self._text)
+
+        asyncio.get_running_loop().call_later(_ENTER_SETTLES, settle)
+
+    def _rubbed_out(self, event: KeyPressEvent) -> None:  # noqa: ARG002
+        self._text = self._text[:-1]
+
+    def _cleared(self, event: KeyPressEvent) -> None:  # noqa: ARG002
+        self._text = ""
+
+    def _interrupt(self, event: KeyPressEvent) -> None:
+        self._interrupted = True
+        event.app.exit(result="")
+
+    def _ended(self, event: KeyPressEvent) -> None:
+        if not self._text:
+            event.app.exit(exception=EOFError)
+
+
+def _output(console: Console) -> Output:
+    if console.is_dumb:
+        return DummyOutput()
+    output = create_output(stdout=console.stream)
+    if sys.platform != "win32":
+        # Do not ask the terminal where its cursor is: a late reply would land in the shell.
+        output.enable_cpr = False  # type: ignore[attr-defined]
+    return output
