@@ -1,0 +1,42 @@
+"""The process: its signals, and its end without the interpreter's slow farewell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from headless_login.errors import Terminated
+
+
+def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
+    raise Terminated
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process with its exit code.
+
+    os._exit: what has to survive is on disk by then, and a thread that still waits for a server
+    must not hold up the end.
+    """
+    exit_code = 130
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        from headless_login.cli import main
+
+        exit_code = main()
+    except KeyboardInterrupt:
+        pass
+    except Terminated:
+        exit_code = 143
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(exit_code)
+
+
+if __name__ == "__main__":
+    run()

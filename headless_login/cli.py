@@ -1,0 +1,202 @@
+"""The command line: commands, options, environment, exit codes; the only place that exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from headless_login import __version__
+from headless_login.codex.home import CodexHome
+from headless_login.errors import HeadlessLoginError, Terminated, WrongUsage
+from headless_login.terminal.console import Console
+
+app = typer.Typer(
+    help="Sign in to Codex on a machine that has no browser and no tunnel.",
+    rich_markup_mode=None,  # rich would double the time to every help text and error
+    pretty_exceptions_enable=False,  # they print local variables, and those hold tokens
+    add_completion=False,
+    no_args_is_help=True,
+)
+login_app = typer.Typer(
+    help="Sign in with ChatGPT, or store an API key.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+app.add_typer(login_app, name="login")
+
+CodexHomeOption = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Codex's folder; default $CODEX_HOME, else ~/.codex."),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"headless-login {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Sign in to Codex on a machine that has no browser and no tunnel."""
+
+
+@login_app.callback()
+def login(
+    context: typer.Context,
+    paste_redirect: Annotated[
+        bool,
+        typer.Option(
+            "--paste-redirect",
+            help="Bind no port: sign in on another device and paste the address it ends at.",
+        ),
+    ] = False,
+    with_api_key: Annotated[
+        bool, typer.Option("--with-api-key", help="Read an OpenAI API key from standard input.")
+    ] = False,
+    api_key: Annotated[str | None, typer.Option(hidden=True)] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Open no browser on this machine.")
+    ] = False,
+    qr: Annotated[
+        str, typer.Option(metavar="auto|always|never", help="Whether to show a QR code.")
+    ] = "auto",
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For the whole sign-in.")] = 900,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=65535, help="Only this loopback port; default 1455, then 1457."
+        ),
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Listen there; default 127.0.0.1 and ::1."),
+    ] = None,
+    issuer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="HEADLESS_LOGIN_ISSUER", help="Another authorization server."
+        ),
+    ] = None,
+    codex_home: CodexHomeOption = None,
+) -> None:
+    """Sign in with ChatGPT: listens on the loopback port for the browser's answer."""
+    if context.invoked_subcommand is not None:
+        return
+    if api_key is not None:
+        from headless_login.commands.api_key import refuse_key_argument
+
+        raise refuse_key_argument()
+    if with_api_key:
+        if paste_redirect:
+            raise WrongUsage("--with-api-key and --paste-redirect are two different sign-ins.")
+        from headless_login.commands.api_key import sign_in_with_api_key
+
+        sign_in_with_api_key(CodexHome.find(codex_home, os.environ), Console())
+        return
+    from headless_login.commands.sign_in import Options, SignIn
+    from headless_login.oauth.provider import CODEX, Provider
+
+    _check(qr, timeout)
+    provider = Provider(issuer) if issuer else CODEX
+    options = Options(provider, codex_home, paste_redirect, not no_browser, qr, timeout, port, bind)
+    SignIn(options).run()
+
+
+def _check(qr: str, timeout: float) -> None:
+    if qr not in ("auto", "always", "never"):
+        raise WrongUsage("--qr takes auto, always or never.")
+    if not 0 < timeout <= 86400:
+        raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")
+
+
+@login_app.command()
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    codex_home: CodexHomeOption = None,
+) -> None:
+    """Tell whether and as whom this machine is signed in; never touches the network."""
+    from headless_login.commands.status import report_status
+
+    given = codex_home or (context.parent.params.get("codex_home") if context.parent else None)
+    home = CodexHome.find(given, os.environ)
+    text, exit_code = report_status(home, os.environ, time.time(), as_json=as_json)
+    typer.echo(text)
+    raise typer.Exit(exit_code)
+
+
+@app.command()
+def logout(
+    revoke: Annotated[
+        bool,
+        typer.Option("--revoke", help="Also revoke the refresh token, on every machine."),
+    ] = False,
+    codex_home: CodexHomeOption = None,
+) -> None:
+    """Remove the sign-in from this machine."""
+    from headless_login.commands.logout import sign_out
+
+    sign_out(CodexHome.find(codex_home, os.environ), Console(), os.environ, revoke=revoke)
+
+
+@app.command()
+def demo() -> None:
+    """Show a whole sign-in against a built-in practice issuer: no account, no network."""
+    from headless_login.commands.demo import run_demo
+
+    run_demo(Console())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = app(args=list(given), prog_name="headless-login", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except HeadlessLoginError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        Console().say("", "Interrupted.")
+        return 130
+    except Terminated:
+        Console().say("", "Terminated.")
+        return 143
+    except typer.Abort:
+        return 130
+    except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
+        return _fail_unforeseen(error, given)
+
+
+def _fail(error: HeadlessLoginError) -> int:
+    Console().say(f"Error: {error.message}", *([error.hint] if error.hint else []))
+    return error.exit_code
+
+
+def _fail_unforeseen(error: Exception, arguments: Sequence[str]) -> int:
+    """Report wrong usage found by the parser, or a defect of ours, without any value in it."""
+    message = getattr(error, "format_message", None)
+    if callable(message):
+        text = str(message())
+        for argument in sorted(arguments, key=len, reverse=True):
+            if not argument.startswith("-") and len(argument) > 7:
+                text = text.replace(argument, "…")  # it may be a key or a pasted answer
+        return _fail(WrongUsage(text, "See: headless-login login --help"))
+    where, trace = "", error.__traceback__
+    while trace is not None:
+        where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    Console().say(f"Error: a defect of headless-login ({type(error).__name__} at {where}).")
+    return 6

@@ -1,0 +1,1 @@
+"""The roof's rooms: one command each, wired from the floors below."""

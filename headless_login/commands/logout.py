@@ -1,0 +1,52 @@
+"""`logout`: removes auth.json, and only if asked gives the refresh token back to the issuer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headless_login.codex.auth_file import remove
+from headless_login.codex.home import CodexHome
+from headless_login.codex.stored import StoredSignIn, read_stored
+from headless_login.errors import HeadlessLoginError, LocalTrouble
+from headless_login.oauth.provider import CODEX, Provider
+from headless_login.terminal.console import Console
+
+
+def sign_out(
+    home: CodexHome, console: Console, environ: Mapping[str, str], *, revoke: bool
+) -> None:
+    """Remove auth.json; with `revoke` also ask the issuer, whose failure keeps nothing here.
+
+    Raises:
+        LocalTrouble: the file is still there.
+    """
+    stored = _readable(home, console) if revoke else None
+    if stored is not None:
+        console.say(_revoke(stored, environ))
+    waiting = "Waiting for another program, probably Codex, to let go of auth.json…"
+    if remove(home, on_wait=lambda: console.say(waiting)):
+        console.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
+    else:
+        console.say(f"Nothing to do: there is no sign-in in {home.auth_file}")
+
+
+def _readable(home: CodexHome, console: Console) -> StoredSignIn | None:
+    try:
+        return read_stored(home)
+    except LocalTrouble as trouble:
+        console.say(f"{trouble.message} So nothing can be revoked.")
+        return None
+
+
+def _revoke(stored: StoredSignIn, environ: Mapping[str, str]) -> str:
+    if stored.refresh_token is None:
+        return "There is no refresh token to revoke."
+    try:
+        provider = Provider(stored.issuer or CODEX.issuer, stored.client_id or CODEX.client_id)
+    except HeadlessLoginError:
+        return "The refresh token was not revoked: auth.json names no issuer that can be trusted."
+    from headless_login.issuer import IssuerClient
+
+    if IssuerClient(provider, environ=environ).revoke(stored.refresh_token):
+        return "The refresh token is revoked; other machines that hold a copy are signed out, too."
+    return "The refresh token could not be revoked: the issuer did not take it."
