@@ -17,8 +17,8 @@ WILL_FAIL = (
     "bar and paste it here."
 )
 ONLY_YOURSELF = (
-    "Continue only if you started this sign-in yourself, and give that address to nobody: it "
-    "signs in as you."
+    "Continue only if you started this sign-in yourself, and never give the address it ends at "
+    "to anybody else: it signs in as you."
 )
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
@@ -33,7 +34,7 @@ class AnswerPrompt:
         self._text = ""
         self._interrupted = False
         self._application: Application[str] = Application(
-            layout=Layout(Window(FormattedTextControl(self._line), height=1)),
+            layout=Layout(Window(self._control(), height=1)),
             key_bindings=self._keys(),
             output=_output(console),
             erase_when_done=True,
@@ -50,6 +51,13 @@ class AnswerPrompt:
         if self._interrupted:
             raise KeyboardInterrupt
         return text
+
+    def _control(self) -> FormattedTextControl:
+        return FormattedTextControl(
+            self._line,
+            focusable=True,
+            get_cursor_position=lambda: Point(x=len(self._line()), y=0),
+        )
 
     def _line(self) -> str:
         count = len("".join(self._text.split()))

@@ -1,0 +1,163 @@
+"""An authorization server that behaves as Codex's does, on loopback and without accounts.
+
+What a test wants to go wrong, it overrides: `token_answer`, `id_token_claims`, `sign_id_token`,
+`jwks_answer`, or `answer` for everything at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from headless_login.practice import tokens
+from headless_login.practice.authorization import REDIRECT_PORTS
+from headless_login.practice.consent import Consent
+from headless_login.practice.discovery import metadata
+from headless_login.practice.grants import Approval, Granted, Grants
+from headless_login.practice.person import Person
+from headless_login.practice.refusal import TokenRefused, refused
+from headless_login.practice.server import LoopbackServer
+from headless_login.practice.wire import (
+    Answer,
+    Parameters,
+    RecordedRequest,
+    json_answer,
+    text_answer,
+)
+
+__all__ = ["Answer", "Approval", "Person", "PracticeIssuer", "RecordedRequest"]
+
+_ADA = Person()
+
+
+class PracticeIssuer:
+    """Serves on 127.0.0.1 while it is entered; `port` 0 takes a free one, times are seconds."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        client_id: str = "app_EMoamEEZ73f0CkXaXp7hrann",
+        person: Person = _ADA,
+        access_token_lifetime: int = 864000,
+        id_token_lifetime: int = 3600,
+        redirect_ports: tuple[int, ...] = REDIRECT_PORTS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.issuer = f"http://127.0.0.1:{port}"  # true once entered: port 0 is filled in then
+        self.client_id = client_id
+        self.person = person
+        self.requests: list[RecordedRequest] = []
+        self.stopped = threading.Event()  # for answers that hang: they end when the issuer does
+        self._port = port
+        self._access_token_lifetime = access_token_lifetime
+        self._id_token_lifetime = id_token_lifetime
+        self._now = now
+        self._keys = tokens.SigningKeys()
+        self._grants = Grants(client_id=client_id, now=now)
+        self._consent = Consent(
+            person,
+            client_id=client_id,
+            redirect_ports=redirect_ports,
+            new_code=self._grants.new_code,
+        )
+
+    def __enter__(self) -> Self:
+        self._server = LoopbackServer(self._port, self._respond)
+        self.issuer = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="practice-issuer", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def rotate_keys(self, *, retire_old: bool = False) -> None:
+        """Sign with a new key; the old ones stay in the JWKS unless they retire."""
+        self._keys.rotate(retire_old=retire_old)
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        """Answer any request: 404 for unknown paths, 405 for wrong methods."""
+        methods = {
+            "/oauth/authorize": {"GET": self._consent.ask, "POST": self._consent.decide},
+            "/oauth/token": {"POST": self._token},
+            "/oauth/revoke": {"POST": self._revoke},
+            "/.well-known/jwks.json": {"GET": lambda _: self.jwks_answer()},
+            "/.well-known/openid-configuration": {
+                "GET": lambda _: json_answer(200, metadata(self.issuer))
+            },
+        }.get(request.path)
+        if methods is None:
+            return text_answer(404, "There is nothing here.")
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            return text_answer(405, "That is the wrong method.", ("Allow", ", ".join(methods)))
+        return endpoint(request)
+
+    def token_answer(self, form: Parameters) -> Answer:
+        """Answer a token request, given its parameters (RFC 6749 §5)."""
+        try:
+            return json_answer(200, self._tokens(self._grants.redeem(form)))
+        except TokenRefused as refusal:
+            return refusal.answer
+
+    def id_token_claims(self, approval: Approval, access_token: str, /) -> dict[str, Any]:
+        """Return what the ID token is going to say."""
+        claims = tokens.id_token_claims(approval, self.person, access_token)
+        return self._issued(self._id_token_lifetime) | claims
+
+    def sign_id_token(self, claims: Mapping[str, Any]) -> str:
+        """Return the claims as a JWT signed by the newest key."""
+        return self._keys.sign(claims)
+
+    def jwks_answer(self) -> Answer:
+        """Answer with the public keys (RFC 7517 §5)."""
+        return json_answer(200, self._keys.public())
+
+    def _respond(self, request: RecordedRequest) -> Answer:
+        self.requests.append(request)
+        try:
+            return self.answer(request)
+        except TokenRefused as refusal:
+            return refusal.answer
+
+    def _tokens(self, granted: Granted) -> dict[str, object]:
+        claims = tokens.access_token_claims(granted.approval, self.person)
+        access_token = self._keys.sign(self._issued(self._access_token_lifetime) | claims)
+        return {
+            "id_token": self.sign_id_token(self.id_token_claims(granted.approval, access_token)),
+            "access_token": access_token,
+            "refresh_token": granted.refresh_token,
+            "expires_in": self._access_token_lifetime,
+            "token_type": "Bearer",
+            "scope": granted.approval.request.scope,
+        }
+
+    def _issued(self, lifetime: int) -> dict[str, Any]:
+        now = int(self._now())
+        return {"iss": self.issuer, "iat": now, "exp": now + lifetime}
+
+    def _token(self, request: RecordedRequest) -> Answer:
+        form = _form_of(request)
+        # RFC 6749 §4.1.3; only the refresh comes as JSON (codex-facts.md §7).
+        if request.is_json and form.get("grant_type") == "authorization_code":
+            raise refused("invalid_request", "A code is exchanged by a form, not by JSON.")
+        return self.token_answer(form)
+
+    def _revoke(self, request: RecordedRequest) -> Answer:
+        self._grants.revoke(_form_of(request))
+        return json_answer(200, {})
+
+
+def _form_of(request: RecordedRequest) -> Parameters:
+    try:
+        return request.form()
+    except ValueError:
+        raise refused("invalid_request", "The request is damaged, or doubled in part.") from None

@@ -1,0 +1,85 @@
+"""The person at the practice issuer: who they are, and how they press its buttons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from http.client import HTTPConnection
+from urllib.parse import urlencode, urljoin, urlsplit
+
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+_TIMEOUT = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom the practice issuer's tokens name."""
+
+    email: str = "ada@example.com"
+    account_id: str = "1b9f6f3e-5c1d-4a63-9d0e-4f5a8f0c2a11"
+    plan: str = "plus"
+    user_id: str = "user-practice"
+
+
+def approve(authorize_url: str, *, decision: str = "approve") -> str:
+    """Open the address, press the button, and return where the browser would go, unvisited.
+
+    `decision` is `approve` or `deny`. Proxies are ignored: only loopback is ever asked.
+
+    Raises:
+        ValueError: the address is not on loopback.
+        RuntimeError: the issuer shows no such button, or does not redirect; says its status.
+    """
+    status, _, page = _ask("GET", authorize_url)
+    form = _Form()
+    form.feed(page)
+    if form.action is None or decision not in form.buttons:
+        raise RuntimeError(f"the page ({status}) has no button {decision!r}: {form.heading}")
+    pressed = urlencode({**form.hidden, "decision": decision})
+    status, location, _ = _ask("POST", urljoin(authorize_url, form.action), pressed)
+    if location is None:
+        raise RuntimeError(f"the issuer does not redirect: {status}")
+    return location
+
+
+def _ask(method: str, url: str, form: str | None = None) -> tuple[int, str | None, str]:
+    """Return status, Location and body; http.client knows no proxies and follows nothing."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK_HOSTS:
+        raise ValueError("only an issuer on loopback can be approved without a person")
+    connection = HTTPConnection(parts.hostname, parts.port or 80, timeout=_TIMEOUT)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
+    try:
+        connection.request(method, parts._replace(scheme="", netloc="").geturl(), form, headers)
+        response = connection.getresponse()
+        return response.status, response.getheader("Location"), response.read().decode()
+    finally:
+        connection.close()
+
+
+class _Form(HTMLParser):
+    """The page's form by POST: its action, hidden fields and the values of its buttons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.hidden: dict[str, str] = {}
+        self.buttons: set[str] = set()
+        self.heading = ""
+        self._in_heading = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take up what a tag says about the form."""
+        found = {name: value or "" for name, value in attrs}
+        self._in_heading = tag == "h1"
+        if tag == "form" and found.get("method", "").lower() == "post":
+            self.action = found.get("action", "")
+        elif tag == "input" and found.get("type") == "hidden":
+            self.hidden[found.get("name", "")] = found.get("value", "")
+        elif tag == "button" and found.get("name") == "decision":
+            self.buttons.add(found.get("value", ""))
+
+    def handle_data(self, data: str) -> None:
+        """Keep the heading, which says what went wrong."""
+        if self._in_heading and data.strip():
+            self.heading = data.strip()

@@ -1,0 +1,43 @@
+"""Fixtures for everybody: a practice issuer, an empty Codex folder, a clean environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headless_login.practice.issuer import PracticeIssuer
+from tests.support.program import environment
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what the machine that runs the tests has set: proxies, certificates, Codex, ssh."""
+    for name in [*os.environ]:
+        if name.upper().endswith(("_PROXY", "_CA_BUNDLE", "_CA_CERTIFICATE")) or name.startswith(
+            ("CODEX_", "OPENAI_", "HEADLESS_LOGIN_ISSUER", "SSH_", "SSL_CERT", "PYTHONUNBUFFERED")
+        ):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def issuer() -> Iterator[PracticeIssuer]:
+    """A practice issuer that behaves."""
+    with PracticeIssuer() as running:
+        yield running
+
+
+@pytest.fixture
+def codex_home(tmp_path: Path) -> Path:
+    """An empty Codex folder."""
+    path = tmp_path / "codex"
+    path.mkdir(mode=0o700)
+    return path
+
+
+@pytest.fixture
+def environ(codex_home: Path, issuer: PracticeIssuer) -> dict[str, str]:
+    """The environment in which the command meets that folder and that issuer."""
+    return environment(codex_home, issuer.issuer)
