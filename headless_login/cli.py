@@ -15,6 +15,8 @@ from headless_login.codex.home import CodexHome
 from headless_login.errors import HeadlessLoginError, Terminated, WrongUsage
 from headless_login.terminal.console import Console
 
+INTERRUPTED, TERMINATED = 130, 143
+
 app = typer.Typer(
     help="Sign in to Codex on a machine that has no browser and no tunnel.",
     rich_markup_mode=None,  # rich would double the time to every help text and error
@@ -165,17 +167,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         result = app(args=list(given), prog_name="headless-login", standalone_mode=False)
+        if result == INTERRUPTED:  # typer makes an exit code of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except HeadlessLoginError as error:
         return _fail(error)
-    except KeyboardInterrupt:
-        Console().say("", "Interrupted.")
-        return 130
+    except (KeyboardInterrupt, typer.Abort):
+        Console().say("Interrupted.")
+        return INTERRUPTED
     except Terminated:
-        Console().say("", "Terminated.")
-        return 143
-    except typer.Abort:
-        return 130
+        Console().say("Terminated.")
+        return TERMINATED
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
         return _fail_unforeseen(error, given)
 

@@ -23,6 +23,7 @@ def ask_terminal(
     """Return one answer pasted into the terminal; `deadline` is a time of `clock`.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C.
         TimedOut: none came in time.
         WrongUsage: the terminal was closed (Ctrl-D).
     """
@@ -31,13 +32,18 @@ def ask_terminal(
     if console.is_dumb:
         console.write(PASTE_LABEL)
     prompt = AnswerPrompt(console, PASTE_LABEL, lambda text: settles(request, text))
+    ended: Exception
     with asyncio.Runner() as runner:
         try:
-            return runner.run(asyncio.wait_for(prompt.ask(), max(0.0, deadline - clock())))
+            answer = runner.run(asyncio.wait_for(prompt.ask(), max(0.0, deadline - clock())))
         except TimeoutError:
-            ended: Exception = TimedOut("Nobody pasted an answer in time.", "Start a new sign-in.")
+            ended = TimedOut("Nobody pasted an answer in time.", "Start a new sign-in.")
         except EOFError:
             ended = without_input()
+        else:
+            if answer is not None:
+                return answer
+            raise KeyboardInterrupt
     raise ended
 
 

@@ -32,29 +32,24 @@ class AnswerPrompt:
         self._label = label
         self._enough = enough
         self._text = ""
-        self._interrupted = False
-        self._application: Application[str] = Application(
+        self._application: Application[str | None] = Application(
             layout=Layout(Window(self._control(), height=1)),
             key_bindings=self._keys(),
             output=_output(console),
             erase_when_done=True,
         )
 
-    async def ask(self) -> str:
-        """Return what was pasted.
+    async def ask(self) -> str | None:
+        """Return what was pasted, or None after Ctrl-C (which must not be raised in a task).
 
         Raises:
-            KeyboardInterrupt: Ctrl-C.
             EOFError: Ctrl-D on an empty answer, or the terminal is gone.
         """
-        text = await self._application.run_async(handle_sigint=False)
-        if self._interrupted:
-            raise KeyboardInterrupt
-        return text
+        return await self._application.run_async(handle_sigint=False)
 
     def _control(self) -> FormattedTextControl:
         return FormattedTextControl(
-            self._line,
+            lambda: f"{self._line()} ",  # the blank is where the cursor stands
             focusable=True,
             get_cursor_position=lambda: Point(x=len(self._line()), y=0),
         )
@@ -105,8 +100,7 @@ class AnswerPrompt:
         self._text = ""
 
     def _interrupt(self, event: KeyPressEvent) -> None:
-        self._interrupted = True
-        event.app.exit(result="")
+        event.app.exit(result=None)
 
     def _ended(self, event: KeyPressEvent) -> None:
         if not self._text:

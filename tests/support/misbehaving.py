@@ -1,0 +1,120 @@
+"""Issuers that misbehave on demand: each takes the practice issuer and spoils one thing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import OctKey, RSAKey
+
+from headless_login.practice.issuer import Answer, Approval, PracticeIssuer
+from headless_login.practice.wire import Parameters, json_answer, text_answer
+
+HTML = b"<!DOCTYPE html><html><title>Just a moment...</title><body>MARKED-SECRET</body></html>"
+JSON = ("Content-Type", "application/json")
+
+
+class AnsweringIssuer(PracticeIssuer):
+    """Answers every token request with one given answer."""
+
+    def __init__(self, answer: Answer | Callable[[Parameters], Answer]) -> None:
+        """Take the answer, or what makes it from the request's parameters."""
+        super().__init__()
+        self._given = answer
+
+    def token_answer(self, form: Parameters) -> Answer:
+        """Answer as told."""
+        return self._given(form) if callable(self._given) else self._given
+
+
+class PartialIssuer(PracticeIssuer):
+    """Leaves out or changes members of an otherwise good token answer."""
+
+    def __init__(self, **changes: object) -> None:
+        """Take the members to change; None leaves one out."""
+        super().__init__()
+        self._changes = changes
+
+    def token_answer(self, form: Parameters) -> Answer:
+        """Answer well, but for the changes."""
+        answer = super().token_answer(form)
+        document = json.loads(answer.body) | self._changes
+        return json_answer(200, {k: v for k, v in document.items() if v is not None})
+
+
+class ForgingIssuer(PracticeIssuer):
+    """Signs ID tokens in another way."""
+
+    def __init__(self, sign: Callable[[Mapping[str, Any]], str]) -> None:
+        """Take what signs."""
+        super().__init__()
+        self._sign = sign
+
+    def sign_id_token(self, claims: Mapping[str, Any]) -> str:
+        """Sign as told."""
+        return self._sign(claims)
+
+
+class ClaimingIssuer(PracticeIssuer):
+    """Claims other things; a claim changed to None is left out."""
+
+    def __init__(self, **changes: object) -> None:
+        """Take the claims to change."""
+        super().__init__()
+        self._changes = changes
+
+    def id_token_claims(self, approval: Approval, access_token: str, /) -> dict[str, Any]:
+        """Claim as told."""
+        claims = super().id_token_claims(approval, access_token) | self._changes
+        return {name: value for name, value in claims.items() if value is not None}
+
+
+class HangingIssuer(PracticeIssuer):
+    """Takes the token request and never answers it."""
+
+    def token_answer(self, form: Parameters) -> Answer:  # noqa: ARG002
+        """Wait until the issuer is stopped."""
+        self.stopped.wait(60)
+        return text_answer(200, "")
+
+
+class KeylessIssuer(PracticeIssuer):
+    """Publishes no keys, but answers as told in their place."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Take the answer of the JWKS endpoint."""
+        super().__init__()
+        self._given = answer
+
+    def jwks_answer(self) -> Answer:
+        """Answer as told."""
+        return self._given
+
+
+_STRANGER = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+
+
+def signed_by_a_stranger(claims: Mapping[str, Any]) -> str:
+    """Sign with a key of one's own, under its own key id."""
+    return jwt.encode({"alg": "RS256", "kid": _STRANGER.kid}, dict(claims), _STRANGER)
+
+
+def unsigned(claims: Mapping[str, Any]) -> str:
+    """Make a token with `alg: none`."""
+    key = OctKey.import_key("a key that is long enough")
+    header, payload, _ = jwt.encode({"alg": "HS256"}, dict(claims), key).split(".")
+    return f"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}." if header else ""
+
+
+def signed_by_a_password(claims: Mapping[str, Any]) -> str:
+    """Sign with a shared secret (HS256), as a confused verifier would accept."""
+    return jwt.encode({"alg": "HS256"}, dict(claims), OctKey.import_key("public-key-as-password"))
+
+
+def expired() -> ClaimingIssuer:
+    """Return an issuer whose ID tokens have expired."""
+    now = int(time.time())
+    return ClaimingIssuer(iat=now - 7200, exp=now - 3600)
