@@ -1,0 +1,112 @@
+"""A certificate authority, TLS in front of an issuer, and a proxy: a corporate network in small."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a self-signed certificate for `localhost` and its key; returns both paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate_file, key_file
+
+
+@contextmanager
+def tls_in_front_of(port: int, certificate: Path, key: Path) -> Iterator[int]:
+    """Terminate TLS on a free port and hand everything on to a plain one; yields the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def serve(client: socket.socket) -> None:
+        with context.wrap_socket(client, server_side=True) as secure:
+            _join(secure, port)
+
+    with _serving(serve) as own_port:
+        yield own_port
+
+
+@contextmanager
+def connect_proxy(*, refuse: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Serve CONNECT (RFC 9110 §9.3.6); yields its port and the heads of what it was asked."""
+    asked: list[str] = []
+
+    def serve(client: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        asked.append(head.decode())
+        if refuse:
+            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        _join(client, int(head.split(b" ")[1].rpartition(b":")[2]))
+
+    with _serving(serve) as port:
+        yield port, asked
+
+
+@contextmanager
+def _serving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    def handle(client: socket.socket) -> None:
+        with suppress(OSError), client:
+            serve(client)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                threading.Thread(target=handle, args=(client,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield listening.getsockname()[1]
+
+
+def _join(client: socket.socket, port: int) -> None:
+    """Pass bytes both ways until one side ends."""
+    with socket.create_connection(("127.0.0.1", port)) as server:
+        threading.Thread(target=_pass, args=(server, client), daemon=True).start()
+        _pass(client, server)
+
+
+def _pass(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while chunk := source.recv(65536):
+            sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_WR)

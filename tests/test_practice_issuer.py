@@ -1,0 +1,559 @@
+"""The practice issuer holds what an authorization server promises, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from email.message import Message
+from html.parser import HTMLParser
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from headless_login.practice.issuer import Answer, Person, PracticeIssuer
+from headless_login.practice.person import approve
+from headless_login.practice.tokens import SigningKeys, at_hash
+
+# RFC 7636 appendix B.
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+REDIRECT_URI = "http://127.0.0.1:1455/auth/callback"
+CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
+SCOPE = "openid profile email offline_access"
+AUTH = "https://api.openai.com/auth"
+INJECTION = "'><script>alert(1)</script><img src=x onerror=alert(1)>\""
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Clock:
+    """A clock that only tests move; in seconds since the epoch."""
+
+    time: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@dataclass
+class Response:
+    status: int
+    headers: Message
+    body: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Client:
+    """A client and its browser, which follow no redirects."""
+
+    issuer: PracticeIssuer
+    clock: Clock = field(default_factory=Clock)
+
+    def ask(
+        self, method: str, target: str, body: str | bytes | None = None, kind: str = FORM
+    ) -> Response:
+        parts = urlsplit(self.issuer.issuer)
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        try:
+            connection.request(method, target, body, {"Content-Type": kind} if body else {})
+            answer = connection.getresponse()
+            return Response(answer.status, answer.headers, answer.read().decode())
+        finally:
+            connection.close()
+
+    def authorize(self, **changes: str) -> Response:
+        return self.ask("GET", f"/oauth/authorize?{urlencode(request(**changes))}")
+
+    def decide(self, decision: str = "approve", **changes: str) -> dict[str, str]:
+        url = f"{self.issuer.issuer}/oauth/authorize?{urlencode(request(**changes))}"
+        return dict(parse_qsl(urlsplit(approve(url, decision=decision)).query))
+
+    def exchange(self, code: str, /, **changes: str) -> Response:
+        return self.ask("POST", "/oauth/token", urlencode(exchange_form(code) | changes))
+
+    def sign_in(self, **changes: str) -> dict[str, Any]:
+        answer = self.exchange(self.decide(**changes)["code"])
+        assert answer.status == 200
+        return dict(answer.json)
+
+    def refresh(self, refresh_token: str) -> Response:
+        body = {"grant_type": "refresh_token", "client_id": CLIENT_ID} | {
+            "refresh_token": refresh_token
+        }
+        return self.ask("POST", "/oauth/token", json.dumps(body), "application/json")
+
+    def keys(self) -> KeySet:
+        return KeySet.import_key_set(self.ask("GET", "/.well-known/jwks.json").json)
+
+
+def request(**changes: str) -> dict[str, str]:
+    """Return an authorization request; a change to an empty text leaves the parameter out."""
+    good = {
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": REDIRECT_URI,
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+        "state": "a state",
+        "scope": SCOPE,
+    }
+    return {name: value for name, value in (good | changes).items() if value}
+
+
+def exchange_form(code: str) -> dict[str, str]:
+    """Return what exchanges a code that answers `request()`."""
+    return {
+        "grant_type": "authorization_code",
+        "client_id": CLIENT_ID,
+        "code": code,
+        "redirect_uri": REDIRECT_URI,
+        "code_verifier": VERIFIER,
+    }
+
+
+def _claims(token: str) -> dict[str, Any]:
+    payload = token.split(".")[1]
+    return dict(json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    clock = Clock()
+    with PracticeIssuer(now=clock) as issuer:
+        yield Client(issuer, clock)
+
+
+class Tags(HTMLParser):
+    """The tags and attributes that a browser would see."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(name for name, _ in attrs)}
+
+
+def test_the_whole_road_ends_in_tokens(client: Client) -> None:
+    """Approve, redirect, exchange: code, scope and state come back, and all six members."""
+    answer = client.decide()
+    assert (answer["scope"], answer["state"]) == (SCOPE, "a state")
+    assert answer["code"].startswith("ac_")
+    assert len(answer["code"]) == 90
+    response = client.exchange(answer["code"])
+    assert response.headers["Cache-Control"] == "no-store"
+    tokens = response.json
+    assert (tokens["token_type"], tokens["expires_in"], tokens["scope"]) == (
+        "Bearer",
+        864000,
+        SCOPE,
+    )
+    assert {"id_token", "access_token", "refresh_token"} < set(tokens)
+
+
+def test_the_id_token_is_verifiable_and_says_who_signed_in(client: Client) -> None:
+    """The JWKS verifies both JWTs, and every claim is the one that was agreed on."""
+    tokens = client.sign_in()
+    token = jwt.decode(tokens["id_token"], client.keys(), algorithms=["RS256"])
+    person, now = Person(), int(client.clock.time)
+    assert token.header["kid"]
+    account = {
+        "chatgpt_account_id": person.account_id,
+        "chatgpt_plan_type": "plus",
+        "chatgpt_user_id": person.user_id,
+    }
+    assert token.claims == {
+        "iss": client.issuer.issuer,
+        "aud": [CLIENT_ID],
+        "sub": person.user_id,
+        "iat": now,
+        "exp": now + 3600,
+        "auth_time": now,
+        "email": "ada@example.com",
+        "at_hash": at_hash(tokens["access_token"]),
+        AUTH: account,
+    }
+    access = jwt.decode(tokens["access_token"], client.keys(), algorithms=["RS256"])
+    assert (access.claims["exp"], access.claims[AUTH]) == (now + 864000, account)
+
+
+def test_at_hash_is_the_one_of_the_specification() -> None:
+    """OpenID Connect Core, appendix A.3: a published access token has its published hash."""
+    assert at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y") == "77QmUPtjPfzWtF2AnpK9RQ"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "error"),
+    [
+        ({"code_verifier": "A" * 43}, 400, "invalid_grant"),
+        ({"code_verifier": CHALLENGE}, 400, "invalid_grant"),
+        ({"code_verifier": "short"}, 400, "invalid_grant"),
+        ({"code_verifier": ""}, 400, "invalid_request"),
+        ({"redirect_uri": "http://localhost:1455/auth/callback"}, 400, "invalid_grant"),
+        ({"redirect_uri": f"{REDIRECT_URI}/"}, 400, "invalid_grant"),
+        ({"redirect_uri": ""}, 400, "invalid_request"),
+        ({"client_id": "app_of_somebody_else"}, 401, "invalid_client"),
+        ({"client_id": ""}, 400, "invalid_request"),
+        ({"code": "ac_unknown"}, 400, "invalid_grant"),
+        ({"code": ""}, 400, "invalid_request"),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        ({"grant_type": ""}, 400, "invalid_request"),
+    ],
+)
+def test_a_code_is_bound(client: Client, changes: dict[str, str], status: int, error: str) -> None:
+    """Client, redirect URI and verifier must all fit; a failed try does not use the code up."""
+    code = client.decide()["code"]
+    refused = client.exchange(code, **changes)
+    assert (refused.status, refused.json["error"]) == (status, error)
+    assert refused.json["error_description"].isascii()
+    assert client.exchange(code).status == 200
+
+
+def test_a_code_used_twice_takes_back_what_it_gave(client: Client) -> None:
+    """RFC 6749 §4.1.2: the second use is refused, and the first one's refresh token revoked."""
+    code = client.decide()["code"]
+    tokens = client.exchange(code).json
+    again = client.exchange(code)
+    assert (again.status, again.json["error"]) == (400, "invalid_grant")
+    refused = client.refresh(tokens["refresh_token"])
+    assert (refused.status, refused.json["error"]["code"]) == (401, "refresh_token_invalidated")
+
+
+def test_a_code_lives_ten_minutes(client: Client) -> None:
+    """A code is good at 600 seconds and dead at 601."""
+    in_time, too_late = client.decide()["code"], client.decide()["code"]
+    client.clock.time += 600
+    assert client.exchange(in_time).status == 200
+    client.clock.time += 1
+    assert client.exchange(too_late).json["error"] == "invalid_grant"
+
+
+def test_a_code_has_one_winner(client: Client) -> None:
+    """Of sixteen exchanges at the same time exactly one gets tokens."""
+    code = client.decide()["code"]
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: client.exchange(code).status, range(16)))
+    assert sorted(statuses) == [200] + [400] * 15
+
+
+def test_a_code_is_exchanged_by_a_form_only(client: Client) -> None:
+    """RFC 6749 §4.1.3: neither JSON nor an undeclared body is taken."""
+    form = exchange_form(client.decide()["code"])
+    for body, kind in [(json.dumps(form), "application/json"), (urlencode(form), "text/plain")]:
+        refused = client.ask("POST", "/oauth/token", body, kind)
+        assert (refused.status, refused.json["error"]) == (400, "invalid_request")
+    assert client.ask("POST", "/oauth/token", urlencode(form)).status == 200
+
+
+def test_refresh_tokens_rotate_and_are_used_once(client: Client) -> None:
+    """The copy that comes second is refused in OpenAI's nested form; the first one lives on."""
+    first = client.sign_in()
+    client.clock.time += 60
+    second = client.refresh(first["refresh_token"]).json
+    assert len({first["refresh_token"], second["refresh_token"]}) == 2
+    claims = jwt.decode(second["id_token"], client.keys(), algorithms=["RS256"]).claims
+    assert claims["iat"] - claims["auth_time"] == 60
+    refused = client.refresh(first["refresh_token"])
+    assert (refused.status, refused.json["error"]["code"]) == (401, "refresh_token_reused")
+    form = {"grant_type": "refresh_token", "client_id": CLIENT_ID}
+    body = urlencode(form | {"refresh_token": second["refresh_token"]})
+    assert client.ask("POST", "/oauth/token", body).status == 200
+
+
+def test_a_revoked_token_refreshes_nothing(client: Client) -> None:
+    """Revocation answers 200, is recorded, and ends the whole sign-in; unknown tokens too."""
+    token = client.sign_in()["refresh_token"]
+    for revoked in (token, "rt_unknown"):
+        hint = {"token_type_hint": "refresh_token", "client_id": CLIENT_ID}
+        body = json.dumps({"token": revoked} | hint)
+        assert client.ask("POST", "/oauth/revoke", body, "application/json").status == 200
+    assert [json.loads(r.body)["token"] for r in client.issuer.requests[-2:]] == [
+        token,
+        "rt_unknown",
+    ]
+    assert client.refresh(token).json["error"]["code"] == "refresh_token_invalidated"
+
+
+def test_deny_comes_back_as_an_error(client: Client) -> None:
+    """RFC 6749 §4.1.2.1: error and description with the state, and no code."""
+    answer = client.decide("deny")
+    assert (answer["error"], answer["state"]) == ("access_denied", "a state")
+    assert answer["error_description"]
+    assert "code" not in answer
+
+
+def test_only_allowed_workspaces_are_approved(client: Client) -> None:
+    """With allowed_workspace_id the account must be one of them, else access is denied."""
+    mine = Person().account_id
+    assert "code" in client.decide(allowed_workspace_id=f"other,{mine}")
+    assert client.decide(allowed_workspace_id="other,another")["error"] == "access_denied"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("port", [1455, 1457])
+def test_the_page_may_redirect_where_its_answer_goes(client: Client, host: str, port: int) -> None:
+    """All registered redirect URIs are taken, and form-action lets the browser go there."""
+    page = client.authorize(redirect_uri=f"http://{host}:{port}/auth/callback")
+    assert page.status == 200
+    target = "http:" if host == "[::1]" else f"http://{host}:{port}"
+    assert f"form-action 'self' {target};" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"redirect_uri": "https://127.0.0.1:1455/auth/callback"},
+        {"redirect_uri": "http://127.0.0.1:1456/auth/callback"},
+        {"redirect_uri": "http://127.0.0.1:1455/auth/callback?x=1"},
+        {"redirect_uri": "http://127.0.0.1:1455/auth/callback/../elsewhere"},
+        {"redirect_uri": "http://evil.example:1455/auth/callback"},
+        {"redirect_uri": "http://localhost:1455@evil.example/auth/callback"},
+        {"redirect_uri": "http://127.0.0.1:1455/auth/callback\r\nSet-Cookie: a=b"},
+        {"redirect_uri": ""},
+        {"client_id": "app_of_somebody_else"},
+        {"client_id": ""},
+        {"response_type": "token"},
+        {"response_type": ""},
+        {"code_challenge": "too-short"},
+        {"code_challenge": ""},
+        {"code_challenge_method": "plain"},
+        {"code_challenge_method": ""},
+        {"state": ""},
+        {"scope": "profile"},
+        {"scope": 'openid "'},
+        {"scope": ""},
+    ],
+)
+def test_bad_requests_never_redirect(client: Client, changes: dict[str, str]) -> None:
+    """RFC 6749 §4.1.2.1: an unacceptable request ends on a page without a form."""
+    page = client.authorize(**changes)
+    assert (page.status, page.headers["Location"]) == (400, None)
+    assert page.headers.get_content_type() == "text/html"
+    assert "form" not in Tags(page.body).seen
+
+
+@pytest.mark.parametrize("query", ["state=another", "scope=%ff", "&".join(["a=1"] * 65)])
+def test_doubled_and_broken_queries_never_redirect(client: Client, query: str) -> None:
+    """RFC 6749 §3.1: nothing may be included twice, and all must be decodable."""
+    page = client.ask("GET", f"/oauth/authorize?{urlencode(request())}&{query}")
+    assert (page.status, page.headers["Location"]) == (400, None)
+
+
+ECHOED = ["client_id", "redirect_uri", "response_type", "code_challenge", "code_challenge_method"]
+
+
+@pytest.mark.parametrize("name", [*ECHOED, "scope", "state", "originator", "allowed_workspace_id"])
+def test_nothing_echoed_becomes_markup(client: Client, name: str) -> None:
+    """Whatever a parameter says, the page has no tag, attribute or script of its making."""
+    injected = INJECTION if name != "scope" else "openid '><script>alert(1)</script><img/src=x>"
+    page = client.authorize(**{name: injected})
+    assert not {"script", "img", "onerror", "src"} & Tags(page.body).seen
+    assert ("&lt;script&gt;" in page.body) is (name != "state")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "script" not in policy
+
+
+def test_hostile_state_comes_back_as_it_was(client: Client) -> None:
+    """A state with line breaks and markup is encoded, so that it cannot become a header."""
+    state = f"a\r\nSet-Cookie: b=c\r\n\r\n{INJECTION}&code=x#y é"
+    assert client.decide(state=state)["state"] == state
+
+
+@pytest.mark.parametrize("form", ["decision=approve", "decision=approve&ticket=made-up", "x=%ff"])
+def test_only_the_page_can_approve(client: Client, form: str) -> None:
+    """Without the ticket that a page carried there is no redirect."""
+    page = client.ask("POST", "/oauth/authorize", form)
+    assert (page.status, page.headers["Location"]) == (400, None)
+
+
+def test_a_ticket_is_used_once(client: Client) -> None:
+    """The second press of a button leads nowhere; an unknown decision is no press."""
+    ticket = client.authorize().body.partition('name="ticket" value="')[2].partition('"')[0]
+    statuses = [
+        client.ask("POST", "/oauth/authorize", urlencode({"ticket": ticket, "decision": d})).status
+        for d in (INJECTION, "approve", "approve")
+    ]
+    assert statuses == [400, 303, 400]
+
+
+def test_a_page_says_that_it_is_practice(client: Client) -> None:
+    """Good or bad, every page says what it is, and loads nothing from elsewhere."""
+    for page in (client.authorize(), client.authorize(state="")):
+        assert "This is a practice issuer." in page.body
+        assert "no real account" in page.body
+        assert "http://www" not in page.body
+        assert "https:" not in page.body
+
+
+def test_keys_rotate(client: Client) -> None:
+    """A new key signs; old tokens verify until the old key retires."""
+    old = client.sign_in()["id_token"]
+    client.issuer.rotate_keys()
+    jwt.decode(old, client.keys(), algorithms=["RS256"])
+    client.issuer.rotate_keys(retire_old=True)
+    jwt.decode(client.sign_in()["id_token"], client.keys(), algorithms=["RS256"])
+    with pytest.raises((JoseError, ValueError)):
+        jwt.decode(old, client.keys(), algorithms=["RS256"])
+
+
+def test_no_private_key_is_published(client: Client) -> None:
+    """The JWKS has public members only (RFC 7518 §6.3.2)."""
+    [key] = client.ask("GET", "/.well-known/jwks.json").json["keys"]
+    assert set(key) == {"kty", "use", "alg", "kid", "n", "e"}
+
+
+def test_discovery_names_what_is_there(client: Client) -> None:
+    """OpenID Connect Discovery §3: the issuer is itself, and its endpoints exist."""
+    found = client.ask("GET", "/.well-known/openid-configuration").json
+    assert found["issuer"] == client.issuer.issuer
+    for name in ("authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"):
+        assert client.ask("GET", urlsplit(found[name]).path).status != 404
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "/", 404),
+        ("POST", "/oauth/nothing", 404),
+        ("GET", "/oauth/token", 405),
+        ("PUT", "/oauth/token", 405),
+        ("DELETE", "/oauth/authorize", 405),
+        ("GET", "/oauth/revoke", 405),
+        ("POST", "/.well-known/jwks.json", 405),
+        ("HEAD", "/.well-known/jwks.json", 200),
+        ("BREW", "/oauth/token", 501),
+        ("GET", "ftp://[", 400),
+    ],
+)
+def test_other_paths_and_methods(client: Client, method: str, target: str, status: int) -> None:
+    """Nothing but the endpoints answers, and no answer may be kept by a cache."""
+    response = client.ask(method, target)
+    assert (response.status, response.headers["Cache-Control"]) == (status, "no-store")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"x" * 65537, 413), (b"x" * 1_000_000, 413), (b"x" * 65536, 400), (b"{" * 60000, 400)],
+)
+def test_bodies_end_at_64_kib(client: Client, body: bytes, status: int) -> None:
+    """A longer body is refused unread, and the refusal still arrives."""
+    for kind in (FORM, "application/json"):
+        assert client.ask("POST", "/oauth/token", body, kind).status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("grant_type=refresh_token&grant_type=refresh_token", FORM),
+        ("[" * 60000, "application/json"),
+        ('{"grant_type": "refresh_token", "grant_type": "x"}', "application/json"),
+        ("[]", "application/json"),
+        (b"\xff", "application/json"),
+    ],
+)
+def test_unreadable_token_requests(client: Client, body: str | bytes, kind: str) -> None:
+    """What is doubled, broken or of another shape is an invalid_request (RFC 6749 §5.2)."""
+    response = client.ask("POST", "/oauth/token", body, kind)
+    assert (response.status, response.json["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Transfer-Encoding: chunked", 411),
+        ("Content-Length: -1", 400),
+        ("Content-Length: 1\r\nContent-Length: 2", 400),
+        ("Content-Length: 99999999999999999999", 413),
+    ],
+)
+def test_bodies_of_unknown_length_are_refused(client: Client, header: str, status: int) -> None:
+    """Only one plain Content-Length says how long a body is."""
+    port = urlsplit(client.issuer.issuer).port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"POST /oauth/token HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_requests_are_recorded_without_showing_secrets(client: Client) -> None:
+    """Everything that came in can be read by a test, and nothing secret is in its repr."""
+    client.exchange("ac_marked-secret")
+    [recorded] = client.issuer.requests
+    assert (recorded.method, recorded.path) == ("POST", "/oauth/token")
+    assert recorded.form()["code"] == "ac_marked-secret"
+    assert recorded.headers["content-type"] == FORM
+    assert "marked-secret" not in repr(recorded)
+    assert "marked-secret" not in repr(Answer(200, b"marked-secret"))
+
+
+def test_a_subclass_can_lie() -> None:
+    """Claims, signature and whole answers are each replaced by one method."""
+
+    class Forger(PracticeIssuer):
+        def id_token_claims(self, *args: Any) -> dict[str, Any]:
+            return super().id_token_claims(*args) | {"iss": "https://elsewhere.example"}
+
+        def sign_id_token(self, claims: Any) -> str:
+            return SigningKeys().sign(claims)
+
+        def jwks_answer(self) -> Answer:
+            return Answer(503, b"{", (("Content-Type", "application/json"),))
+
+    with Forger() as issuer:
+        client = Client(issuer)
+        tokens = client.sign_in()
+        assert _claims(tokens["id_token"])["iss"] == "https://elsewhere.example"
+        genuine = KeySet.import_key_set(json.loads(PracticeIssuer.jwks_answer(issuer).body))
+        jwt.decode(tokens["access_token"], genuine, algorithms=["RS256"])
+        with pytest.raises((JoseError, ValueError)):
+            jwt.decode(tokens["id_token"], genuine, algorithms=["RS256"])
+        assert client.ask("GET", "/.well-known/jwks.json").body == "{"
+
+
+def test_the_issuer_stops_at_once_and_for_good() -> None:
+    """Idle connections and hanging answers do not hold it, and then nobody listens."""
+
+    class Hanging(PracticeIssuer):
+        def jwks_answer(self) -> Answer:
+            self.stopped.wait()
+            return Answer(200)
+
+    with Hanging() as issuer:
+        address = ("127.0.0.1", urlsplit(issuer.issuer).port)
+        idle = socket.create_connection(address)
+        hanging = socket.create_connection(address)
+        hanging.sendall(b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert Client(issuer).ask("GET", "/").status == 404
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 1
+    assert issuer.stopped.is_set()
+    with idle, hanging, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+def test_the_person_only_visits_loopback(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    """Other hosts are refused before anything is sent, and proxies are not asked."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for url in ("https://auth.openai.com/oauth/authorize", "http://127.0.0.1.evil.example/"):
+        with pytest.raises(ValueError, match="loopback"):
+            approve(url)
+    with pytest.raises(RuntimeError, match="400"):
+        client.decide(state="")
+    assert client.decide()["code"]
