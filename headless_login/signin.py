@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from headless_login.codex.auth_file import Credentials, store_or_set_aside
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
-from headless_login.issuer import EXCHANGE_TIMEOUT, IssuerClient
+from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.id_token import verify_id_token
 from headless_login.oauth.identity import Identity, claims_of, numeric_date
 from headless_login.oauth.provider import Provider
@@ -44,7 +44,7 @@ def complete(
     client: IssuerClient | None = None,
     timeout: float = EXCHANGE_TIMEOUT,
     now: Callable[[], float] = time.time,
-    remark: Callable[[str], None] = lambda text: None,
+    remark: Callable[[str], None] = lambda _: None,
 ) -> SignedIn:
     """Turn a grant into an auth.json; `remark` gets what the person should know on the way.
 

@@ -45,7 +45,7 @@ def _revoke(stored: StoredSignIn, environ: Mapping[str, str]) -> str:
         provider = Provider(stored.issuer or CODEX.issuer, stored.client_id or CODEX.client_id)
     except HeadlessLoginError:
         return "The refresh token was not revoked: auth.json names no issuer that can be trusted."
-    from headless_login.issuer import IssuerClient
+    from headless_login.issuer.client import IssuerClient
 
     if IssuerClient(provider, environ=environ).revoke(stored.refresh_token):
         return "The refresh token is revoked; other machines that hold a copy are signed out, too."

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,15 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ready:
+    """What was looked at before anything is shown; `deadline` is a time of the clock."""
+
+    home: CodexHome
+    config: Config
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """One run of `login`, with everything it touches outside."""
 
@@ -64,7 +74,13 @@ class SignIn:
         Raises:
             HeadlessLoginError: it did not come to that; nothing was written.
         """
-        started = self.clock()
+        ready = self._prepare()
+        with quiet_input():
+            return self._by_paste(ready) if self.options.paste else self._by_loopback(ready)
+
+    def _prepare(self) -> _Ready:
+        """Find out what can be known to fail before a code is spent on it."""
+        deadline = self.clock() + self.options.timeout
         home = CodexHome.find(self.options.codex_home, self.environ)
         config = Config.read(home)
         config.check_method("chatgpt")
@@ -73,26 +89,22 @@ class SignIn:
         check_writable(home)
         if config.store_warning:
             self.console.say(f"Note: {config.store_warning}")
-        deadline = started + self.options.timeout
-        with quiet_input():
-            if self.options.paste:
-                return self._by_paste(home, config, deadline)
-            return self._by_loopback(home, config, deadline)
+        return _Ready(home, config, deadline)
 
-    def _request(self, config: Config, port: int) -> AuthorizationRequest:
+    def _request(self, ready: _Ready, port: int) -> AuthorizationRequest:
         return AuthorizationRequest(
-            self.options.provider, redirect_uri_for(port), config.forced_workspace_ids
+            self.options.provider, redirect_uri_for(port), ready.config.forced_workspace_ids
         )
 
-    def _by_paste(self, home: CodexHome, config: Config, deadline: float) -> SignedIn:
+    def _by_paste(self, ready: _Ready) -> SignedIn:
         from headless_login.commands.wording import show_for_paste
         from headless_login.flows.paste import win_by_paste
 
-        request = self._request(config, self.options.port or LOOPBACK_PORTS[0])
+        request = self._request(ready, self.options.port or LOOPBACK_PORTS[0])
         show_for_paste(self.console, request, self.options.qr)
-        answers = self.ask or self._asker(deadline)
+        answers = self.ask or self._asker(ready.deadline)
         grant = win_by_paste(request, lambda: answers(request), self._reject)
-        return self._complete(grant, home, config, deadline)
+        return self._complete(grant, ready)
 
     def _asker(self, deadline: float) -> Callable[[AuthorizationRequest], str]:
         from headless_login.commands.asking import ask_pipe, ask_terminal
@@ -107,7 +119,7 @@ class SignIn:
             raise rejected
         self.console.say(f"{rejected.message} {rejected.hint}")
 
-    def _by_loopback(self, home: CodexHome, config: Config, deadline: float) -> SignedIn:
+    def _by_loopback(self, ready: _Ready) -> SignedIn:
         ports = (self.options.port,) if self.options.port else LOOPBACK_PORTS
         addresses = (self.options.bind,) if self.options.bind else LOOPBACK
         try:
@@ -115,25 +127,18 @@ class SignIn:
         except LocalTrouble as trouble:
             unavailable = trouble
         else:
-            return self._listen(port, sockets, home, config, deadline)
+            return self._listen(port, sockets, ready)
         self.console.say(f"{unavailable.message} Signing in by paste instead.")
         try:
-            return self._by_paste(home, config, deadline)
+            return self._by_paste(ready)
         except WrongUsage:
             pass  # nothing can be pasted either: the port is what is wrong
         raise unavailable
 
-    def _listen(
-        self,
-        port: int,
-        sockets: list[socket.socket],
-        home: CodexHome,
-        config: Config,
-        deadline: float,
-    ) -> SignedIn:
+    def _listen(self, port: int, sockets: list[socket.socket], ready: _Ready) -> SignedIn:
         from headless_login.commands.wording import show_for_loopback
 
-        request = self._request(config, port)
+        request = self._request(ready, port)
         show_for_loopback(self.console, request, port, self.options.bind)
         if self.options.browser:
             from headless_login.terminal.browser import open_browser
@@ -148,43 +153,38 @@ class SignIn:
         with asyncio.Runner() as runner:
             listener = LoopbackListener(request, sockets)
             try:
-                return self._served(runner, listener, home, config, deadline)
+                return self._served(runner, listener, ready)
             finally:
                 runner.run(listener.close())
 
     def _served(
-        self,
-        runner: asyncio.Runner,
-        listener: LoopbackListener,
-        home: CodexHome,
-        config: Config,
-        deadline: float,
+        self, runner: asyncio.Runner, listener: LoopbackListener, ready: _Ready
     ) -> SignedIn:
         """Wait for the browser, finish the sign-in, and only then tell the browser."""
         from headless_login.flows import page
 
         try:
-            grant = runner.run(listener.wait(max(0.0, deadline - self.clock())))
-            signed_in = self._complete(grant, home, config, deadline)
+            grant = runner.run(listener.wait(max(0.0, ready.deadline - self.clock())))
+            signed_in = self._complete(grant, ready)
         except HeadlessLoginError as error:
             runner.run(listener.conclude(page.failure(error.message, error.hint)))
             raise
         runner.run(listener.conclude(page.success()))
         return signed_in
 
-    def _complete(self, grant: Grant, home: CodexHome, config: Config, deadline: float) -> SignedIn:
+    def _complete(self, grant: Grant, ready: _Ready) -> SignedIn:
         from headless_login.commands.wording import show_signed_in
-        from headless_login.issuer import EXCHANGE_TIMEOUT, IssuerClient
+        from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
         from headless_login.signin import complete
 
         self.console.say("Answer accepted; fetching the tokens…")
         provider = self.options.provider
-        left = max(_SHORTEST_EXCHANGE, deadline - self.clock())
+        left = max(_SHORTEST_EXCHANGE, ready.deadline - self.clock())
         signed_in = complete(
             grant,
             provider,
-            home,
-            config=config,
+            ready.home,
+            config=ready.config,
             client=IssuerClient(provider, environ=self.environ),
             timeout=min(EXCHANGE_TIMEOUT, left),
             remark=lambda text: self.console.say(f"Note: {text}"),
@@ -199,10 +199,8 @@ def warm_up(delay: float = 0.5) -> None:
 
     def load() -> None:
         time.sleep(delay)
-        try:
+        with suppress(ImportError):
             import headless_login.signin  # noqa: F401
-        except ImportError:
-            pass
 
     threading.Thread(target=load, daemon=True).start()
 

@@ -25,14 +25,12 @@ ONLY_YOURSELF = (
 def show_for_paste(console: Console, request: AuthorizationRequest, qr: str) -> None:
     """Show how to sign in elsewhere and what to bring back."""
     _show_address(console, OPEN_ANYWHERE, request.url)
-    after = (WILL_FAIL, ONLY_YOURSELF)
-    lines = [
-        OPEN_ANYWHERE,
-        request.url,
-        *(line for text in after for line in console.wrapped(text)),
-    ]
-    _show_qr(console, request.url, qr, console.rows_of("\n".join([*lines, "the question"])))
-    console.say(*after)
+    after = [line for text in (WILL_FAIL, ONLY_YOURSELF) for line in console.wrapped(text)]
+    beside = "\n".join([*console.wrapped(OPEN_ANYWHERE), request.url, *after, "the question"])
+    if _show_qr(console, request.url, qr, console.rows_of(beside)):
+        console.write("\n".join(after) + "\n")
+    else:
+        console.write("\n".join(["", *after, "", ""]))
 
 
 def show_for_loopback(
@@ -74,28 +72,28 @@ def _show_address(console: Console, introduction: str, url: str) -> None:
     console.write(f"{text}\n{url}\n")
 
 
-def _show_qr(console: Console, url: str, mode: str, other_rows: int) -> None:
+def _show_qr(console: Console, url: str, mode: str, other_rows: int) -> bool:
     """Draw the code where everything fits on the screen together, else say why not."""
     if mode == "never":
-        return
+        return False
     if console.is_dumb:
-        console.say("(No QR code: it needs a terminal that shows colours.)")
-        return
+        console.say("", "(No QR code: it needs a terminal that shows colours.)")
+        return False
     from headless_login.terminal.qr import half_blocks, matrix_of
 
     matrix = matrix_of(url)
     if matrix is None:
-        console.say("(No QR code: the address is too long for one.)")
-        return
+        console.say("", "(No QR code: the address is too long for one.)")
+        return False
     lines = half_blocks(matrix)
     width, height = 2 * len(lines) - 1, len(lines) + other_rows
     columns, rows = console.size
     if mode == "always" or (columns >= width and rows >= height):
         console.write("\n".join(lines) + "\n")
-        return
+        return True
     console.say(
         "",
         f"(A QR code needs a terminal of {width} by {height}; this one is {columns} by {rows}. "
         "Enlarge it or zoom out with Ctrl and minus, and start again.)",
-        "",
     )
+    return False

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,6 +170,16 @@ class Terminal:
     def lines(self) -> list[str]:
         """What the screen shows now, without trailing blanks."""
         return [line.rstrip() for line in self._screen.display]
+
+    def transcript(self, edit: Callable[[str], str] = str) -> str:
+        """Return every row a person saw, scrolled away or not, of the output after `edit`."""
+        screen = pyte.HistoryScreen(self._screen.columns, self._screen.lines, history=2000)
+        pyte.Stream(screen).feed(edit(self.text))
+        history = [
+            "".join(line[column].data for column in range(screen.columns))
+            for line in screen.history.top
+        ]
+        return "\n".join(row.rstrip() for row in [*history, *screen.display])
 
     @property
     def attributes(self) -> list[object]:

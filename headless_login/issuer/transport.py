@@ -1,8 +1,7 @@
-"""Every HTTP call to the authorization server, and the only place that makes one."""
+"""The road to the issuer: session, proxies, certificates, bounded time, translated failures."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,113 +11,28 @@ from urllib.parse import urlsplit
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from requests.utils import select_proxy
 
 from headless_login import __version__
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.oauth.provider import Provider
-from headless_login.oauth.token_response import read_token_response
-from headless_login.oauth.values import Grant, Tokens
 
 CONNECT_TIMEOUT = 10.0  # seconds
-EXCHANGE_TIMEOUT = 30.0  # seconds in all, whatever the server drips
-SIDE_TIMEOUT = 10.0  # seconds in all, for what a sign-in can do without
 _LARGEST_ANSWER = 1024 * 1024  # bytes
 
 _Result = TypeVar("_Result")
 
 
-class IssuerClient:
-    """A client of one provider; one session, so that a second request finds a warm connection."""
+class Transport:
+    """Runs calls to one provider, and says in one sentence why one failed."""
 
-    def __init__(
-        self,
-        provider: Provider,
-        *,
-        environ: Mapping[str, str] = os.environ,
-        session: OAuth2Session | None = None,
-    ) -> None:
+    def __init__(self, provider: Provider, environ: Mapping[str, str]) -> None:
         """Take the provider, and the environment that names proxies and certificates."""
         self._provider = provider
         self._certificates = certificates_of(environ)
-        self._session = session or _new_session(provider)
 
-    def exchange(self, grant: Grant, *, timeout: float = EXCHANGE_TIMEOUT) -> Tokens:
-        """Exchange a code for tokens, once (RFC 6749 §4.1.3, RFC 7636 §4.5).
-
-        Raises:
-            SignInRefused: `invalid_grant`.
-            IssuerTrouble: no usable answer within `timeout` seconds.
-        """
-        answers: list[Tokens] = []
-
-        def judge(response: requests.Response) -> requests.Response:
-            # authlib would take a 403 without "error" for a token: judged before it looks.
-            body = _body(response)
-            answers.append(read_token_response(response.status_code, response.headers, body))
-            return response
-
-        self._session.register_compliance_hook("access_token_response", judge)
-        self._call(
-            timeout,
-            lambda: self._session.fetch_token(
-                self._provider.token_endpoint,
-                grant_type="authorization_code",
-                code=grant.code,
-                redirect_uri=grant.redirect_uri,
-                code_verifier=grant.verifier,
-                headers={
-                    "Accept": "application/json",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                },
-                **self._options(timeout),
-            ),
-        )
-        return answers[-1]
-
-    def signing_keys(self, *, timeout: float = SIDE_TIMEOUT) -> KeySet | None:
-        """Return the issuer's published keys, or None where they cannot be had."""
-
-        def fetch() -> KeySet | None:
-            response = self._session.get(
-                self._provider.jwks_uri, withhold_token=True, **self._options(timeout)
-            )
-            body = _body(response)
-            if response.status_code != 200:
-                return None
-            document = response.json() if body else None
-            keys = document.get("keys") if isinstance(document, dict) else None
-            return KeySet.import_key_set({"keys": keys}) if isinstance(keys, list) else None
-
-        try:
-            return self._call(timeout, fetch)
-        except (IssuerTrouble, JoseError, ValueError, TypeError, KeyError):
-            return None
-
-    def revoke(self, refresh_token: str, *, timeout: float = SIDE_TIMEOUT) -> bool:
-        """Ask the issuer to revoke a refresh token, best effort (codex-facts.md §7)."""
-
-        def ask() -> bool:
-            response = self._session.post(
-                self._provider.revocation_endpoint,
-                json={
-                    "token": refresh_token,
-                    "token_type_hint": "refresh_token",
-                    "client_id": self._provider.client_id,
-                },
-                withhold_token=True,
-                **self._options(timeout),
-            )
-            return bool(response.ok)
-
-        try:
-            return self._call(timeout, ask)
-        except IssuerTrouble:
-            return False
-
-    def _options(self, timeout: float) -> dict[str, Any]:
+    def options(self, timeout: float) -> dict[str, Any]:
+        """Return the options of a request that may take `timeout` seconds."""
         # verify goes with each request: REQUESTS_CA_BUNDLE would override the session's.
         return {
             "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
@@ -127,8 +41,13 @@ class IssuerClient:
             "verify": self._certificates[1] if self._certificates else True,
         }
 
-    def _call(self, timeout: float, call: Callable[[], _Result]) -> _Result:
-        """Run one call, translating what it raises; a cause could carry a body along."""
+    def run(self, timeout: float, call: Callable[[], _Result]) -> _Result:
+        """Run one call, no longer than `timeout` seconds.
+
+        Raises:
+            IssuerTrouble: `issuer_unreachable` or `tls_error`, without a cause: that could carry
+                a body along.
+        """
         trouble: HeadlessLoginError
         try:
             return _within(timeout, call)
@@ -184,7 +103,8 @@ def certificates_of(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return next(((name, environ[name]) for name in names if environ.get(name)), None)
 
 
-def _new_session(provider: Provider) -> OAuth2Session:
+def new_session(provider: Provider) -> OAuth2Session:
+    """Return a session that sends nothing of its own but a truthful User-Agent."""
     session = OAuth2Session(client_id=provider.client_id, token_endpoint_auth_method="none")  # noqa: S106
     session.headers["User-Agent"] = f"headless-login/{__version__}"
     # A proxy from the environment must not see what stays on this machine.
@@ -198,7 +118,7 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _body(response: requests.Response) -> bytes:
+def read_body(response: requests.Response) -> bytes:
     """Read an answer of bounded size, and leave it where `response.json()` finds it."""
     body = b""
     for chunk in response.iter_content(65536):

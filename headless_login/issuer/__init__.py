@@ -1,0 +1,1 @@
+"""Every HTTP call to the authorization server; no other room makes one."""

@@ -1,0 +1,90 @@
+"""What README.md says is what happens: recordings, examples, options and exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headless_login import errors
+from headless_login.oauth import provider
+from headless_login.practice.issuer import PracticeIssuer
+from headless_login.practice.person import approve
+from tests.support.program import COMMAND, environment, run
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_recordings_are_true() -> None:
+    """Recorded again, the sessions look the same."""
+    done = subprocess.run(
+        [sys.executable, PROJECT / "scripts" / "record", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"run scripts/record\n{done.stderr}"
+
+
+def test_the_library_example_signs_in(
+    issuer: PracticeIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Python example runs as it stands, with the practice issuer in Codex's place."""
+    (example,) = _blocks("python")
+    shown: list[str] = []
+    monkeypatch.setattr(provider, "CODEX", provider.Provider(issuer.issuer))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = {"print": lambda text: shown.append(text), "input": lambda _: approve(shown[0])}
+    (tmp_path / ".codex").mkdir()
+    exec(example, names)  # noqa: S102
+    assert shown[1] == "ada@example.com"
+    assert (tmp_path / ".codex" / "auth.json").exists()
+
+
+def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
+    """The pipeline for an API key runs as it stands."""
+    (example,) = [block for block in _blocks("sh") if "printenv" in block]
+    environ = environment(codex_home, None, OPENAI_API_KEY="sk-practice-key-0123456789")
+    environ["PATH"] = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
+    subprocess.run(["sh", "-ec", example], env=environ, check=True, timeout=30, capture_output=True)
+    assert "sk-practice-key-0123456789" in (codex_home / "auth.json").read_text()
+
+
+def test_every_option_exists() -> None:
+    """No option is described that the command does not know."""
+    environ = environment(None, None)
+    helps = "".join(
+        run(*command, "--help", environ=environ).out
+        for command in (["login"], ["login", "status"], ["logout"], ["demo"], [])
+    )
+    ours = re.findall(r"`(?:headless-login |login |logout |scripts/login )?[^`]*`", README)
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", " ".join(ours)))
+    assert used
+    assert not {option for option in used if option not in helps}
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    """The table names each class's exit code."""
+    table = {int(code) for code in re.findall(r"(?m)^\| (\d)[ ,|]", README)}
+    classes = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.HeadlessLoginError)
+    ]
+    assert table == {0, *(found.exit_code for found in classes)}
+
+
+def test_every_script_that_is_named_exists() -> None:
+    """Whoever types what README says finds it there."""
+    for script in set(re.findall(r"scripts/[\w-]+|\.ci/run", README)):
+        assert os.access(PROJECT / script, os.X_OK), script
