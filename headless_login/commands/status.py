@@ -92,7 +92,7 @@ def _lines(home: CodexHome, stored: StoredSignIn, now: float) -> list[str]:
 
 def _freshness(stored: StoredSignIn, now: float) -> str:
     expires_at = stored.access_token_expires_at
-    refresh = "refresh token present, not checked" if stored.refresh_token else "no refresh token"
+    refresh = "refresh token present, unchecked" if stored.refresh_token else "no refresh token"
     if expires_at is None:
         return f"Access token without a readable expiry; {refresh}"
     verb = "expired" if expires_at <= now else "valid until"
