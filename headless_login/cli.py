@@ -45,7 +45,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def program(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool,
         typer.Option(
             "--version", is_eager=True, callback=_print_version, help="Print the version."
