@@ -1,0 +1,102 @@
+"""What a token endpoint answers, judged: tokens, or one sentence without a secret."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
+from headless_login.oauth.printable import printable
+from headless_login.oauth.token_response import read_token_response
+
+GOOD = {"id_token": "a.b.c", "access_token": "d.e.f", "refresh_token": "rt_" + "x" * 40}
+
+
+def _body(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def test_all_three_tokens_are_taken() -> None:
+    """Unknown members beside them are ignored."""
+    tokens = read_token_response(200, {}, _body(GOOD | {"expires_in": 1, "more": {}}))
+    assert (tokens.id_token, tokens.access_token) == ("a.b.c", "d.e.f")
+    assert "rt_x" not in repr(tokens)
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 400, 403, 500])
+def test_tokens_count_only_with_200(status: int) -> None:
+    """A refusal that contains tokens is still a refusal."""
+    with pytest.raises(HeadlessLoginError):
+        read_token_response(status, {}, _body(GOOD))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, {"error": "invalid_grant"}, "invalid_grant"),
+        (400, {"error": "invalid_request", "error_description": "no"}, "invalid_grant"),
+        (
+            401,
+            {"error": {"message": "m", "type": "t", "param": None, "code": "c"}},
+            "invalid_grant",
+        ),
+        (401, {"error": {"message": "m", "type": "t", "code": None}}, "invalid_grant"),
+        (400, {"code": "token_exchange_user_error"}, "invalid_grant"),
+        (200, {"error": "invalid_grant"}, "invalid_grant"),
+        (400, {}, "token_response_invalid"),
+        (400, [], "token_response_invalid"),
+        (400, {"error": 5}, "token_response_invalid"),
+        (418, {"error": "teapot"}, "token_response_invalid"),
+        (403, {"error": {"code": "unsupported_country_region_territory"}}, "unsupported_country"),
+        (429, {"error": "slow_down"}, "issuer_unreachable"),
+        (502, {"error": "invalid_grant"}, "issuer_unreachable"),
+    ],
+)
+def test_errors_in_every_form(status: int, body: object, error: str) -> None:
+    """Nested, flat, by code alone, or nothing at all."""
+    with pytest.raises(HeadlessLoginError) as raised:
+        read_token_response(status, {}, _body(body))
+    assert raised.value.error == error
+    assert isinstance(raised.value, SignInRefused if error == "invalid_grant" else IssuerTrouble)
+
+
+def test_a_request_can_be_looked_up() -> None:
+    """The issuer's own number of the request is told; a nonsensical one is not."""
+    headers = {"x-request-id": "req_123", "cf-ray": "bad ray\nInjected: 1"}
+    with pytest.raises(IssuerTrouble) as raised:
+        read_token_response(500, headers, b"")
+    assert "x-request-id req_123" in raised.value.message
+    assert "Injected" not in raised.value.message
+
+
+@given(
+    st.sampled_from([200, 302, 400, 401, 403, 404, 429, 500, 503]),
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.text() | st.floats(),
+        lambda inner: st.dictionaries(
+            st.sampled_from(["error", "code", "message", "error_description", "id_token", "type"]),
+            inner,
+        ),
+    ).map(_body),
+)
+def test_every_answer_ends_in_words(status: int, body: bytes) -> None:
+    """No body leads to another exception, and none is shown."""
+    secret = b"S3CRET" * 10
+    with pytest.raises(HeadlessLoginError) as raised:
+        read_token_response(status, {}, body + secret)
+    assert raised.value.__cause__ is None
+    assert "S3CRETS3CRET" not in raised.value.message + raised.value.hint
+
+
+@given(st.text())
+def test_foreign_text_is_made_harmless(text: str) -> None:
+    """One line, bounded, printable, and no run of letters long enough for a token."""
+    shown = printable(text)
+    assert len(shown) <= 240
+    assert shown.isprintable()
+    assert max(map(len, shown.split()), default=0) <= 240
+    assert "x" * 40 not in printable("x" * 40 + text)
