@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -81,12 +82,13 @@ def remove(home: CodexHome, *, on_wait: Callable[[], None] = lambda: None) -> bo
     Raises:
         LocalTrouble: `store_failed`; it is still there.
     """
-    if not os.path.lexists(home.auth_file):
-        return False
     reason: OSError
     try:
+        os.lstat(home.auth_file)  # not os.path.lexists: where it may not look, it says no
         with codex_locks(home, on_wait=on_wait):
             return remove_file(home.auth_file)
+    except FileNotFoundError:
+        return False
     except OSError as error:
         reason = error
     raise cannot_write(home.auth_file, reason)
@@ -98,16 +100,24 @@ def set_aside(credentials: Credentials) -> str | None:
     A code works once: where auth.json cannot be written after the exchange, the tokens must not
     be lost with it. Returns None if no place takes them.
     """
+    for parent in (None, os.path.expanduser("~"), "/dev/shm"):  # noqa: S108
+        with suppress(OSError):
+            return _save_in_new_folder(parent, credentials.content)
+    return None
+
+
+def _save_in_new_folder(parent: str | None, content: bytes) -> str:
     from tempfile import mkdtemp
 
-    for parent in (None, os.path.expanduser("~"), "/dev/shm"):  # noqa: S108
-        try:
-            path = os.path.join(mkdtemp(prefix="headless-login-", dir=parent), "auth.json")
-            replace_file(path, credentials.content)
-        except OSError:
-            continue
-        return path
-    return None
+    folder = mkdtemp(prefix="headless-login-", dir=parent)  # 0700
+    try:
+        path = os.path.join(os.path.abspath(folder), "auth.json")
+        replace_file(path, content)
+    except OSError:
+        with suppress(OSError):
+            os.rmdir(folder)
+        raise
+    return path
 
 
 def store_or_set_aside(

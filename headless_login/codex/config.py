@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headless_login.codex.home import CodexHome
+from headless_login.codex.reading import read_regular
 from headless_login.errors import LocalTrouble, SignInRefused
+from headless_login.oauth.printable import printable
 
 # Codex's name for each way to sign in, and the command that takes it.
 _COMMANDS = {"chatgpt": "headless-login login", "api": "headless-login login --with-api-key"}
@@ -28,22 +30,27 @@ class Config:
                 with it either, and its workspace restriction must not be overlooked.
         """
         try:
-            with open(home.config_file, "rb") as file:
-                document = _parse(file.read())
+            return cls._of(_parse(read_regular(home.config_file)[0]))
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not valid TOML"
-        else:
-            return cls(
-                _text(document.get("cli_auth_credentials_store")) or "file",
-                _text(document.get("forced_login_method")),
-                _texts(document.get("forced_chatgpt_workspace_id")),
-            )
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+        except _WrongType as wrong:
+            reason = f"{wrong} has a value of the wrong type"
+        except (ValueError, RecursionError):
+            reason = "it is not valid TOML"
         raise LocalTrouble(
             "store_failed",
             f"{home.config_file} cannot be read: {reason}.",
             "Mend that file; Codex needs it, too.",
+        )
+
+    @classmethod
+    def _of(cls, document: dict[str, object]) -> Config:
+        return cls(
+            _text(document, "cli_auth_credentials_store") or "file",
+            _text(document, "forced_login_method"),
+            _texts(document, "forced_chatgpt_workspace_id"),
         )
 
     def check_method(self, method: str) -> None:
@@ -52,7 +59,7 @@ class Config:
         if forced is not None and forced != method:
             raise SignInRefused(
                 "login_method_not_allowed",
-                f'config.toml allows only forced_login_method = "{forced[:20]}" here.',
+                f'config.toml allows only forced_login_method = "{printable(forced, 20)}" here.',
                 f"Use `{_COMMANDS.get(forced, _COMMANDS['chatgpt'])}`, or change config.toml.",
             )
 
@@ -71,9 +78,10 @@ class Config:
         """Return why Codex may not use auth.json, or an empty text."""
         if self.credential_store == "file":
             return ""
+        name = printable(self.credential_store, 20)
         return (
-            f'config.toml says cli_auth_credentials_store = "{self.credential_store[:20]}": Codex '
-            'may not use this file. Set it to "file", or start codex with '
+            f'config.toml says cli_auth_credentials_store = "{name}": '
+            'Codex may not use this file. Set it to "file", or start codex with '
             "-c cli_auth_credentials_store=file"
         )
 
@@ -84,10 +92,19 @@ def _parse(content: bytes) -> dict[str, object]:
     return tomllib.loads(content.decode("utf-8-sig"))
 
 
-def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+class _WrongType(ValueError):
+    """Names the key: a restriction that is not understood must not be overlooked."""
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _text(document: dict[str, object], name: str) -> str | None:
+    value = document.get(name)
+    if not isinstance(value, str | None):
+        raise _WrongType(name)
+    return value.strip() or None if value else None
+
+
+def _texts(document: dict[str, object], name: str) -> tuple[str, ...]:
+    value = document.get(name)
     values = value if isinstance(value, list) else [value]
-    return tuple(text for text in map(_text, values) if text)
+    texts = [_text({name: each}, name) for each in values]
+    return tuple(text for text in texts if text)

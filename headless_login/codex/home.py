@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from headless_login.errors import LocalTrouble
+from headless_login.codex.ownership import give_folder_to_owner
+from headless_login.errors import LocalTrouble, WrongUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +20,19 @@ class CodexHome:
 
     @classmethod
     def find(cls, given: str | None, environ: Mapping[str, str]) -> CodexHome:
-        """Return the folder given, else `$CODEX_HOME`, else `~/.codex` (codex-facts.md §6)."""
-        chosen = given or environ.get("CODEX_HOME") or "~/.codex"
-        return cls(os.path.abspath(os.path.expanduser(chosen)))
+        """Return the folder given, else `$CODEX_HOME`, else `~/.codex` (codex-facts.md §6).
+
+        Raises:
+            WrongUsage: an empty text is given.
+            LocalTrouble: `store_failed`; nobody knows where this user's files are.
+        """
+        if given is not None:
+            if not given:  # a script's variable that is not set must not mean the default
+                raise WrongUsage("--codex-home names no folder.")
+            return cls(os.path.abspath(os.path.expanduser(given)))
+        if chosen := environ.get("CODEX_HOME"):
+            return cls(os.path.abspath(chosen))  # Codex takes a `~` in it literally [seen]
+        return cls(os.path.join(_user_folder(environ), ".codex"))
 
     @property
     def auth_file(self) -> str:
@@ -39,16 +52,49 @@ class CodexHome:
         """
         if os.path.isdir(self.path):
             return False
-        reason: OSError
         try:
-            os.makedirs(self.path, mode=0o700)
-            os.chmod(self.path, 0o700)
+            _make_private(self.path)
         except OSError as error:
-            reason = error
+            if os.path.isdir(self.path):
+                return False  # another sign-in was quicker
+            reason = _explain(error, error.filename or self.path)
         else:
             return True
         raise LocalTrouble(
             "store_failed",
-            f"The Codex folder {self.path} cannot be made: {reason.strerror}.",
+            f"The Codex folder {self.path} cannot be made: {reason}.",
             "Mend that, or name another folder with --codex-home.",
         )
+
+
+def _user_folder(environ: Mapping[str, str]) -> str:
+    """Return the user's folder; like Codex, from the list of users where HOME is empty."""
+    if os.name != "posix":
+        return os.path.abspath(os.path.expanduser("~"))
+    if found := environ.get("HOME") or os.environ.get("HOME"):
+        return os.path.abspath(found)
+    with suppress(ImportError, KeyError):
+        import pwd
+
+        return os.path.abspath(pwd.getpwuid(os.getuid()).pw_dir)
+    raise LocalTrouble(
+        "store_failed",
+        "Nobody knows where your files are: HOME is not set, and this user is in no list.",
+        "Set HOME or CODEX_HOME, or name a folder with --codex-home.",
+    )
+
+
+def _make_private(path: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.mkdir(path, 0o700)
+    if os.name == "posix" and stat.S_IMODE(os.lstat(path).st_mode) != 0o700:
+        os.chmod(path, 0o700)  # a umask took even the owner's rights
+    give_folder_to_owner(path)
+
+
+def _explain(error: OSError, where: str) -> str:
+    if os.path.islink(where):
+        return f"{where} is a link to {os.path.realpath(where)}, which is no folder"
+    if os.path.lexists(where) and not os.path.isdir(where):
+        return f"{where} is a file"
+    return error.strerror or type(error).__name__

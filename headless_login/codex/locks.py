@@ -11,9 +11,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from headless_login.codex.home import CodexHome
+from headless_login.codex.ownership import give_to_owner
+from headless_login.codex.reading import UNBLOCKED
 from headless_login.errors import LocalTrouble
 
 LOCK_FILES = ("auth.lock", "auth.json.lock")
@@ -22,7 +24,9 @@ _PAUSE = 0.05
 
 # A folder that cannot hold lock files (read-only, or a file system without locks) cannot hold
 # Codex's either: there is nobody to wait for.
-_NO_LOCKS_HERE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.EOPNOTSUPP}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def codex_locks(
     """Hold both locks; calls `on_wait` once if somebody else holds one.
 
     Raises:
-        LocalTrouble: `store_failed`; a lock was not free within `patience` seconds.
+        LocalTrouble: `store_failed`; a lock was not free within `patience` seconds, or cannot be.
     """
     deadline = clock() + patience
     with ExitStack() as held:
@@ -60,17 +64,52 @@ def codex_locks(
         yield
 
 
+def check_lockable(home: CodexHome) -> None:
+    """Raise the LocalTrouble that taking the locks would raise, without making or taking any."""
+    for name in LOCK_FILES:
+        path = os.path.join(home.path, name)
+        if os.path.lexists(path) and (descriptor := _open(path)) is not None:
+            os.close(descriptor)
+
+
 def _silence() -> None:
     return
 
 
 def _open(path: str) -> int | None:
+    """Open a lock file, or make it; None where none can be made."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        return _open_or_make(path)
     except OSError as error:
-        if error.errno in _NO_LOCKS_HERE:
+        if error.errno in _READ_ONLY | _FULL:
             return None
-        raise
+        reason = error.strerror
+    raise LocalTrouble(
+        "store_failed", f"{path} cannot be opened to lock it: {reason}.", "Move it away."
+    )
+
+
+def _open_or_make(path: str) -> int:
+    with suppress(FileNotFoundError):
+        return _open_existing(path)
+    try:
+        # O_EXCL follows no link: root must not make, and give away, a file somewhere else.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | UNBLOCKED, 0o600)
+    except FileExistsError:
+        return _open_existing(path)  # somebody was quicker
+    with suppress(OSError, AttributeError):
+        os.fchmod(descriptor, 0o600)  # whatever the umask
+    give_to_owner(descriptor, os.path.dirname(path))
+    return descriptor
+
+
+def _open_existing(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | UNBLOCKED)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+    return os.open(path, os.O_RDONLY | UNBLOCKED)  # that is enough for flock, but not on NFS
 
 
 if sys.platform == "win32":
@@ -95,6 +134,6 @@ else:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno not in _NO_LOCKS_HERE:
+            if error.errno not in _LOCKLESS | _READ_ONLY:
                 raise
         return True

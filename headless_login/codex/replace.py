@@ -10,12 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+
+from headless_login.codex.ownership import check_link, give_to_owner
+from headless_login.codex.reading import UNBLOCKED, check_regular
+from headless_login.codex.signals import signals_held
 
 _REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS}
-_BINARY = getattr(os, "O_BINARY", 0)
+_NOT_RENAMED = {errno.EBUSY, errno.EXDEV}  # says nothing about why the file is not writable
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+# What is left of a mounted file. Codex 0.169.0 answers exit code 1 to it, as without a file; an
+# empty object it reports as signed in.
+_SIGNED_OUT = b'{\n  "auth_mode": "apikey",\n  "OPENAI_API_KEY": null\n}'
 
 
 def replace_file(path: str, content: bytes) -> bool:
@@ -24,7 +31,7 @@ def replace_file(path: str, content: bytes) -> bool:
     Raises:
         OSError: nothing was changed, and no temporary file is left.
     """
-    target = os.path.realpath(path)
+    target = target_of(path)
     refused: OSError
     with signals_held():
         try:
@@ -38,26 +45,44 @@ def replace_file(path: str, content: bytes) -> bool:
         try:
             _write_in_place(target, content)
         except OSError as error:
-            raise (refused if error.errno in _REFUSED else error) from None
+            known = error.errno in _REFUSED and refused.errno not in _NOT_RENAMED
+            raise (refused if known else error) from None
     return True
 
 
 def remove_file(path: str) -> bool:
     """Remove what `path` finally names, keeping a symbolic link; tells whether there was one.
 
-    A mounted file, which cannot be removed, is left as an empty JSON object: Codex takes that
-    for not being signed in.
+    A mounted file, which cannot be removed, is left without any sign-in in it.
+    """
+    target = target_of(path)
+    with signals_held():
+        try:
+            os.unlink(target)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno not in _REFUSED or not os.path.isfile(target):
+                raise
+            _write_in_place(target, _SIGNED_OUT)
+        else:
+            _sync_folder(os.path.dirname(target))
+    return True
+
+
+def target_of(path: str) -> str:
+    """Return what a chain of symbolic links finally names: a regular file, or nothing yet.
+
+    Raises:
+        OSError: the links go in a circle, or lead to a folder, a device or where they must not.
     """
     target = os.path.realpath(path)
-    try:
-        os.unlink(target)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno not in _REFUSED or not os.path.isfile(target):
-            raise
-        _write_in_place(target, b"{}")
-    return True
+    if os.path.islink(target):  # it could not be resolved
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    with suppress(FileNotFoundError):
+        check_regular(os.stat(target), path)
+    check_link(path, target)
+    return target
 
 
 def create_beside(target: str) -> tuple[str, int]:
@@ -66,27 +91,16 @@ def create_beside(target: str) -> tuple[str, int]:
         name = f".auth-{secrets.token_urlsafe(6)}"
         path = os.path.join(os.path.dirname(target), name)
         with suppress(FileExistsError):
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
-
-
-@contextmanager
-def signals_held() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the few milliseconds of one write (POSIX)."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | UNBLOCKED, 0o600)
+            _make_private(descriptor)  # a umask can have taken even the owner's rights
+            return path, descriptor
 
 
 def _write_beside_and_rename(target: str, content: bytes) -> None:
     temporary, descriptor = create_beside(target)
     try:
         with open(descriptor, "wb") as file:
-            _keep_owner(descriptor, target)
+            give_to_owner(descriptor, _whose(target))
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -95,38 +109,39 @@ def _write_beside_and_rename(target: str, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    with suppress(OSError):  # some file systems and Windows cannot open a folder
-        _sync_folder(os.path.dirname(target))
+    _sync_folder(os.path.dirname(target))
 
 
-def _keep_owner(descriptor: int, target: str) -> None:
-    """Give root's file to whom the old one, or the folder, belongs: their Codex must read it."""
-    if not hasattr(os, "fchown") or os.geteuid() != 0:
-        return
-    owner = os.stat(target if os.path.exists(target) else os.path.dirname(target))
-    with suppress(OSError):
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+def _whose(target: str) -> str:
+    return target if os.path.exists(target) else os.path.dirname(target)
 
 
 def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):  # some file systems and Windows cannot open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write_in_place(target: str, content: bytes) -> None:
-    with open(os.open(target, os.O_RDWR | _BINARY), "r+b", buffering=0) as file:
-        with suppress(OSError, AttributeError):
-            os.fchmod(file.fileno(), 0o600)
+    descriptor = os.open(target, os.O_RDWR | UNBLOCKED | _NO_FOLLOW)
+    with open(descriptor, "r+b", buffering=0) as file:
+        check_regular(os.fstat(descriptor), target)
+        _make_private(descriptor)
         before = file.read()
         try:
-            _rewrite(file.fileno(), content)
+            _rewrite(descriptor, content)
         except OSError:
             with suppress(OSError):
-                _rewrite(file.fileno(), before)
+                _rewrite(descriptor, before)
             raise
+
+
+def _make_private(descriptor: int) -> None:
+    with suppress(OSError, AttributeError):  # a file system without modes, or Windows
+        os.fchmod(descriptor, 0o600)
 
 
 def _rewrite(descriptor: int, content: bytes) -> None:

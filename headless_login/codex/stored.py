@@ -6,7 +6,6 @@ does not parse is read again before it is judged (codex-facts.md §6).
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -14,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from headless_login.codex.home import CodexHome
+from headless_login.codex.reading import read_regular
+from headless_login.codex.shape import Misshapen, Torn, read_shape
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity, claims_of, identity_of, numeric_date
 
@@ -24,7 +25,10 @@ _PAUSE = 0.05  # seconds
 
 @dataclass(frozen=True, slots=True)
 class StoredSignIn:
-    """What an auth.json says; `mode` is None if it holds no sign-in."""
+    """What an auth.json says; `mode` is None if it holds no sign-in.
+
+    Files of Codex before 0.169 are silent about issuer and client (None).
+    """
 
     mode: str | None
     identity: Identity = _NOBODY
@@ -56,20 +60,18 @@ def read_stored(
         if reading:
             sleep(_PAUSE)
         try:
-            content = _content(home.auth_file)
-            document = None if content is None else json.loads(content)
+            content, status = read_regular(home.auth_file)
+            return _interpret(read_shape(content), status)
+        except FileNotFoundError:
+            return None
+        except Torn as torn:
+            problem = str(torn)
+        except Misshapen as misshapen:
+            problem = str(misshapen)
+            break
         except OSError as error:
             problem = f"cannot be read: {error.strerror or type(error).__name__}"
             break
-        except (ValueError, RecursionError):
-            problem = "is not valid JSON: it is torn or was changed by hand"
-            continue
-        if document is None and content is None:
-            return None
-        if isinstance(document, dict):
-            return _interpret(document, home.auth_file)
-        problem = "is JSON of another shape than Codex writes"
-        break
     raise LocalTrouble(
         "store_failed",
         f"{home.auth_file} {problem}.",
@@ -77,53 +79,60 @@ def read_stored(
     )
 
 
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read(4 * 1024 * 1024)
-    except FileNotFoundError:
-        return None
-
-
-def _interpret(document: Mapping[str, object], path: str) -> StoredSignIn:
-    tokens = document.get("tokens")
-    key = _text(document, "OPENAI_API_KEY")
-    private = os.name != "posix" or not stat.S_IMODE(os.stat(path).st_mode) & 0o077
-    mode = _mode(document, key)
-    if not isinstance(tokens, dict):
+def _interpret(document: Mapping[str, object], status: os.stat_result) -> StoredSignIn:
+    private = os.name != "posix" or not stat.S_IMODE(status.st_mode) & 0o077
+    key, tokens = _text(document, "OPENAI_API_KEY"), _object(document, "tokens")
+    mode = _mode(document, key, tokens)
+    if mode == "apikey":  # what stands beside the key is not used
         return StoredSignIn(mode, api_key=key, private=private)
     access_claims = claims_of(_text(tokens, "access_token") or "") or {}
-    id_claims = claims_of(_text(tokens, "id_token") or "") or {}
-    provenance = tokens.get("oauth_provenance")
-    made_by = provenance if isinstance(provenance, dict) else {}
-    named = identity_of(id_claims)
+    made_by = _object(tokens, "oauth_provenance")
     return StoredSignIn(
         mode,
-        Identity(named.email, named.account_id or _text(tokens, "account_id"), named.plan),
+        _identity(tokens, access_claims),
         numeric_date(access_claims, "exp"),
         numeric_date(access_claims, "iat"),
         key,
         _text(tokens, "refresh_token"),
-        _text(made_by, "issuer"),
-        _text(made_by, "client_id"),
+        _given(made_by, "issuer"),
+        _given(made_by, "client_id"),
         private,
     )
 
 
-def _mode(document: Mapping[str, object], key: str | None) -> str | None:
+def _identity(tokens: Mapping[str, object], access_claims: Mapping[str, object]) -> Identity:
+    """Return who is named: by the file as Codex sends it, the ID token, the access token."""
+    first = identity_of(claims_of(_text(tokens, "id_token") or "") or {})
+    second = identity_of(access_claims)
+    return Identity(
+        first.email or second.email,
+        _text(tokens, "account_id") or first.account_id or second.account_id,
+        first.plan or second.plan,
+    )
+
+
+def _mode(
+    document: Mapping[str, object], key: str | None, tokens: Mapping[str, object]
+) -> str | None:
     """Resolve the mode as Codex does: the key wins where `auth_mode` is missing."""
-    mode = _text(document, "auth_mode")
-    tokens = document.get("tokens")
-    held = isinstance(tokens, dict) and bool(_text(tokens, "access_token"))
+    mode = _text(document, "auth_mode") or ("apikey" if key else "chatgpt")
     if mode == "chatgpt":
+        held = _text(tokens, "access_token") or _text(tokens, "refresh_token")
         return mode if held else None
     if mode == "apikey":
         return mode if key else None
-    if mode is not None:
-        return mode
-    return "apikey" if key else "chatgpt" if held else None
+    return mode
+
+
+def _given(document: Mapping[str, object], name: str) -> str | None:
+    value = document.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _object(document: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _text(document: Mapping[str, object], name: str) -> str | None:
-    value = document.get(name)
-    return value if isinstance(value, str) and value else None
+    return _given(document, name) or None

@@ -8,11 +8,15 @@ import stat
 from contextlib import suppress
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.replace import create_beside, signals_held
+from headless_login.codex.locks import check_lockable
+from headless_login.codex.reading import UNBLOCKED
+from headless_login.codex.replace import create_beside, target_of
+from headless_login.codex.signals import signals_held
 from headless_login.errors import LocalTrouble
 
 # More than any auth.json needs: a full disk must show before the code is spent, not after.
 _ROOM = b"\0" * 16384
+_FOLDER_REFUSES = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def check_writable(home: CodexHome) -> None:
@@ -21,48 +25,68 @@ def check_writable(home: CodexHome) -> None:
     Raises:
         LocalTrouble: `store_failed`, with the reason.
     """
-    path = home.auth_file
-    reason: OSError
+    check_lockable(home)
+    refusal = _refusal(home.auth_file)
+    if refusal is not None:
+        raise cannot_write(home.auth_file, refusal)
+
+
+def _refusal(path: str) -> OSError | None:
+    """Return what a write is going to fail with: beside and by a rename, or else in place."""
     try:
-        _check_kind(path)
-        with signals_held():
-            _try_beside(os.path.realpath(path))
+        target = target_of(path)
     except OSError as error:
-        reason = error
-    else:
-        return
-    if not _writable_in_place(path, reason):
-        raise cannot_write(path, reason)
+        return error
+    beside, in_place = _try_beside(target), _try_in_place(target)
+    if in_place is None:
+        # A single file mounted into a folder that takes no other can still be written.
+        return beside if beside and beside.errno not in _FOLDER_REFUSES else None
+    if beside or isinstance(in_place, FileNotFoundError):
+        return beside
+    return None if in_place.errno == errno.EACCES and _is_replaceable(target) else in_place
 
 
-def _check_kind(path: str) -> None:
+def _try_beside(target: str) -> OSError | None:
+    with signals_held():
+        try:
+            temporary, descriptor = create_beside(target)
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(_ROOM)
+            finally:
+                os.unlink(temporary)
+        except OSError as error:
+            return error
+    return None
+
+
+def _try_in_place(target: str) -> OSError | None:
     try:
-        kind = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(kind):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(kind):
-        raise OSError(errno.EINVAL, "it is not a regular file", path)
+        os.close(os.open(target, os.O_RDWR | UNBLOCKED))
+    except OSError as error:
+        return error
+    return None
 
 
-def _try_beside(target: str) -> None:
-    temporary, descriptor = create_beside(target)
+def _is_replaceable(target: str) -> bool:
+    """Tell whether a file that is not ours to write can be renamed over, for all one can see."""
+    folder = os.path.dirname(target)
+    in_folder, in_file = os.stat(folder), os.stat(target)
+    if in_folder.st_mode & stat.S_ISVTX:
+        return os.geteuid() in (in_folder.st_uid, in_file.st_uid)
+    with suppress(OSError, AttributeError):
+        return _mount_of(target) == _mount_of(folder)
+    return True
+
+
+def _mount_of(path: str) -> str:
+    """Return the mount that a path lies on; a single mounted file has its own (Linux)."""
+    descriptor = os.open(path, os.O_PATH)
     try:
-        with open(descriptor, "wb") as file:
-            file.write(_ROOM)
+        with open(f"/proc/self/fdinfo/{descriptor}") as lines:
+            return next((line for line in lines if line.startswith("mnt_id:")), "")
     finally:
-        os.unlink(temporary)
-
-
-def _writable_in_place(path: str, reason: OSError) -> bool:
-    """A single file mounted into a read-only folder can still be written."""
-    if reason.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return False
-    with suppress(OSError):
-        os.close(os.open(path, os.O_RDWR))
-        return True
-    return False
+        os.close(descriptor)
 
 
 def cannot_write(path: str, error: OSError) -> LocalTrouble:
@@ -73,7 +97,8 @@ def cannot_write(path: str, error: OSError) -> LocalTrouble:
 
 def _explain(path: str, error: OSError) -> tuple[str, str]:
     other = "or name another folder with --codex-home"
-    folder = os.path.dirname(os.path.realpath(path))
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
     if error.errno == errno.EISDIR:
         return "it is a folder", f"Move it away, {other}."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -85,13 +110,16 @@ def _explain(path: str, error: OSError) -> tuple[str, str]:
     if error.errno == errno.ENOENT and os.path.islink(path):
         return f"it is a link into {folder}, which does not exist", f"Make that folder, {other}."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"no permission in {folder}{_owner(folder)}", f"Take it over with chown, {other}."
+        refuses = f"no permission in {folder}, which belongs to {_owner(folder)}"
+        if os.access(folder, os.W_OK):
+            refuses = f"no permission: it belongs to {_owner(target)}"
+        return refuses, f"Take it over with chown, {other}."
     return error.strerror or type(error).__name__, f"Mend that, {other}."
 
 
-def _owner(folder: str) -> str:
+def _owner(path: str) -> str:
     with suppress(ImportError, OSError, KeyError):
         import pwd
 
-        return f", which belongs to {pwd.getpwuid(os.stat(folder).st_uid).pw_name}"
-    return ""
+        return pwd.getpwuid(os.stat(path).st_uid).pw_name
+    return "somebody else"

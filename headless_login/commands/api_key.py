@@ -8,7 +8,9 @@ from headless_login.codex.api_key import masked, read_api_key
 from headless_login.codex.auth_file import Credentials, store
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
-from headless_login.errors import WrongUsage
+from headless_login.codex.stored import read_stored
+from headless_login.commands.status import shadowed_by
+from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.terminal.console import Console
 
 _LONGEST = 64 * 1024  # bytes
@@ -25,18 +27,38 @@ def sign_in_with_api_key(home: CodexHome, console: Console) -> None:
     """
     config = Config.read(home)
     config.check_method("api")
-    if sys.stdin is None or sys.stdin.isatty():
-        raise WrongUsage("The API key is read from standard input only.", f"Use: {PIPE_IT}")
-    key = read_api_key(sys.stdin.buffer.read(_LONGEST))
+    key = read_api_key(_standard_input())
     if home.make():
         console.say(f"Made the Codex folder {home.path}.")
     store(home, Credentials.api_key(key), on_wait=lambda: console.say("Waiting for Codex's lock…"))
+    _verify(home, key)
     console.say(
         f"Stored the API key {masked(key)} in {home.auth_file}.",
         "Codex needs it to have write access to the Responses API (api.responses.write).",
     )
-    if config.store_warning:
-        console.say(f"Note: {config.store_warning}")
+    for warning in filter(None, [config.store_warning, *shadowed_by(console.environ)]):
+        console.say(f"Note: {warning}")
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise WrongUsage("The API key is read from standard input only.", f"Use: {PIPE_IT}")
+    try:
+        return sys.stdin.buffer.read(_LONGEST)
+    except OSError:
+        pass
+    raise WrongUsage("Standard input cannot be read.", f"Use: {PIPE_IT}")
+
+
+def _verify(home: CodexHome, key: str) -> None:
+    """Read the key back: a file system that swallows a write must not pass for a sign-in."""
+    stored = read_stored(home)
+    if stored is None or stored.api_key != key:
+        raise LocalTrouble(
+            "store_failed",
+            f"{home.auth_file} does not hold the key that was just written.",
+            "Close other programs that sign in there, and try again.",
+        )
 
 
 def refuse_key_argument() -> WrongUsage:

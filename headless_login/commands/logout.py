@@ -11,9 +11,16 @@ from headless_login.errors import HeadlessLoginError, LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.terminal.console import Console
 
+REVOKE_TIMEOUT = 10.0  # seconds; codex-facts.md §7
+
 
 def sign_out(
-    home: CodexHome, console: Console, environ: Mapping[str, str], *, revoke: bool
+    home: CodexHome,
+    console: Console,
+    environ: Mapping[str, str],
+    *,
+    revoke: bool,
+    revoke_timeout: float = REVOKE_TIMEOUT,
 ) -> None:
     """Remove auth.json; with `revoke` also ask the issuer, whose failure keeps nothing here.
 
@@ -22,7 +29,7 @@ def sign_out(
     """
     stored = _readable(home, console) if revoke else None
     if stored is not None:
-        console.say(_revoke(stored, environ))
+        console.say(_revoke(stored, environ, revoke_timeout))
     waiting = "Waiting for another program, probably Codex, to let go of auth.json…"
     if remove(home, on_wait=lambda: console.say(waiting)):
         console.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
@@ -38,15 +45,29 @@ def _readable(home: CodexHome, console: Console) -> StoredSignIn | None:
         return None
 
 
-def _revoke(stored: StoredSignIn, environ: Mapping[str, str]) -> str:
+def _revoke(stored: StoredSignIn, environ: Mapping[str, str], timeout: float) -> str:
+    if stored.mode == "apikey":
+        return "There is nothing to revoke: an API key is deleted where it was made."
     if stored.refresh_token is None:
         return "There is no refresh token to revoke."
     try:
-        provider = Provider(stored.issuer or CODEX.issuer, stored.client_id or CODEX.client_id)
+        provider = Provider(
+            CODEX.issuer if stored.issuer is None else stored.issuer,
+            CODEX.client_id if stored.client_id is None else stored.client_id,
+        )
     except HeadlessLoginError:
         return "The refresh token was not revoked: auth.json names no issuer that can be trusted."
-    from headless_login.issuer.client import IssuerClient
-
-    if IssuerClient(provider, environ=environ).revoke(stored.refresh_token):
+    if _is_revoked(provider, stored.refresh_token, environ, timeout):
         return "The refresh token is revoked; other machines that hold a copy are signed out, too."
     return "The refresh token could not be revoked: the issuer did not take it."
+
+
+def _is_revoked(
+    provider: Provider, refresh_token: str, environ: Mapping[str, str], timeout: float
+) -> bool:
+    try:
+        from headless_login.issuer.client import IssuerClient
+
+        return IssuerClient(provider, environ=environ).revoke(refresh_token, timeout=timeout)
+    except Exception:  # noqa: BLE001  # whatever it is, the file has to go
+        return False

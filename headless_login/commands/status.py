@@ -13,7 +13,6 @@ from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.errors import HeadlessLoginError
 from headless_login.oauth.printable import printable
 
-_SHADOWING = ("CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
 _NOTHING = StoredSignIn(mode=None)
 _SKEW = 300  # seconds
 
@@ -41,14 +40,12 @@ def _credential_store(home: CodexHome) -> tuple[str, str]:
     try:
         config = Config.read(home)
     except HeadlessLoginError as error:
-        return "file", error.message  # the sign-in can be told all the same
+        return "file", _shown(error.message)  # the sign-in can be told all the same
     return config.credential_store, config.store_warning
 
 
 def _warnings(stored: StoredSignIn, environ: Mapping[str, str], now: float) -> list[str]:
-    warnings = [
-        f"{name} is set, so Codex uses that instead." for name in _SHADOWING if name in environ
-    ]
+    warnings = shadowed_by(environ)
     if not stored.private:
         warnings.append("other users can read auth.json; run: chmod 600 on it.")
     if stored.mode == "chatgpt" and stored.refresh_token is None:
@@ -56,6 +53,15 @@ def _warnings(stored: StoredSignIn, environ: Mapping[str, str], now: float) -> l
     if stored.issued_at is not None and stored.issued_at > now + _SKEW:
         warnings.append("the tokens come from the future; is this machine's clock right?")
     return warnings
+
+
+def shadowed_by(environ: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable that Codex prefers to auth.json."""
+    return [
+        f"{name} is set; Codex may use that instead of auth.json."
+        for name in ("CODEX_API_KEY", "CODEX_ACCESS_TOKEN")
+        if environ.get(name, "").strip()
+    ]
 
 
 def _document(
@@ -78,9 +84,10 @@ def _document(
 
 def _lines(home: CodexHome, stored: StoredSignIn, now: float) -> list[str]:
     if stored.mode is None:
-        return [f"Not signed in: there is no sign-in in {home.auth_file}"]
+        return [f"Not signed in: there is no sign-in in {_shown(home.auth_file)}"]
     if stored.mode == "apikey":
-        return [f"Signed in with the API key {masked(stored.api_key or '')}", _kept(home)]
+        key = printable(masked(stored.api_key or ""))
+        return [f"Signed in with the API key {key}", _kept(home)]
     if stored.mode != "chatgpt":
         mode = printable(stored.mode, 40)
         return [f"Signed in, in a mode this version does not know: {mode}", _kept(home)]
@@ -100,7 +107,12 @@ def _freshness(stored: StoredSignIn, now: float) -> str:
 
 
 def _kept(home: CodexHome) -> str:
-    return f"Kept in {home.auth_file}"
+    return f"Kept in {_shown(home.auth_file)}"
+
+
+def _shown(path: str) -> str:
+    """Return a path without what would break a line, or what no encoding has."""
+    return "".join(c if c.isprintable() else "?" for c in path)
 
 
 def _utc(seconds: float) -> datetime:

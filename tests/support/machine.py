@@ -1,0 +1,128 @@
+"""The machine as others have it: other users, other umasks, full disks, mounted files."""
+
+from __future__ import annotations
+
+import os
+import pwd  # noqa: F401
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import tomllib  # noqa: F401
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+# Another user cannot read every folder that holds modules: what they need is loaded before.
+import headless_login.codex.troubles
+import headless_login.commands.status  # noqa: F401
+
+NOBODY = 65534
+IS_ROOT = os.geteuid() == 0
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another user")
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Work under a umask."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def public_folder(owner: int | None = None) -> Iterator[Path]:
+    """A folder that every user can enter, unlike pytest's; it belongs to `owner`, else to us."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        folder.chmod(0o755)
+        if owner is not None and IS_ROOT:
+            os.chown(folder, owner, owner)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def as_user(uid: int, work: Callable[[], object]) -> str:
+    """Return what `work` returns or raises, as text, when a user without privileges does it."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if IS_ROOT:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            said = str(work())
+        except BaseException as error:  # noqa: BLE001
+            said = f"{type(error).__name__}: {error}"
+        os.write(into, said.encode(errors="replace")[:60000])
+        os._exit(0)
+    os.close(into)
+    with open(out, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said
+
+
+def within(seconds: float, work: Callable[[], object]) -> object:
+    """Return what `work` returns; a call that hangs fails the test instead of stopping it."""
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(_caught(work)), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert results, "it hangs"
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]
+
+
+def _caught(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except BaseException as error:  # noqa: BLE001
+        return error
+
+
+def in_namespace(
+    script: str, *arguments: object, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a shell script (`$1`… are the arguments) whose mounts nobody else sees."""
+    _require_namespaces()
+    return subprocess.run(
+        [*_UNSHARE, "sh", "-euc", script, "sh", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=dict(environ) if environ is not None else None,
+        timeout=30,
+        check=False,
+    )
+
+
+def python(source: str) -> str:
+    """Return Python source as a command of a shell script, its own arguments to follow."""
+    return f"{shlex.quote(sys.executable)} -c {shlex.quote(source)}"
+
+
+_UNSHARE = ["unshare", "-m"] if IS_ROOT else ["unshare", "-rm"]
+
+
+def _require_namespaces() -> None:
+    if not _namespaces_work():
+        pytest.skip("no private mounts here: `unshare -m` and mounting are not permitted")
+
+
+@cache
+def _namespaces_work() -> bool:
+    try:
+        probe = [*_UNSHARE, "mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir()]
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

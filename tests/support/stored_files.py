@@ -1,0 +1,75 @@
+"""auth.json as Codex and others leave it, good and odd, without a sign-in."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+from headless_login.codex.auth_file import Credentials
+from headless_login.oauth.identity import Identity
+from headless_login.oauth.provider import CODEX, Provider
+from headless_login.oauth.values import Tokens
+
+NOW = 1_795_412_972.344965  # 2026-11-23T05:49:32.344965Z
+KEY = "sk-proj-MARKED0123456789abcdefghij"
+ACCESS_EXPIRES = int(NOW) + 864_000
+
+AUTH = "https://api.openai.com/auth"
+PROFILE = "https://api.openai.com/profile"
+ID_CLAIMS: dict[str, Any] = {
+    "email": "ada@example.com",
+    "exp": int(NOW) - 60,  # an ID token lives an hour: that it has expired means nothing
+    AUTH: {"chatgpt_account_id": "acc-1", "chatgpt_plan_type": "plus"},
+}
+ACCESS_CLAIMS: dict[str, Any] = {"iat": int(NOW) - 60, "exp": ACCESS_EXPIRES}
+REFRESH_TOKEN = "rt_MARKED-refresh-token"
+
+
+def part(value: object) -> str:
+    """Return JSON as one part of a JWT; NaN and Infinity go through."""
+    return urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def jwt(claims: object) -> str:
+    """Return claims as a JWT whose signature nobody here looks at."""
+    return f"{part({'alg': 'RS256'})}.{part(claims)}.MARKED-signature"
+
+
+def tokens(**changes: object) -> dict[str, object]:
+    """Return the `tokens` that Codex 0.98 writes; a change to `...` leaves a member out."""
+    members: dict[str, object] = {
+        "id_token": jwt(ID_CLAIMS),
+        "access_token": jwt(ACCESS_CLAIMS),
+        "refresh_token": REFRESH_TOKEN,
+        "account_id": "acc-1",
+    }
+    return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+def document(**changes: object) -> dict[str, object]:
+    """Return a ChatGPT sign-in; a change to `...` leaves a member out."""
+    members: dict[str, object] = {
+        "auth_mode": "chatgpt",
+        "OPENAI_API_KEY": None,
+        "tokens": tokens(),
+        "last_refresh": "2026-11-23T05:49:32.344965460Z",
+    }
+    return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+def with_tokens(**changes: object) -> dict[str, object]:
+    """Return a ChatGPT sign-in with changed tokens."""
+    return document(tokens=tokens(**changes))
+
+
+def made_by(issuer: str, client_id: str = "app_EMoamEEZ73f0CkXaXp7hrann") -> dict[str, object]:
+    """Return a ChatGPT sign-in that says where it comes from."""
+    return with_tokens(oauth_provenance={"issuer": issuer, "client_id": client_id})
+
+
+def chatgpt(provider: Provider = CODEX, size: int = 0) -> Credentials:
+    """Return a ChatGPT sign-in as this project makes it, with a token of at least that size."""
+    filled = jwt(ACCESS_CLAIMS | {"filling": "x" * size})
+    made = Tokens(jwt(ID_CLAIMS), filled, REFRESH_TOKEN)
+    return Credentials.chatgpt(made, Identity("ada@example.com", "acc-1", "plus"), provider, NOW)

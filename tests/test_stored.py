@@ -1,0 +1,477 @@
+"""Reading auth.json, whoever left it: tolerant, offline, and never guessing."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headless_login.codex.auth_file import Credentials
+from headless_login.codex.home import CodexHome
+from headless_login.codex.stored import StoredSignIn, read_stored
+from headless_login.commands.status import report_status
+from headless_login.errors import LocalTrouble
+from headless_login.oauth.identity import Identity
+from tests.support.machine import NOBODY, as_user, public_folder, within
+from tests.support.stored_files import (
+    ACCESS_CLAIMS,
+    ACCESS_EXPIRES,
+    AUTH,
+    KEY,
+    NOW,
+    PROFILE,
+    REFRESH_TOKEN,
+    chatgpt,
+    document,
+    jwt,
+    made_by,
+    part,
+    tokens,
+    with_tokens,
+)
+
+
+def _read(folder: Path, content: object) -> StoredSignIn | None:
+    encoded = content if isinstance(content, bytes) else json.dumps(content).encode()
+    (folder / "auth.json").write_bytes(encoded)
+    (folder / "auth.json").chmod(0o600)
+    return read_stored(CodexHome(str(folder)), sleep=lambda _: None)
+
+
+def _read_well(folder: Path, content: object) -> StoredSignIn:
+    stored = _read(folder, content)
+    assert stored
+    return stored
+
+
+def test_a_sign_in_of_ours(codex_home: Path) -> None:
+    """Everything that status and logout need."""
+    assert _read(codex_home, chatgpt().content) == StoredSignIn(
+        "chatgpt",
+        Identity("ada@example.com", "acc-1", "plus"),
+        float(ACCESS_EXPIRES),
+        NOW // 1 - 60,
+        None,
+        REFRESH_TOKEN,
+        "https://auth.openai.com",
+        "app_EMoamEEZ73f0CkXaXp7hrann",
+    )
+
+
+def test_a_sign_in_of_an_older_codex(codex_home: Path) -> None:
+    """Without provenance nothing is made up about where it comes from."""
+    stored = _read_well(codex_home, document(auth_mode=...))
+    assert (stored.mode, stored.issuer, stored.client_id) == ("chatgpt", None, None)
+
+
+def test_nothing_there(codex_home: Path) -> None:
+    """No file, no folder, a link to nowhere: no sign-in, and that is no error."""
+    assert read_stored(CodexHome(str(codex_home))) is None
+    assert read_stored(CodexHome(str(codex_home / "missing"))) is None
+    (codex_home / "auth.json").symlink_to("nowhere")
+    assert read_stored(CodexHome(str(codex_home))) is None
+
+
+def test_a_stored_sign_in_shows_no_secret(codex_home: Path) -> None:
+    """Neither token nor key is in the repr."""
+    for content in (chatgpt().content, Credentials.api_key(KEY).content):
+        assert "MARKED" not in repr(_read(codex_home, content))
+
+
+OPAQUE = "opaque-access-token"
+MODES: dict[str, tuple[object, str | None]] = {
+    "chatgpt": (document(), "chatgpt"),
+    "without auth_mode": (document(auth_mode=...), "chatgpt"),
+    "auth_mode null": (document(auth_mode=None), "chatgpt"),
+    "unknown members": (document(new={"a": [1]}) | {"": None}, "chatgpt"),
+    "unknown members of the tokens": (with_tokens(new=1), "chatgpt"),
+    "without last_refresh": (document(last_refresh=...), "chatgpt"),
+    "an opaque access token": (with_tokens(access_token=OPAQUE), "chatgpt"),
+    "only a refresh token": (with_tokens(access_token=""), "chatgpt"),
+    "a long number": (b'{"n": %s, ' % (b"1" * 5000) + chatgpt().content[1:], "chatgpt"),
+    "API key": ({"auth_mode": "apikey", "OPENAI_API_KEY": KEY}, "apikey"),
+    "a key alone": ({"OPENAI_API_KEY": KEY}, "apikey"),
+    "a key beside tokens": (document(auth_mode=..., OPENAI_API_KEY=KEY), "apikey"),
+    "a key beside tokens in use": (document(OPENAI_API_KEY=KEY), "chatgpt"),
+    "a later mode": (document(auth_mode="agentIdentity"), "agentIdentity"),
+    "a later mode, other members": ({"auth_mode": "new", "tokens": [1]}, "new"),
+    "an empty object": ({}, None),
+    "chatgpt without tokens": ({"auth_mode": "chatgpt"}, None),
+    "chatgpt, tokens null": (document(tokens=None), None),
+    "chatgpt with a key only": ({"auth_mode": "chatgpt", "OPENAI_API_KEY": KEY}, None),
+    "empty tokens": (with_tokens(access_token="", refresh_token=""), None),
+    "apikey without a key": ({"auth_mode": "apikey"}, None),
+    "apikey, key null": ({"auth_mode": "apikey", "OPENAI_API_KEY": None}, None),
+    "apikey, key empty": ({"auth_mode": "apikey", "OPENAI_API_KEY": ""}, None),
+}
+
+
+@pytest.mark.parametrize("case", MODES)
+def test_modes(case: str, codex_home: Path) -> None:
+    """The mode that Codex would be in, and None only where there is nothing to use."""
+    content, mode = MODES[case]
+    assert _read_well(codex_home, content).mode == mode
+
+
+UNUSABLE: dict[str, tuple[object, str]] = {
+    "empty": (b"", "is empty"),
+    "blank": (b" \n", "is empty"),
+    "torn": (chatgpt().content[:-40], "is not valid JSON"),
+    "two documents": (chatgpt().content * 2, "is not valid JSON"),
+    "invalid UTF-8": (b'{"auth_mode": "\xff"}', "is not valid JSON"),
+    "NUL bytes": (b"\0" * 100, "is not valid JSON"),
+    "NaN": (b'{"x": NaN}', "is not valid JSON"),
+    "Infinity": (b'{"x": -Infinity}', "is not valid JSON"),
+    "a byte-order mark": (b"\xef\xbb\xbf" + chatgpt().content, "byte-order mark"),
+    "UTF-16": (chatgpt().content.decode().encode("utf-16"), "byte-order mark"),
+    "deep": (b'{"x":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
+    "10 MB": (b'{"x": "' + b"x" * 10_000_000 + b'"}', "far too long"),
+    "a list": ([], "another shape"),
+    "a text": ("x", "another shape"),
+    "null": (None, "another shape"),
+    "a number": (7, "another shape"),
+    "auth_mode a number": (document(auth_mode=7), "its auth_mode is not a mode"),
+    "auth_mode empty": (document(auth_mode=""), "its auth_mode is not a mode"),
+    "key a number": (document(OPENAI_API_KEY=7), "its OPENAI_API_KEY is not a text"),
+    "last_refresh empty": (document(last_refresh=""), "its last_refresh is not a time"),
+    "last_refresh a number": (document(last_refresh=1), "its last_refresh is not a time"),
+    "last_refresh a day": (document(last_refresh="2026-11-23"), "its last_refresh is not a time"),
+    "tokens a text": (document(tokens="x"), "its tokens are not an object"),
+    "tokens a list": (document(tokens=[]), "its tokens are not an object"),
+    "tokens empty": (document(tokens={}), "its id_token is missing"),
+    "no refresh token": (with_tokens(refresh_token=...), "its refresh_token is missing"),
+    "access token null": (with_tokens(access_token=None), "its access_token is missing"),
+    "ID token no JWT": (with_tokens(id_token="nonsense"), "its id_token is not a JSON Web"),
+    "ID token empty": (with_tokens(id_token=""), "its id_token is not a JSON Web"),
+    "ID token not JSON": (with_tokens(id_token="a.b.c"), "its id_token is not a JSON Web"),
+    "ID token deep": (with_tokens(id_token=f"e30.{'W1tb' * 9000}.x"), "its id_token is not"),
+    "account a number": (with_tokens(account_id=7), "its account_id is not a text"),
+    "provenance a text": (with_tokens(oauth_provenance="x"), "its oauth_provenance names no"),
+    "provenance empty": (with_tokens(oauth_provenance={}), "its oauth_provenance names no"),
+    "a key beside broken tokens": (
+        {"auth_mode": "apikey", "OPENAI_API_KEY": KEY, "tokens": "x"},
+        "its tokens are not an object",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_is_not_the_same_as_signed_out(case: str, codex_home: Path) -> None:
+    """What Codex itself cannot read gets a true sentence, exit 6, and is left alone."""
+    content, phrase = UNUSABLE[case]
+    with pytest.raises(LocalTrouble, match=phrase) as caught:
+        _read(codex_home, content)
+    assert (caught.value.error, caught.value.exit_code) == ("store_failed", 6)
+    assert caught.value.message.startswith(str(codex_home / "auth.json"))
+    assert "igned in" not in caught.value.message
+    assert "MARKED" not in caught.value.message + caught.value.hint
+    assert caught.value.__cause__ is None
+    encoded = content if isinstance(content, bytes) else json.dumps(content).encode()
+    assert (codex_home / "auth.json").read_bytes() == encoded
+
+
+# Files that are none, and files that may not be read.
+
+
+def _make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _make_zeros(path: Path) -> None:
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    except PermissionError:
+        path.symlink_to("/dev/zero")
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "phrase"),
+    [
+        (_make_pipe, "cannot be read: it is not a regular file"),
+        (_make_zeros, "cannot be read: it is not a regular file"),
+        (_make_folder, "cannot be read: it is a folder"),
+        (_make_loop, "cannot be read: Too many levels"),
+    ],
+)
+def test_what_is_no_file(make: Callable[[Path], None], phrase: str, codex_home: Path) -> None:
+    """A pipe is not waited for, a device not read to its end, which never comes."""
+    make(codex_home / "auth.json")
+    with pytest.raises(LocalTrouble, match=phrase):
+        within(5, lambda: read_stored(CodexHome(str(codex_home))))
+
+
+def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+    """CODEX_HOME being a file is trouble, and not a machine without a sign-in."""
+    (tmp_path / "codex").touch()
+    with pytest.raises(LocalTrouble, match="Not a directory"):
+        read_stored(CodexHome(str(tmp_path / "codex")))
+
+
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_what_may_not_be_read(closed: str) -> None:
+    """Without permission nobody knows whether there is a sign-in: never `not signed in`."""
+    with public_folder() as parent:
+        folder = parent / "codex"
+        folder.mkdir()
+        (folder / "auth.json").write_bytes(chatgpt().content)
+        (folder if closed == "folder" else folder / "auth.json").chmod(0)
+        said = as_user(NOBODY, lambda: read_stored(CodexHome(str(folder))))
+        folder.chmod(0o700)
+    assert said == f"LocalTrouble: {folder}/auth.json cannot be read: Permission denied."
+
+
+# A file that is being written.
+
+
+def test_a_torn_file_is_read_again(codex_home: Path) -> None:
+    """Half a file and an empty one, as older versions of Codex leave them for a moment."""
+    path, whole = codex_home / "auth.json", chatgpt().content
+    stages = [b"", whole[: len(whole) // 2], whole]
+    path.write_bytes(stages.pop(0))
+    pauses = []
+
+    def write_on(seconds: float) -> None:
+        pauses.append(seconds)
+        path.write_bytes(stages.pop(0))
+
+    stored = read_stored(CodexHome(str(codex_home)), sleep=write_on)
+    assert stored
+    assert stored.mode == "chatgpt"
+    assert pauses == [0.05, 0.05]
+
+
+def test_a_torn_file_that_goes_away(codex_home: Path) -> None:
+    """Removed before the second look: there is no sign-in then."""
+    path = codex_home / "auth.json"
+    path.write_bytes(b"{")
+    assert read_stored(CodexHome(str(codex_home)), sleep=lambda _: path.unlink()) is None
+
+
+def test_patience_with_a_torn_file_ends(codex_home: Path) -> None:
+    """After four looks in 0.15 seconds it is broken; other trouble is not looked at twice."""
+    pauses: list[float] = []
+    home = CodexHome(str(codex_home))
+    (codex_home / "auth.json").write_bytes(b"{")
+    with pytest.raises(LocalTrouble):
+        read_stored(home, sleep=pauses.append)
+    assert pauses == [0.05, 0.05, 0.05]
+    (codex_home / "auth.json").write_bytes(b"[]")
+    with pytest.raises(LocalTrouble):
+        read_stored(home, sleep=pauses.append)
+    assert len(pauses) == 3
+
+
+# Whom it names, and until when.
+
+WHO: dict[str, tuple[object, Identity]] = {
+    "as written": (document(), Identity("ada@example.com", "acc-1", "plus")),
+    "account in the file only": (
+        with_tokens(id_token=jwt({"email": "a@b.c"}), account_id="acc-2"),
+        Identity("a@b.c", "acc-2", None),
+    ),
+    "account in the token only": (
+        with_tokens(account_id=...),
+        Identity("ada@example.com", "acc-1", "plus"),
+    ),
+    "account in both": (
+        with_tokens(account_id="acc-2"),  # Codex sends this one
+        Identity("ada@example.com", "acc-2", "plus"),
+    ),
+    "e-mail in the profile": (
+        with_tokens(id_token=jwt({PROFILE: {"email": "p@b.c"}})),
+        Identity("p@b.c", "acc-1", None),
+    ),
+    "e-mail in the access token": (
+        with_tokens(id_token=jwt({}), access_token=jwt({PROFILE: {"email": "x@b.c"}})),
+        Identity("x@b.c", "acc-1", None),
+    ),
+    "nobody": (
+        with_tokens(id_token=jwt({}), account_id=...),
+        Identity(None, None, None),
+    ),
+    "claims of other types": (
+        with_tokens(id_token=jwt({"email": 7, AUTH: [], PROFILE: "x"}), account_id=None),
+        Identity(None, None, None),
+    ),
+    "an API key": (
+        document(auth_mode="apikey", OPENAI_API_KEY=KEY),
+        Identity(None, None, None),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHO)
+def test_whom_it_names(case: str, codex_home: Path) -> None:
+    """From the file, the ID token, the access token; what nobody names is None."""
+    content, identity = WHO[case]
+    assert _read_well(codex_home, content).identity == identity
+
+
+@pytest.mark.parametrize(
+    ("exp", "expected"),
+    [
+        (1, 1.0),
+        (1.5, 1.5),
+        (0, 0.0),
+        (253402300799, 253402300799.0),
+        (253402300800, None),
+        (10**400, None),
+        (-1, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (float("-inf"), None),
+        ("1795412972", None),
+        (True, None),
+        (None, None),
+        ([1], None),
+    ],
+)
+def test_until_when(exp: object, expected: float | None, codex_home: Path) -> None:
+    """The access token's `exp` if it is a time that can be shown; nothing else is one."""
+    claims = ACCESS_CLAIMS | {"exp": exp}
+    stored = _read_well(codex_home, with_tokens(access_token=jwt(claims)))
+    assert stored.access_token_expires_at == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "now", "usable"),
+    [
+        (document(), ACCESS_EXPIRES - 1, True),
+        (document(), ACCESS_EXPIRES, True),
+        (with_tokens(refresh_token=""), ACCESS_EXPIRES - 1, True),
+        (with_tokens(refresh_token=""), ACCESS_EXPIRES, False),
+        (with_tokens(access_token=OPAQUE, refresh_token=""), 4e9, True),
+        (document(auth_mode=..., OPENAI_API_KEY=KEY), 4e9, True),
+        (
+            document(OPENAI_API_KEY=KEY, auth_mode=..., tokens=tokens(refresh_token="")),
+            4e9,
+            True,
+        ),
+        ({"auth_mode": "new"}, 4e9, True),
+        ({}, 0, False),
+    ],
+)
+def test_whether_codex_could_work_with_it(
+    content: object, now: float, usable: bool, codex_home: Path
+) -> None:
+    """An expired access token needs a refresh token; a key needs neither."""
+    assert _read_well(codex_home, content).usable(now) is usable
+
+
+def test_where_it_comes_from(codex_home: Path) -> None:
+    """Issuer and client as they stand there, even an empty one: nobody guesses another."""
+    stored = _read_well(codex_home, made_by("", "x"))
+    assert (stored.issuer, stored.client_id) == ("", "x")
+
+
+@pytest.mark.parametrize(
+    ("mode", "private"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)]
+)
+def test_whether_others_can_read_it(mode: int, private: bool, codex_home: Path) -> None:
+    """Any right of anybody else counts; of a link, those of the file."""
+    real = codex_home / "real"
+    real.write_bytes(chatgpt().content)
+    real.chmod(mode)
+    (codex_home / "auth.json").symlink_to("real")
+    stored = read_stored(CodexHome(str(codex_home)))
+    assert stored
+    assert stored.private is private
+
+
+# Whatever there may be.
+
+_SCALARS: st.SearchStrategy[object] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(st.characters(codec=None), max_size=20),
+    st.sampled_from(["chatgpt", "apikey", "", "2026-11-23T05:49:32Z", KEY, "a.b.c", "e30.e30.x"]),
+)
+_ANYTHING = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+def _object(names: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(names), values, max_size=len(names))
+
+
+_CLAIMS = _object(
+    ["email", "exp", "iat", AUTH, PROFILE],
+    _ANYTHING | _object(["email", "chatgpt_account_id", "chatgpt_plan_type"], _ANYTHING),
+)
+_JWTS = st.builds(lambda claims: f"e30.{part(claims)}.x", _CLAIMS | _ANYTHING)
+_TOKENS = st.fixed_dictionaries(
+    {name: _JWTS | st.text(max_size=9) for name in ("id_token", "access_token", "refresh_token")},
+    optional={
+        "account_id": _ANYTHING,
+        "oauth_provenance": _ANYTHING | _object(["issuer", "client_id"], _ANYTHING),
+    },
+)
+_DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "auth_mode": st.sampled_from(["chatgpt", "apikey", None]) | _ANYTHING,
+        "OPENAI_API_KEY": st.none() | _ANYTHING,
+        "tokens": _TOKENS | _ANYTHING,
+        "last_refresh": st.none() | _ANYTHING,
+        "unknown": _ANYTHING,
+    },
+)
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(content=_DOCUMENTS | _ANYTHING)
+def test_any_document_is_read_or_told(content: object, codex_home: Path) -> None:
+    """Codex's names with any values: a report that can be printed, or LocalTrouble; no defect."""
+    try:
+        stored = _read(codex_home, content)
+        text, exit_code = report_status(CodexHome(str(codex_home)), {}, NOW, as_json=True)
+    except LocalTrouble:
+        return
+    assert stored
+    assert "\n" not in text
+    assert json.loads(text)["signed_in"] is (exit_code == 0) is stored.usable(NOW)
+    shown, _ = report_status(CodexHome(str(codex_home)), {}, NOW, as_json=False)
+    assert all(line.isprintable() for line in shown.split("\n"))
+    shown.encode()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=st.binary(max_size=300))
+def test_any_bytes_are_read_or_told(content: bytes, codex_home: Path) -> None:
+    """A file of anything at all never ends in another exception."""
+    with suppress(LocalTrouble):
+        assert _read(codex_home, content)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(end=st.integers(0, 1_000_000))
+def test_any_torn_file_is_told(end: int, codex_home: Path) -> None:
+    """Wherever a whole file is cut off, it is trouble and never another sign-in."""
+    whole = chatgpt().content
+    with pytest.raises(LocalTrouble):
+        _read(codex_home, whole[: end % len(whole)])
