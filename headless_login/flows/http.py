@@ -1,18 +1,26 @@
-"""As much of an HTTP/1.1 server as one redirect needs; h11 does the parsing."""
+"""As much of HTTP/1.1 as one redirect needs, from and to a socket; h11 does the parsing."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import h11
 
-LARGEST_REQUEST = 16 * 1024  # bytes; a redirect takes some 300, a browser's headers about 2,000
+# Bytes. A redirect takes some 300 and a browser's headers about 2,000, but cookies of everything
+# that was ever developed on this machine's loopback come along.
+LARGEST_REQUEST = 64 * 1024
 _LOOPBACK_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 
 Headers = Sequence[tuple[str, str]]
+
+
+class BadRequest(Exception):
+    """What came is not proper HTTP, or larger than LARGEST_REQUEST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +43,46 @@ class HttpRequest:
         return _LOOPBACK_HOST.fullmatch(self.host) is not None
 
 
-async def receive(reader: asyncio.StreamReader) -> HttpRequest:
-    """Return the next request.
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer, after which the connection ends: keep-alive would hold the port."""
+
+    status: int
+    headers: Headers
+    body: bytes = field(default=b"", repr=False)
+
+    def encoded(self, *, to_head: bool = False) -> bytes:
+        """Return its bytes, without the body if it answers HEAD (RFC 9110 §9.3.2)."""
+        connection = h11.Connection(h11.SERVER)
+        headers = [
+            *self.headers,
+            ("Content-Length", str(len(self.body))),
+            ("Connection", "close"),
+        ]
+        reason = HTTPStatus(self.status).phrase
+        head = h11.Response(status_code=self.status, headers=headers, reason=reason.encode())
+        return (connection.send(head) or b"") + (b"" if to_head else self.body)
+
+
+async def receive(connection: socket.socket) -> HttpRequest:
+    """Return the next request; what follows its head stays unread or is forgotten.
 
     Raises:
-        h11.RemoteProtocolError: it is malformed or larger than LARGEST_REQUEST.
+        BadRequest: it is malformed or too large.
         ConnectionError: the other side closed without one.
     """
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_REQUEST)
-    while True:
-        event = connection.next_event()
-        if isinstance(event, h11.Request):
-            path, _, query = event.target.decode("ascii").partition("?")
-            hosts = [value for name, value in event.headers if name == b"host"]
-            host = hosts[0].decode("ascii", "replace") if len(hosts) == 1 else ""
-            return HttpRequest(event.method.decode("ascii"), path, query, host)
-        if event is not h11.NEED_DATA:
-            raise ConnectionError
-        connection.receive_data(await reader.read(4096))
-
-
-async def send(
-    writer: asyncio.StreamWriter, status: int, headers: Headers, body: bytes = b""
-) -> None:
-    """Send one answer and end the connection; keep-alive would let a browser hold the port."""
-    connection = h11.Connection(h11.SERVER)
-    sent = [*headers, ("Content-Length", str(len(body))), ("Connection", "close")]
-    if status == 405:
-        sent.append(("Allow", "GET"))
-    for event in (
-        h11.Response(status_code=status, headers=sent),
-        h11.Data(data=body),
-        h11.EndOfMessage(),
-    ):
-        writer.write(connection.send(event) or b"")
-    await writer.drain()
-    writer.close()
-    await writer.wait_closed()
-
-
-async def redirect(writer: asyncio.StreamWriter, location: str, headers: Headers) -> None:
-    """Send the browser on to an address of ours that carries nothing (RFC 9110 §15.4.4)."""
-    await send(writer, 303, [*headers, ("Location", location)])
+    loop = asyncio.get_running_loop()
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_REQUEST)
+    try:
+        while (event := parser.next_event()) is h11.NEED_DATA:
+            parser.receive_data(await loop.sock_recv(connection, 8192))
+    except h11.RemoteProtocolError:
+        event = None
+    if event is None:
+        raise BadRequest  # outside the handler: h11's error quotes the request line
+    if not isinstance(event, h11.Request):
+        raise ConnectionError
+    path, _, query = event.target.decode("ascii").partition("?")
+    hosts = [value for name, value in event.headers if name == b"host"]
+    host = hosts[0].decode("ascii", "replace") if len(hosts) == 1 else ""
+    return HttpRequest(event.method.decode("ascii"), path, query, host)

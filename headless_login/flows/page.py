@@ -6,38 +6,51 @@ import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --ground: #f6f7f9;
-  --card: #fff; --line: #e3e5e9; --good: #18794e; --bad: #c62a2f }
-@media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #b0b4ba;
-  --ground: #111315; --card: #1b1d20; --line: #2e3135; --good: #3dd68c; --bad: #ff9592 } }
+:root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --ground: #f4f5f7;
+  --card: #fff; --line: #e2e4e9; --good: #18794e; --good-tint: #e3f5ea; --bad: #c62a2f;
+  --bad-tint: #ffe9e8; --shadow: 0 1px 2px #1c20240d, 0 12px 32px -12px #1c20242e }
+@media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #a8adb5;
+  --ground: #101214; --card: #1a1c1f; --line: #2c2f33; --good: #3dd68c; --good-tint: #163527;
+  --bad: #ff9592; --bad-tint: #3f1d1f; --shadow: none } }
 * { box-sizing: border-box }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
-  background: var(--ground); color: var(--ink); font: 1rem/1.55 system-ui, sans-serif }
-main { width: 100%; max-width: 27rem; padding: 2rem 1.75rem; background: var(--card);
-  border: 1px solid var(--line); border-radius: 14px; text-align: center }
-.mark { width: 3.25rem; height: 3.25rem; margin: 0 auto 1rem; border: 2px solid currentColor;
-  border-radius: 50%; display: grid; place-items: center; font-size: 1.6rem; line-height: 1 }
-.good { color: var(--good) }
-.bad { color: var(--bad) }
-h1 { margin: 0 0 .5rem; font-size: 1.35rem; line-height: 1.3; overflow-wrap: anywhere }
-p { margin: .35rem 0; color: var(--soft); overflow-wrap: anywhere }
+body { margin: 0; min-height: 100vh; min-height: 100dvh; padding: 1.25rem; display: grid;
+  place-content: center; grid-template-columns: minmax(0, 26rem); background: var(--ground);
+  color: var(--ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", sans-serif }
+main { padding: 2.25rem 1.75rem 1.75rem; background: var(--card); text-align: center;
+  border: 1px solid var(--line); border-radius: 16px; box-shadow: var(--shadow) }
+svg { display: block; width: 3.5rem; height: 3.5rem; margin: 0 auto 1.25rem; padding: .8rem;
+  border-radius: 50%; fill: none; stroke: currentColor; stroke-width: 2.5;
+  stroke-linecap: round; stroke-linejoin: round }
+.good { color: var(--good); background: var(--good-tint) }
+.bad { color: var(--bad); background: var(--bad-tint) }
+h1, p { margin: 0; overflow-wrap: anywhere; text-wrap: balance }
+h1 { font-size: 1.375rem; line-height: 1.25; letter-spacing: -.01em }
+p { margin-top: .6rem }
+.hint { margin-top: 1.5rem; padding-top: 1.1rem; border-top: 1px solid var(--line);
+  color: var(--soft); font-size: .9375rem }
+footer { margin-top: 1rem; color: var(--soft); font-size: .8125rem; text-align: center }
 """
 _STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-# Only our own style sheet, by its hash; no script, image, frame or form; no address sent on.
+# Strokes in a square of 24 by 24: a tick, and an exclamation mark.
+_TICK, _MARK = "M5 12.5 10 17.5 19 7", "M12 5v8.5M12 18.5v.01"
+
+# Only our own style sheet, by its hash, and the icon inside the page; no script, frame or form.
 HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
     (
         "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'",
     ),
     ("Cache-Control", "no-store"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
 )
 
 
@@ -48,19 +61,34 @@ class Page:
     status: int
     title: str
     text: str
+    hint: str = ""
     good: bool = False
 
     def html(self) -> bytes:
         """Return the document."""
-        mark, kind = ("✓", "good") if self.good else ("!", "bad")
-        paragraphs = "".join(f"<p>{escape(line)}</p>" for line in self.text.split("\n"))
-        return (
-            '<!doctype html><html lang="en"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(self.title)}</title><style>{_STYLE}</style>"
-            f'<main><div class="mark {kind}" aria-hidden="true">{mark}</div>'
-            f"<h1>{escape(self.title)}</h1>{paragraphs}</main></html>"
-        ).encode()
+        kind, strokes = ("good", _TICK) if self.good else ("bad", _MARK)
+        title = escape(self.title)
+        hint = f'<p class="hint">{escape(self.hint)}</p>' if self.hint else ""
+        return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="{_icon(kind, strokes)}">
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+<svg class="{kind}" viewBox="0 0 24 24" aria-hidden="true"><path d="{strokes}"/></svg>
+<h1>{title}</h1>
+<p>{escape(self.text)}</p>
+{hint}
+</main>
+<footer>headless-login</footer>
+</body>
+</html>
+""".encode()
 
 
 def success() -> Page:
@@ -68,20 +96,31 @@ def success() -> Page:
     return Page(
         200,
         "Signed in to Codex",
-        "The sign-in is saved on the machine that asked for it.\nYou can close this page.",
+        "The sign-in is saved on the machine that asked for it.",
+        "You can close this page and go back to the terminal.",
         good=True,
     )
 
 
 def failure(message: str, hint: str = "") -> Page:
     """Return the page for a sign-in that came to nothing; it answers 200 to be shown as it is."""
-    return Page(200, "Not signed in", f"{message}\n{hint}".strip())
+    return Page(200, "Not signed in", message, hint)
 
 
 def rejected(message: str) -> Page:
     """Return the page for a request that is not this sign-in's answer."""
-    return Page(400, "Not the answer this sign-in waits for", message)
+    return Page(400, "Not the answer this sign-in waits for", message, _STILL_WAITING)
 
 
+def _icon(kind: str, strokes: str) -> str:
+    """Return the tab's icon; without one, browsers ask for a file that we do not have."""
+    colour = {"good": "#2b9a66", "bad": "#e5484d"}[kind]
+    return "data:image/svg+xml," + quote(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" '
+        f'stroke="{colour}" stroke-width="4" stroke-linecap="round"><path d="{strokes}"/></svg>'
+    )
+
+
+_STILL_WAITING = "Open the address that the terminal shows: the sign-in there goes on waiting."
 NOT_FOUND = Page(404, "Nothing here", "This address only takes the answer to a sign-in.")
 NOT_ALLOWED = Page(405, "Nothing here", "Only a browser's GET is answered.")

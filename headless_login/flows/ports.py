@@ -14,6 +14,10 @@ from headless_login.oauth.provider import LOOPBACK_PORTS
 
 LOOPBACK = ("127.0.0.1", "::1")
 
+# Connections that wait to be accepted. A full queue makes a browser's next attempt wait a second,
+# and the exchange of the code keeps us busy while the browser already asks for the last page.
+_QUEUE = 1024
+
 # A machine without IPv6, or with ::1 switched off, is no obstacle; everything else is.
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
@@ -29,16 +33,17 @@ def bind_loopback(
     Raises:
         LocalTrouble: `port_unavailable`; each port is in use or forbidden.
     """
-    reasons = []
+    reasons, hint = [], ""
     for port in ports:
         try:
             return port, _bind(port, addresses)
         except OSError as error:
-            reasons.append(f"{port} ({_reason(error)})")
+            reason, hint = _reason(error)
+            reasons.append(f"{port} ({reason})")
     raise LocalTrouble(
         "port_unavailable",
         f"No browser can reach this sign-in: port {' and port '.join(reasons)}.",
-        "End the other sign-in or program that uses it.",
+        hint,
     )
 
 
@@ -68,16 +73,21 @@ def _listen(address: str, port: int) -> socket.socket:
             # Under WSL it could share a port that somebody else listens on.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
-        listening.listen(64)
+        listening.listen(_QUEUE)
     except BaseException:
         listening.close()
         raise
     return listening
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError) -> tuple[str, str]:
+    """Return what is wrong with a port, and what to do about it."""
     if error.errno == errno.EADDRINUSE:
-        return "in use"
+        return "in use", "End the other sign-in or program that uses it."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return "not permitted"
-    return error.strerror or type(error).__name__
+        # On Windows a range can be excluded though nobody listens there (headless-needs.md, 8).
+        command = "netsh interface ipv4 show excludedportrange protocol=tcp"
+        looked_up = f" See: {command}" if sys.platform == "win32" else ""
+        return "not permitted", f"The system keeps this port for itself.{looked_up}"
+    reason = error.strerror or type(error).__name__
+    return reason, "Listen on an address of this machine: --bind ADDRESS"

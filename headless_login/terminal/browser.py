@@ -9,8 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-_TEXT_BROWSERS = {"w3m", "lynx", "links", "links2", "elinks", "browsh", "www-browser", "cat"}
+# They would take this terminal, or fetch the page and show it to nobody.
+_TEXT_BROWSERS = {"w3m", "lynx", "links", "links2", "elinks", "browsh", "carbonyl", "chawan"} | {
+    *("www-browser", "curl", "wget", "cat", "echo")
+}
 _GRAPHICAL = ("xdg-open", "x-www-browser", "firefox", "google-chrome", "chromium", "epiphany")
+# Signs that the screen, if there is one at all, is not in front of the person.
+_ELSEWHERE = ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT", "CODESPACES", "CI")
+_FAILS_WITHIN = 0.3  # seconds in which a command that cannot open anything says so
 
 Launch = Callable[[list[str]], bool]
 
@@ -25,54 +31,74 @@ def open_browser(
 ) -> bool:
     """Open `url` in a graphical browser on this machine's own screen and tell whether one started.
 
-    Over ssh the screen is another machine's, so none is opened there.
+    `launch` starts one command, the address its last word or in place of `%s`; on Windows the
+    address alone.
     """
-    if any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT")):
+    if any(environ.get(name) for name in _ELSEWHERE):
         return False
     if platform == "win32":
-        return _start_file(url)
+        return (launch or _start_file)([url])
     start = launch or _launch
-    return any(start([*command, url]) for command in _commands(environ, platform, which))
+    return any(start(_with_url(command, url)) for command in _commands(environ, platform, which))
 
 
 def _commands(
     environ: Mapping[str, str], platform: str, which: Callable[[str], str | None]
 ) -> list[list[str]]:
     """Return the commands that could open a page, best first."""
-    if platform == "darwin":
-        return [["/usr/bin/open"]]
-    if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
+    if platform != "darwin" and not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         return []
-    wished = [shlex.split(name) for name in environ.get("BROWSER", "").split(os.pathsep) if name]
-    wished = [[word for word in command if word != "%s"] for command in wished]
-    candidates = [*wished, *([name] for name in _GRAPHICAL)]
-    return [
-        command
-        for command in candidates
-        if command
-        and os.path.basename(command[0]) not in _TEXT_BROWSERS
-        and which(command[0]) is not None
-    ]
+    if environ.get("BROWSER"):
+        # It decides alone: whoever set it to w3m, or to nothing real, wants no window.
+        candidates = [_words(command) for command in environ["BROWSER"].split(":")]
+    elif platform == "darwin":
+        candidates = [["/usr/bin/open"]]
+    else:
+        candidates = [[name] for name in _GRAPHICAL]
+    return [words for words in candidates if words and _is_graphical(words) and which(words[0])]
+
+
+def _words(command: str) -> list[str]:
+    """Take one command of BROWSER apart as xdg-open does; nothing if its quotes do not match."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return []
+    return words[:-1] if words[-1:] == ["&"] else words
+
+
+def _is_graphical(words: list[str]) -> bool:
+    return _TEXT_BROWSERS.isdisjoint(os.path.basename(word) for word in words)
+
+
+def _with_url(command: list[str], url: str) -> list[str]:
+    if any("%s" in word for word in command):
+        return [word.replace("%s", url) for word in command]
+    return [*command, url]
 
 
 def _launch(command: list[str]) -> bool:
     """Start a browser that neither writes into this terminal nor ends with it."""
     try:
-        subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # xdg-open would try text browsers when it finds no other.
+            env={"BROWSER": ":".join(_GRAPHICAL[1:])} | os.environ,
             start_new_session=True,
         )
+        return process.wait(_FAILS_WITHIN) == 0
+    except subprocess.TimeoutExpired:
+        return True  # it runs
     except OSError:
         return False
-    return True
 
 
-def _start_file(url: str) -> bool:
+def _start_file(command: list[str]) -> bool:
     try:
-        os.startfile(url)  # type: ignore[attr-defined,unused-ignore]  # noqa: S606
+        os.startfile(*command)  # type: ignore[attr-defined,unused-ignore]  # noqa: S606
     except OSError:
         return False
     return True

@@ -1,0 +1,132 @@
+"""A server that nobody can keep busy: every connection is short, and the oldest idle one yields.
+
+Plain sockets instead of asyncio's streams, because those accept whole backlogs at once and write
+to standard error when a client behaves badly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
+
+from headless_login.flows.http import BadRequest, HttpRequest, Response, receive
+
+MOST_CONNECTIONS = 64
+_DRAINED = 1.0  # seconds for what a client still sends after its answer
+_OUT_OF_SOCKETS = 0.05  # seconds to wait when the machine has none left
+
+# None stands for a request that is not proper HTTP.
+Respond = Callable[[HttpRequest | None], Awaitable[Response]]
+
+
+class ConnectionServer:
+    """Accepts on listening sockets and answers one request a connection."""
+
+    def __init__(
+        self, sockets: Sequence[socket.socket], respond: Respond, request_timeout: float
+    ) -> None:
+        """Take sockets, which are closed with the server, and what answers a request.
+
+        A request has to arrive within `request_timeout` seconds, and its answer to leave.
+        """
+        self._sockets = sockets
+        self._respond = respond
+        self._timeout = request_timeout
+        self._accepting: list[asyncio.Task[None]] = []
+        # All connections, and those of them that have had their answer or sent no whole request
+        # yet; each oldest first.
+        self._serving: dict[asyncio.Task[None], None] = {}
+        self._answered: dict[asyncio.Task[None], None] = {}
+        self._reading: dict[asyncio.Task[None], None] = {}
+
+    def start(self) -> None:
+        """Begin to accept, in the running event loop."""
+        for listening in self._sockets:
+            listening.setblocking(False)
+            self._accepting.append(asyncio.create_task(self._accept(listening)))
+
+    async def close(self, *, grace: float = 0.0) -> None:
+        """Free the port and drop every connection, after at most `grace` seconds to finish in."""
+        if grace and self._serving:
+            await asyncio.wait([*self._serving], timeout=grace)
+        tasks = [*self._accepting, *self._serving]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listening in self._sockets:
+            listening.close()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError:  # the client is gone again, or no descriptor is left
+                await asyncio.sleep(_OUT_OF_SOCKETS)
+                continue
+            self._admit(connection)
+            # One connection, then everybody's turn: sock_accept does not wait in a flood.
+            await asyncio.sleep(0)
+
+    def _admit(self, connection: socket.socket) -> None:
+        """Serve a connection, in place of the one that needs it least if there are too many."""
+        if len(self._serving) >= MOST_CONNECTIONS:
+            idlest = next(chain(self._answered, self._reading, self._serving))
+            idlest.cancel()
+            self._forget(idlest)
+        connection.setblocking(False)
+        task = asyncio.create_task(self._serve(connection))
+        self._serving[task] = self._reading[task] = None
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # Here and not in the task: one that is cancelled before its first step never runs.
+            connection.close()
+            self._forget(task)
+            if not task.cancelled():
+                task.exception()  # seen: asyncio would print it, and with it perhaps a query
+
+        task.add_done_callback(ended)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        for tasks in (self._serving, self._answered, self._reading):
+            tasks.pop(task, None)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        task = asyncio.current_task()
+        assert task  # noqa: S101
+        # A connection that fails concerns nobody but itself.
+        with contextlib.suppress(OSError, TimeoutError):
+            request = await self._receive(connection)
+            self._reading.pop(task, None)
+            response = await self._respond(request)
+            await self._send(connection, response, to_head=_is_head(request))
+            self._answered[task] = None
+            async with asyncio.timeout(_DRAINED):
+                await _drain(connection)
+
+    async def _receive(self, connection: socket.socket) -> HttpRequest | None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await receive(connection)
+        except BadRequest:
+            return None
+
+    async def _send(self, connection: socket.socket, response: Response, *, to_head: bool) -> None:
+        async with asyncio.timeout(self._timeout):
+            sent = response.encoded(to_head=to_head)
+            await asyncio.get_running_loop().sock_sendall(connection, sent)
+        connection.shutdown(socket.SHUT_WR)
+
+
+def _is_head(request: HttpRequest | None) -> bool:
+    return request is not None and request.method == "HEAD"
+
+
+async def _drain(connection: socket.socket) -> None:
+    """Read what still comes: closing on unread data would reset the answer away."""
+    loop = asyncio.get_running_loop()
+    while await loop.sock_recv(connection, 65536):
+        await asyncio.sleep(0)
