@@ -155,7 +155,7 @@ def test_links_are_followed_and_kept(exists: bool, home: CodexHome) -> None:
     assert [os.readlink(link) for link in links] == before
     assert not real.is_symlink()
     assert real.read_bytes() == NEW.content
-    assert (_mode(real), _names(real.parent)) == (0o600, {"auth.json"})
+    assert (_mode(real), _names(real.parent)) == (0o600, {"auth.json", "auth.json.lock"})
 
 
 def test_removing_keeps_links(home: CodexHome) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from headless_login.codex.auth_file import Credentials, store
 from headless_login.codex.home import CodexHome
-from headless_login.codex.locks import LOCK_FILES, codex_locks
+from headless_login.codex.locks import codex_locks, lock_files
 from headless_login.errors import LocalTrouble
 from tests.support.machine import (
     IS_ROOT,
@@ -25,7 +25,7 @@ from tests.support.machine import (
     within,
 )
 
-FIRST, SECOND = LOCK_FILES
+FIRST, SECOND = NAMES = ("auth.lock", "auth.json.lock")
 
 
 class Holder:
@@ -69,7 +69,34 @@ def _is_free(path: Path) -> bool:
 
 def test_the_names_and_their_order() -> None:
     """As Codex 0.169.0 opens them (codex-facts.md §6)."""
-    assert LOCK_FILES == ("auth.lock", "auth.json.lock")
+    home = CodexHome("/nonexistent/.codex")
+    assert lock_files(home) == tuple(f"{home.path}/{name}" for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "locked_by"),
+    [
+        ("auth.json", "auth.json.lock"),
+        ("real.json", "real.json.lock"),
+        ("creds", "creds.json.lock"),
+        ("creds.v1.txt", "creds.v1.json.lock"),
+        (".creds", ".creds.json.lock"),
+    ],
+)
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_second_lies_beside_the_file_itself(
+    name: str, locked_by: str, exists: bool, codex_home: Path, tmp_path: Path
+) -> None:
+    """Two folders that share one file by a link exclude each other; the first lock is each's."""
+    target = tmp_path / "elsewhere" / name
+    target.parent.mkdir()
+    if exists:
+        target.write_text("{}")
+    (codex_home / "auth.json").symlink_to(target)
+    with codex_locks(CodexHome(str(codex_home)), sleep=_never):
+        assert not _is_free(codex_home / FIRST)
+        assert not _is_free(target.with_name(locked_by))
+    assert not (codex_home / SECOND).exists()
 
 
 def test_both_are_held_and_stay(codex_home: Path) -> None:
@@ -86,7 +113,7 @@ def test_lock_files_are_private(mask: int, codex_home: Path) -> None:
     """0600 whatever the umask: another one could keep the user's own Codex out."""
     with umask(mask), codex_locks(CodexHome(str(codex_home))):
         pass
-    assert {stat.S_IMODE((codex_home / name).stat().st_mode) for name in LOCK_FILES} == {0o600}
+    assert {stat.S_IMODE((codex_home / name).stat().st_mode) for name in NAMES} == {0o600}
 
 
 def test_existing_lock_files_are_left_as_they_are(codex_home: Path) -> None:
@@ -128,7 +155,7 @@ def test_the_first_is_kept_while_the_second_is_waited_for(codex_home: Path) -> N
 def test_waiting_is_told_once(codex_home: Path) -> None:
     """Both locks are held for a while by others: one message, and none without a wait."""
     home = CodexHome(str(codex_home))
-    holders = [Holder(codex_home / name) for name in LOCK_FILES]
+    holders = [Holder(codex_home / name) for name in NAMES]
     waits: list[float] = []
     said: list[str] = []
 
@@ -143,7 +170,7 @@ def test_waiting_is_told_once(codex_home: Path) -> None:
         assert said == ["waiting"]
 
 
-@pytest.mark.parametrize("name", LOCK_FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_patience_ends(name: str, codex_home: Path) -> None:
     """After 30 seconds in all: which lock it was, nothing done, and the other one free again."""
     holder = Holder(codex_home / name)
@@ -235,7 +262,7 @@ def _dangling(path: Path) -> None:
     path.symlink_to("nowhere")
 
 
-@pytest.mark.parametrize("name", LOCK_FILES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("make", [_folder, _loop, _dangling])
 def test_what_is_no_file_is_named(make: Callable[[Path], None], name: str, tmp_path: Path) -> None:
     """The sentence is about the lock and not about auth.json; nothing is made elsewhere."""
@@ -249,7 +276,7 @@ def test_what_is_no_file_is_named(make: Callable[[Path], None], name: str, tmp_p
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("name", LOCK_FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_pipe_does_not_hang(name: str) -> None:
     """Opening it waits for no writer, even where it may only be read."""
 

@@ -1,7 +1,8 @@
 """Codex's two locks, taken in Codex's order (codex-facts.md §6): auth.lock, then auth.json.lock.
 
 The lock files stay where they are, as Codex leaves them: removing one would let two programs
-hold "the" lock at once.
+hold "the" lock at once. Neither may be held while a server is asked: Codex waits for the first
+without end, and gives up on the second after 5 seconds.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from headless_login.codex.home import CodexHome
 from headless_login.codex.ownership import give_to_owner
 from headless_login.codex.reading import UNBLOCKED
+from headless_login.codex.replace import target_of
 from headless_login.errors import LocalTrouble
 
-LOCK_FILES = ("auth.lock", "auth.json.lock")
-PATIENCE = 30.0  # seconds; Codex holds them for one refresh request at most
+PATIENCE = 30.0  # seconds; Codex holds them for as long as it takes to read and write a file
 _PAUSE = 0.05
 
 # A folder that cannot hold lock files (read-only, or a file system without locks) cannot hold
@@ -27,6 +28,19 @@ _PAUSE = 0.05
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
+
+
+def lock_files(home: CodexHome) -> tuple[str, str]:
+    """Return both files in Codex's order; the second lies beside what auth.json finally names.
+
+    So two folders that share a sign-in by symbolic links share its lock as well, as in Codex
+    0.169.0 [seen]: `creds.json` and `creds.v1` alike are locked by `creds.json.lock`.
+
+    Raises:
+        OSError: auth.json is nothing that can be replaced.
+    """
+    stem = os.path.splitext(target_of(home.auth_file))[0]
+    return os.path.join(home.path, "auth.lock"), f"{stem}.json.lock"
 
 
 @contextmanager
@@ -42,11 +56,12 @@ def codex_locks(
 
     Raises:
         LocalTrouble: `store_failed`; a lock was not free within `patience` seconds, or cannot be.
+        OSError: auth.json is nothing that can be replaced.
     """
     deadline = clock() + patience
     with ExitStack() as held:
-        for name in LOCK_FILES:
-            descriptor = _open(os.path.join(home.path, name))
+        for path in lock_files(home):
+            descriptor = _open(path)
             if descriptor is None:
                 continue
             held.callback(os.close, descriptor)
@@ -56,8 +71,7 @@ def codex_locks(
                 if clock() >= deadline:
                     raise LocalTrouble(
                         "store_failed",
-                        f"Another program has held {os.path.join(home.path, name)} for "
-                        f"{patience:.0f} seconds.",
+                        f"Another program has held {path} for {patience:.0f} seconds.",
                         "Close Codex there and try again.",
                     )
                 sleep(_PAUSE)
@@ -66,8 +80,7 @@ def codex_locks(
 
 def check_lockable(home: CodexHome) -> None:
     """Raise the LocalTrouble that taking the locks would raise, without making or taking any."""
-    for name in LOCK_FILES:
-        path = os.path.join(home.path, name)
+    for path in lock_files(home):
         if os.path.lexists(path) and (descriptor := _open(path)) is not None:
             os.close(descriptor)
 
@@ -81,8 +94,8 @@ def _open(path: str) -> int | None:
     try:
         return _open_or_make(path)
     except OSError as error:
-        if error.errno in _READ_ONLY | _FULL:
-            return None
+        if error.errno in _READ_ONLY | _FULL or not os.path.isdir(os.path.dirname(path)):
+            return None  # the write that follows says so in better words
         reason = error.strerror
     raise LocalTrouble(
         "store_failed", f"{path} cannot be opened to lock it: {reason}.", "Move it away."

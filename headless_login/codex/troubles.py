@@ -25,10 +25,10 @@ def check_writable(home: CodexHome) -> None:
     Raises:
         LocalTrouble: `store_failed`, with the reason.
     """
-    check_lockable(home)
     refusal = _refusal(home.auth_file)
     if refusal is not None:
         raise cannot_write(home.auth_file, refusal)
+    check_lockable(home)
 
 
 def _refusal(path: str) -> OSError | None:
