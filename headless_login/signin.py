@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from headless_login.codex.auth_file import Credentials, store_or_set_aside
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
+from headless_login.codex.locks import WAITING
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.id_token import verify_id_token
 from headless_login.oauth.identity import Identity, claims_of, numeric_date
@@ -23,7 +24,6 @@ UNVERIFIED = (
     "it came straight from the issuer."
 )
 IN_PLACE = "auth.json could not be replaced by renaming, so it was written in place."
-LOCKED = "Waiting for another program, probably Codex, to let go of auth.json…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def complete(
     config.check_method("chatgpt")
     config.check_workspace(identity.account_id)
     credentials = Credentials.chatgpt(tokens, identity, provider, now())
-    if store_or_set_aside(home, credentials, on_wait=lambda: remark(LOCKED)):
+    if store_or_set_aside(home, credentials, on_wait=lambda: remark(WAITING)):
         remark(IN_PLACE)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
     return SignedIn(identity, home.auth_file, expires_at)

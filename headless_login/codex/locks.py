@@ -23,6 +23,8 @@ from headless_login.errors import LocalTrouble
 PATIENCE = 30.0  # seconds; Codex holds them for as long as it takes to read and write a file
 _PAUSE = 0.05
 
+WAITING = "Waiting for another program, probably Codex, to let go of auth.json…"
+
 # A folder that cannot hold lock files (read-only, or a file system without locks) cannot hold
 # Codex's either: there is nobody to wait for.
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}

@@ -8,6 +8,7 @@ from headless_login.codex.api_key import masked, read_api_key
 from headless_login.codex.auth_file import Credentials, store
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
+from headless_login.codex.locks import WAITING
 from headless_login.codex.stored import read_stored
 from headless_login.commands.status import shadowed_by
 from headless_login.errors import LocalTrouble, WrongUsage
@@ -30,7 +31,7 @@ def sign_in_with_api_key(home: CodexHome, console: Console) -> None:
     key = read_api_key(_standard_input())
     if home.make():
         console.say(f"Made the Codex folder {home.path}.")
-    store(home, Credentials.api_key(key), on_wait=lambda: console.say("Waiting for Codex's lock…"))
+    store(home, Credentials.api_key(key), on_wait=lambda: console.say(WAITING))
     _verify(home, key)
     console.say(
         f"Stored the API key {masked(key)} in {home.auth_file}.",

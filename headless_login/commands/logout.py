@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from headless_login.codex.auth_file import remove
 from headless_login.codex.home import CodexHome
+from headless_login.codex.locks import WAITING
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.errors import HeadlessLoginError, LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
@@ -30,8 +31,7 @@ def sign_out(
     stored = _readable(home, console) if revoke else None
     if stored is not None:
         console.say(_revoke(stored, environ, revoke_timeout))
-    waiting = "Waiting for another program, probably Codex, to let go of auth.json…"
-    if remove(home, on_wait=lambda: console.say(waiting)):
+    if remove(home, on_wait=lambda: console.say(WAITING)):
         console.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
     else:
         console.say(f"Nothing to do: there is no sign-in in {home.auth_file}")

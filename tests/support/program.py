@@ -105,6 +105,13 @@ class Piped:
                 self.err += chunk.decode()
         return self.err
 
+    def send(self, text: str) -> None:
+        """Give it all of its input, and the end of it."""
+        assert self.process.stdin
+        self.process.stdin.write(text.encode())
+        self.process.stdin.close()
+        self.process.stdin = None
+
     def finish(self, stdin: str | None = None, timeout: float = 60) -> Outcome:
         """Give it its input, if any, and return how it ended."""
         content = stdin.encode() if stdin is not None else None
