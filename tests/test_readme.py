@@ -27,7 +27,7 @@ def _blocks(language: str) -> list[str]:
 def test_recordings_are_true() -> None:
     """Recorded again, the sessions look the same."""
     done = subprocess.run(
-        [sys.executable, PROJECT / "scripts" / "record", "--check"],
+        [sys.executable, PROJECT / "scripts" / "record.py", "--check"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,85 @@
+"""Record real terminal sessions (80 by 24) and put them into README.md.
+
+    scripts/record            rewrites the recorded blocks
+    scripts/record --check    exit 1 if README.md shows something else
+
+What differs from run to run (ports, random values, times, folders) is replaced by fixed samples
+of the same length; everything else is what the command printed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
+
+from headless_login.practice.issuer import PracticeIssuer  # noqa: E402
+from headless_login.practice.person import approve  # noqa: E402
+from tests.support.program import PROMPT, Terminal, environment  # noqa: E402
+
+HOME = "/home/grace/work"  # as long as the temporary folder's name
+SAMPLES = [
+    (r"127\.0\.0\.1:\d{5}(?=/oauth)", "127.0.0.1:40123"),
+    (r"code_challenge=[\w-]{43}", "code_challenge=uNb3Ff0dXJYQ2o0s9vK7jq5aWmCzLr4TtGx8hPe6RyI"),
+    (r"state=[\w-]{22}", "state=Zk3vQ9dM1xT7cB5nW0aLpg"),
+    (r"/tmp/headless-login-demo-\w{8}", "/tmp/headless-login-demo-k2v9x0qa"),  # noqa: S108
+    (r"valid until [\d-]{10} [\d:]{5}", "valid until 2026-12-03 10:15"),
+]
+
+
+def record_demo(home: str) -> str:
+    """Return the session of `headless-login demo`."""
+    environ = environment(None, None, HOME=home)
+    with Terminal("demo", environ=environ) as terminal:
+        assert terminal.wait() == 0
+        return "$ headless-login demo\n" + terminal.transcript(lambda text: plain(text, home))
+
+
+def record_paste(home: str) -> str:
+    """Return the session of `headless-login login --paste-redirect`, with a wrong paste first."""
+    with PracticeIssuer() as issuer:
+        environ = environment(None, issuer.issuer, HOME=home)
+        with Terminal("login", "--paste-redirect", environ=environ) as terminal:
+            url = terminal.read_url()
+            terminal.read_until(PROMPT)
+            terminal.paste(url)
+            terminal.send("\r")
+            terminal.read_until("(?s)address to open.*" + PROMPT)
+            terminal.paste(approve(url))
+            assert terminal.wait() == 0
+            return "$ headless-login login --paste-redirect\n" + terminal.transcript(
+                lambda text: plain(text, home)
+            )
+
+
+def plain(session: str, home: str) -> str:
+    """Return what was written with its random values replaced by samples as long."""
+    session = session.replace(home, HOME)
+    for pattern, sample in SAMPLES:
+        session = re.sub(pattern, sample, session)
+    return session
+
+
+def main() -> int:
+    """Record both sessions, and rewrite or check README.md."""
+    readme = PROJECT / "README.md"
+    before = text = readme.read_text()
+    for name, record in (("demo", record_demo), ("paste", record_paste)):
+        with tempfile.TemporaryDirectory(dir="/tmp") as home:
+            assert len(home) == len(HOME)
+            block = f"<!-- recorded: {name} -->\n```text\n{record(home).strip()}\n```\n"
+        pattern = rf"<!-- recorded: {name} -->\n```text\n.*?\n```\n"
+        text, found = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)  # type: ignore[misc]
+        assert found == 1, f"README.md has no place for the recording {name!r}"
+    if "--check" in sys.argv[1:]:
+        return int(text != before)
+    readme.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
