@@ -86,6 +86,10 @@ def login(
         str | None,
         typer.Option(metavar="ADDRESS", help="Listen there; default 127.0.0.1 and ::1."),
     ] = None,
+    take_over_port: Annotated[
+        bool,
+        typer.Option("--take-over-port", help="End another sign-in that waits on the port."),
+    ] = False,
     issuer: Annotated[
         str | None,
         typer.Option(
@@ -113,7 +117,17 @@ def login(
 
     _check(qr, timeout)
     provider = Provider(issuer) if issuer else CODEX
-    options = Options(provider, codex_home, paste_redirect, not no_browser, qr, timeout, port, bind)
+    options = Options(
+        provider=provider,
+        codex_home=codex_home,
+        paste=paste_redirect,
+        browser=not no_browser,
+        qr=qr,
+        timeout=timeout,
+        port=port,
+        bind=bind,
+        take_over=take_over_port,
+    )
     SignIn(options).run()
 
 

@@ -7,7 +7,8 @@
     │   └── RejectedAnswer 3  paste another answer: the sign-in is still alive
     ├── IssuerTrouble      4  try later, or look at the network
     ├── TimedOut           5  again, or another way
-    └── LocalTrouble       6  mend this machine: port, disk, permissions
+    ├── LocalTrouble       6  mend this machine: port, disk, permissions
+    └── Cancelled        130  nothing: another program on this machine asked for it
 
 Each carries the word that programs read (`error`), one sentence for people (`message`) and,
 where there is one, the way out (`hint`). None of them ever carries a secret.
@@ -75,6 +76,20 @@ class LocalTrouble(HeadlessLoginError):
     """This machine is in the way: port, disk or permissions."""
 
     exit_code = 6
+
+
+class Cancelled(HeadlessLoginError):
+    """Another program on this machine asked the sign-in to end, as Codex does for its port."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        """Need nothing: there is one way to be cancelled."""
+        super().__init__(
+            "interrupted",
+            "Another program on this machine asked this sign-in to end (GET /cancel).",
+            "It is probably Codex, which signs in by the same port: finish there, or start again.",
+        )
 
 
 class Terminated(BaseException):

@@ -9,7 +9,9 @@ of the same length; everything else is what the command printed.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -56,6 +58,32 @@ def record_paste(home: str) -> str:
             )
 
 
+def record_login(home: str) -> str:
+    """Return the session of `headless-login login` over ssh, without a tunnel."""
+    port = free_port()
+    with PracticeIssuer(redirect_ports=(port,)) as issuer:
+        connection = "198.51.100.7 50022 192.0.2.10 22"
+        environ = environment(
+            None, issuer.issuer, HOME=home, SSH_CONNECTION=connection, USER="grace"
+        )
+        with Terminal("login", "--port", str(port), environ=environ) as terminal:
+            url = terminal.read_url()
+            terminal.read_until(PROMPT)
+            terminal.paste(approve(url))
+            assert terminal.wait() == 0
+            return "$ headless-login login\n" + terminal.transcript(
+                lambda text: plain(text.replace(str(port), "1455"), home)
+            )
+
+
+def free_port() -> int:
+    """Return a port that nobody has and that is as long as 1455, which somebody may have."""
+    for port in range(5000, 9999):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no port is free")
+
+
 def plain(session: str, home: str) -> str:
     """Return what was written with its random values replaced by samples as long."""
     session = session.replace(home, HOME)
@@ -65,10 +93,10 @@ def plain(session: str, home: str) -> str:
 
 
 def main() -> int:
-    """Record both sessions, and rewrite or check README.md."""
+    """Record the sessions, and rewrite or check README.md."""
     readme = PROJECT / "README.md"
     before = text = readme.read_text()
-    for name, record in (("demo", record_demo), ("paste", record_paste)):
+    for name, record in (("demo", record_demo), ("login", record_login), ("paste", record_paste)):
         with tempfile.TemporaryDirectory(dir="/tmp") as home:
             assert len(home) == len(HOME)
             block = f"<!-- recorded: {name} -->\n```text\n{record(home).strip()}\n```\n"

@@ -87,7 +87,7 @@ def test_a_signal_while_listening_frees_the_port(number: signal.Signals, codex_h
     with PracticeIssuer(redirect_ports=(port,)) as issuer:
         environ = environment(codex_home, issuer.issuer)
         with Terminal("login", "--port", str(port), environ=environ) as terminal:
-            terminal.read_until("No tunnel")
+            terminal.read_until("Paste the address:")
             time.sleep(0.2)
             terminal.interrupt(number)
             assert terminal.wait(5) == CODES[number]

@@ -482,7 +482,7 @@ def test_an_answer_that_nobody_waits_for_any_more_is_silent(query: str) -> None:
 
     async def race() -> None:
         listener, request = _unheard(port := free_port())
-        waiting = asyncio.create_task(listener.wait(5))
+        waiting = asyncio.create_task(listener.wait())
         target = f"/auth/callback?{query}&state={request.state}"
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {target} HTTP/1.1\r\n".encode() + HOST + b"\r\n")
@@ -507,7 +507,7 @@ def test_it_can_be_closed_before_and_after_everything() -> None:
         await listener.close()
         await listener.conclude(page.success())
         listener, _ = _unheard(port)
-        waiting = asyncio.create_task(listener.wait(5))
+        waiting = asyncio.create_task(listener.wait())
         await asyncio.sleep(0)
         await asyncio.gather(listener.close(), listener.close())
         waiting.cancel()
@@ -534,7 +534,7 @@ def test_running_out_of_descriptors_is_survived() -> None:
         listening.listen()
         request = AuthorizationRequest(Provider(), redirect_uri_for(port))
         listener = LoopbackListener(request, [listening])
-        waiting = asyncio.create_task(listener.wait(5))
+        waiting = asyncio.create_task(listener.wait())
         answer = await asyncio.to_thread(fetch, port, "/")
         waiting.cancel()
         await listener.close()

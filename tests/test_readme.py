@@ -75,7 +75,7 @@ def test_every_option_exists() -> None:
 
 def test_exit_codes_are_those_of_the_errors() -> None:
     """The table names each class's exit code."""
-    table = {int(code) for code in re.findall(r"(?m)^\| (\d)[ ,|]", README)}
+    table = {int(code) for code in re.findall(r"(?m)^\| (\d+)[ ,|]", README)}
     classes = [
         value
         for value in vars(errors).values()

@@ -1,71 +1,89 @@
-"""Asking for the pasted answer: on a terminal, or from a pipe."""
+"""Asking for the pasted answer, on a terminal or from a pipe, while other things may be said."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from headless_login.commands.sign_in import PASTE_LABEL, without_input
-from headless_login.errors import TimedOut
+from headless_login.errors import WrongUsage
 from headless_login.flows.paste import settles
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.terminal.console import Console
+from headless_login.terminal.tty import can_be_asked
+from headless_login.terminal.waiting import WaitingLine
 
-
-def ask_terminal(
-    console: Console,
-    request: AuthorizationRequest,
-    deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> str:
-    """Return one answer pasted into the terminal; `deadline` is a time of `clock`.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C.
-        TimedOut: none came in time.
-        WrongUsage: the terminal was closed (Ctrl-D).
-    """
+if TYPE_CHECKING:
     from headless_login.terminal.prompt import AnswerPrompt
 
-    if console.is_dumb:
-        console.write(PASTE_LABEL)
-    prompt = AnswerPrompt(console, PASTE_LABEL, lambda text: settles(request, text))
-    ended: Exception
-    with asyncio.Runner() as runner:
-        try:
-            answer = runner.run(asyncio.wait_for(prompt.ask(), max(0.0, deadline - clock())))
-        except TimeoutError:
-            ended = TimedOut("Nobody pasted an answer in time.", "Start a new sign-in.")
-        except EOFError:
-            ended = without_input()
+PASTE_LABEL = "Paste the address: "
+
+
+class Interrupted(Exception):
+    """Ctrl-C, which inside a task must not be a KeyboardInterrupt: that would stop the loop."""
+
+
+class Asker:
+    """Whoever may paste an answer to one request: a person, again and again, or a pipe, once."""
+
+    def __init__(
+        self, console: Console, request: AuthorizationRequest, left: Callable[[], float]
+    ) -> None:
+        """Take the request to be answered, and what returns the seconds that are left."""
+        self._console = console
+        self._request = request
+        self._left = left
+        self._live: AnswerPrompt | WaitingLine | None = None
+        self.can_ask_again = can_be_asked()
+
+    async def ask(self) -> str | None:
+        """Return the next answer, or None if there is none and will be none.
+
+        Raises:
+            Interrupted: Ctrl-C was pressed at the prompt.
+        """
+        return await (self._from_terminal() if self.can_ask_again else self._from_pipe())
+
+    async def wait(self) -> None:
+        """Show until cancelled that only the browser's answer is waited for."""
+        self._live = WaitingLine(self._console, "Waiting for the browser,", self._left)
+        await self._live.show()
+
+    def say(self, text: str) -> None:
+        """Say something above what is live on the screen."""
+        if self._live is None:
+            self._console.say(text)
         else:
-            if answer is not None:
-                return answer
-            raise KeyboardInterrupt
-    raise ended
+            self._live.say_above(lambda: self._console.say(text))
 
+    async def _from_terminal(self) -> str | None:
+        from headless_login.terminal.prompt import AnswerPrompt
 
-def ask_pipe(
-    console: Console,  # noqa: ARG001
-    request: AuthorizationRequest,
-    deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> str:
-    """Return the one answer that standard input holds.
-
-    Raises:
-        TimedOut: none came in time.
-        WrongUsage: it holds nothing.
-    """
-    from headless_login.terminal.pipe import read_pipe
-
-    text = ""
-    if sys.stdin is not None:
-        text = read_pipe(
-            sys.stdin.fileno(), lambda got: settles(request, got), deadline=deadline, clock=clock
+        if self._console.is_dumb:
+            self._console.write(PASTE_LABEL)
+        self._live = AnswerPrompt(
+            self._console, PASTE_LABEL, lambda text: settles(self._request, text), self._left
         )
-    if not text.strip():
-        raise without_input()
-    return text
+        try:
+            answer = await self._live.ask()
+        except EOFError:
+            return None
+        if answer is None:
+            raise Interrupted
+        return answer
+
+    async def _from_pipe(self) -> str | None:
+        from headless_login.terminal.pipe import read_pipe
+
+        if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+            return None
+        text = await read_pipe(sys.stdin.fileno(), lambda got: settles(self._request, got))
+        return text if text.strip() else None
+
+
+def without_input() -> WrongUsage:
+    """Return the error for a paste sign-in that nothing can be pasted into."""
+    return WrongUsage(
+        "There is no terminal and no input, so nothing can be pasted.",
+        "Run it in a terminal (ssh -t, docker exec -it), or pipe the pasted address into it.",
+    )

@@ -30,11 +30,11 @@ def run_demo(console: Console) -> None:
     )
     with TemporaryDirectory(prefix="headless-login-demo-") as folder, PracticeIssuer() as issuer:
         options = Options(Provider(issuer.issuer), codex_home=folder, paste=True)
-        SignIn(options, console, os.environ, ask=lambda request: _play(console, request)).run()
+        SignIn(options, console, os.environ, answer=lambda request: _play(console, request)).run()
         console.say("", "$ headless-login login status")
         text, _ = report_status(CodexHome(folder), {}, time.time(), as_json=False)
         console.write(f"{text}\n")
-    console.say("", "That is all. For your own account: headless-login login --paste-redirect")
+    console.say("", "That is all. For your own account: headless-login login")
 
 
 def _play(console: Console, request: AuthorizationRequest) -> str:

@@ -6,7 +6,6 @@ What is imported here at the top is all that is loaded before the address is on 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,22 +15,20 @@ from typing import TYPE_CHECKING
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.troubles import check_writable
-from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer, WrongUsage
+from headless_login.errors import HeadlessLoginError, LocalTrouble, WrongUsage
 from headless_login.flows.ports import LOOPBACK, bind_loopback
 from headless_login.oauth.provider import LOOPBACK_PORTS, Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.terminal.console import Console
-from headless_login.terminal.tty import quiet_input
+from headless_login.terminal.place import look_around
+from headless_login.terminal.tty import can_be_asked, quiet_input
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
 
-    from headless_login.flows.loopback import LoopbackListener
     from headless_login.oauth.values import Grant
     from headless_login.signin import SignedIn
 
-PASTE_LABEL = "Paste the address: "
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
 
 
@@ -47,6 +44,7 @@ class Options:
     timeout: float = 900.0
     port: int | None = None
     bind: str | None = None
+    take_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class SignIn:
     console: Console = field(default_factory=Console)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Callable[[], float] = time.monotonic
-    ask: Callable[[AuthorizationRequest], str] | None = None
+    answer: Callable[[AuthorizationRequest], str] | None = None  # in the person's place
 
     def run(self) -> SignedIn:
         """Sign in and say how it went.
@@ -76,7 +74,20 @@ class SignIn:
         """
         ready = self._prepare()
         with quiet_input():
-            return self._by_paste(ready) if self.options.paste else self._by_loopback(ready)
+            if self.options.paste:
+                return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
+            try:
+                port, sockets = self._bind()
+            except LocalTrouble as trouble:
+                unavailable = trouble
+            else:
+                return self._sign_in(ready, port, sockets)
+            self.console.say(f"{unavailable.message} Signing in by paste instead.")
+            try:
+                return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
+            except WrongUsage:
+                pass  # nothing can be pasted either: the port is what is wrong
+            raise unavailable
 
     def _prepare(self) -> _Ready:
         """Find out what can be known to fail before a code is spent on it."""
@@ -91,93 +102,55 @@ class SignIn:
             self.console.say(f"Note: {config.store_warning}")
         return _Ready(home, config, deadline)
 
-    def _request(self, ready: _Ready, port: int) -> AuthorizationRequest:
-        return AuthorizationRequest(
-            self.options.provider, redirect_uri_for(port), ready.config.forced_workspace_ids
-        )
-
-    def _by_paste(self, ready: _Ready) -> SignedIn:
-        from headless_login.commands.wording import show_for_paste
-        from headless_login.flows.paste import win_by_paste
-
-        request = self._request(ready, self.options.port or LOOPBACK_PORTS[0])
-        show_for_paste(self.console, request, self.options.qr)
-        answers = self.ask or self._asker(ready.deadline)
-        grant = win_by_paste(request, lambda: answers(request), self._reject)
-        return self._complete(grant, ready)
-
-    def _asker(self, deadline: float) -> Callable[[AuthorizationRequest], str]:
-        from headless_login.commands.asking import ask_pipe, ask_terminal
-
-        warm_up()
-        ask = ask_terminal if sys.stdin is not None and sys.stdin.isatty() else ask_pipe
-        return lambda request: ask(self.console, request, deadline, self.clock)
-
-    def _reject(self, rejected: RejectedAnswer) -> None:
-        """Say why an answer was not taken; only a terminal can be asked again."""
-        if self.ask is not None or sys.stdin is None or not sys.stdin.isatty():
-            raise rejected
-        self.console.say(f"{rejected.message} {rejected.hint}")
-
-    def _by_loopback(self, ready: _Ready) -> SignedIn:
+    def _bind(self) -> tuple[int, list[socket.socket]]:
         ports = (self.options.port,) if self.options.port else LOOPBACK_PORTS
         addresses = (self.options.bind,) if self.options.bind else LOOPBACK
-        try:
-            port, sockets = bind_loopback(ports, addresses)
-        except LocalTrouble as trouble:
-            unavailable = trouble
-        else:
-            return self._listen(port, sockets, ready)
-        self.console.say(f"{unavailable.message} Signing in by paste instead.")
-        try:
-            return self._by_paste(ready)
-        except WrongUsage:
-            pass  # nothing can be pasted either: the port is what is wrong
-        raise unavailable
+        return bind_loopback(
+            ports,
+            addresses,
+            take_over=self.options.take_over,
+            on_passed_over=lambda text: self.console.say(f"Note: {text}"),
+        )
 
-    def _listen(self, port: int, sockets: list[socket.socket], ready: _Ready) -> SignedIn:
-        from headless_login.commands.wording import show_for_loopback
-
-        request = self._request(ready, port)
-        show_for_loopback(self.console, request, port, self.options.bind)
-        if self.options.browser:
-            from headless_login.terminal.browser import open_browser
-
-            if open_browser(request.url, self.environ):
-                self.console.say("A browser was opened on this machine.")
-        import asyncio
-
-        from headless_login.flows.loopback import LoopbackListener
+    def _sign_in(self, ready: _Ready, port: int, sockets: list[socket.socket]) -> SignedIn:
+        """Show the way, wait for whichever answer comes first, and finish with it."""
+        request = AuthorizationRequest(
+            self.options.provider, redirect_uri_for(port), ready.config.forced_workspace_ids
+        )
+        self._show(request, port if sockets else None)
+        from headless_login.commands.waiting import Waiting
 
         warm_up()
-        with asyncio.Runner() as runner:
-            listener = LoopbackListener(request, sockets)
+        left = lambda: max(0.0, ready.deadline - self.clock())  # noqa: E731
+        with Waiting(self.console, request, sockets, left, self.answer) as waiting:
             try:
-                return self._served(runner, listener, ready)
-            finally:
-                runner.run(listener.close())
+                signed_in = self._complete(waiting.win(), ready)
+            except HeadlessLoginError as error:
+                waiting.conclude(error)
+                raise
+            waiting.conclude()
+            return signed_in
 
-    def _served(
-        self, runner: asyncio.Runner, listener: LoopbackListener, ready: _Ready
-    ) -> SignedIn:
-        """Wait for the browser, finish the sign-in, and only then tell the browser."""
-        from headless_login.flows import page
+    def _show(self, request: AuthorizationRequest, port: int | None) -> None:
+        """Show the address, open a browser where one is here, and tell what comes next."""
+        from headless_login.commands.wording import Scene, show_address, show_way
 
-        try:
-            grant = runner.run(listener.wait(max(0.0, ready.deadline - self.clock())))
-            signed_in = self._complete(grant, ready)
-        except HeadlessLoginError as error:
-            runner.run(listener.conclude(page.failure(error.message, error.hint)))
-            raise
-        runner.run(listener.conclude(page.success()))
-        return signed_in
+        options = self.options
+        can_paste = self.answer is not None or can_be_asked()
+        scene = Scene(look_around(self.environ), port, options.bind, options.qr, can_paste)
+        show_address(self.console, request, scene)
+        opened = False
+        if options.browser and port is not None:
+            from headless_login.terminal.browser import open_browser
+
+            opened = open_browser(request.url, self.environ)
+        show_way(self.console, request, scene, opened=opened)
 
     def _complete(self, grant: Grant, ready: _Ready) -> SignedIn:
         from headless_login.commands.wording import show_signed_in
         from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
         from headless_login.signin import complete
 
-        self.console.say("Answer accepted; fetching the tokens…")
         provider = self.options.provider
         left = max(_SHORTEST_EXCHANGE, ready.deadline - self.clock())
         signed_in = complete(
@@ -203,11 +176,3 @@ def warm_up(delay: float = 0.5) -> None:
             import headless_login.signin  # noqa: F401
 
     threading.Thread(target=load, daemon=True).start()
-
-
-def without_input() -> WrongUsage:
-    """Return the error for a paste sign-in that nothing can be pasted into."""
-    return WrongUsage(
-        "There is no terminal and no input, so nothing can be pasted.",
-        "Run it in a terminal (ssh -t, docker exec -it), or pipe the pasted address into it.",
-    )

@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headless_login.commands.advice import tunnel_advice
 from headless_login.oauth.printable import printable
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.terminal.console import Console
+from headless_login.terminal.place import Place
 
 if TYPE_CHECKING:
     from headless_login.signin import SignedIn
 
 OPEN_ANYWHERE = "Open this address on any device that has a browser, and sign in:"
-WILL_FAIL = (
-    "Then the page will fail to load. That is expected: copy the whole address from the address "
-    "bar and paste it here."
+OPEN_HERE = "Open this address in your browser, and sign in:"
+COPY_IT = "copy the whole address from the address bar and paste it here."
+WILL_FAIL = f"Then the page will fail to load. That is expected: {COPY_IT}"
+MAY_FAIL = "If the page fails to load, that is expected: copy its whole address and paste it here."
+NOWHERE_TO_PASTE = (
+    "There is no terminal to paste into, so the browser has to reach this machine. If it cannot: "
+    "headless-login login --paste-redirect"
 )
+OPENED = "A browser was opened here; if you see none, open the address yourself."
 ONLY_YOURSELF = (
-    "Continue only if you started this sign-in yourself, and never give the address it ends at "
-    "to anybody else: it signs in as you."
+    "Go on only if you started this yourself, and give nobody the address it ends at: it signs in "
+    "as you."
 )
 
 
-def show_for_paste(console: Console, request: AuthorizationRequest, qr: str) -> None:
-    """Show how to sign in elsewhere and what to bring back."""
-    _show_address(console, OPEN_ANYWHERE, request.url)
-    after = [line for text in (WILL_FAIL, ONLY_YOURSELF) for line in console.wrapped(text)]
-    beside = "\n".join([*console.wrapped(OPEN_ANYWHERE), request.url, *after, "the question"])
-    if _show_qr(console, request.url, qr, console.rows_of(beside)):
-        console.write("\n".join(after) + "\n")
-    else:
-        console.write("\n".join(["", *after, "", ""]))
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the words depend on; without a port, nothing but a paste can end the sign-in."""
+
+    place: Place
+    port: int | None = None
+    bind: str | None = None
+    qr: str = "auto"
+    can_paste: bool = True
 
 
-def show_for_loopback(
-    console: Console, request: AuthorizationRequest, port: int, bind: str | None
-) -> None:
-    """Show how to sign in with a browser that reaches this machine's port."""
-    if bind is not None and not bind.startswith(("127.", "::1")):
+def show_address(console: Console, request: AuthorizationRequest, scene: Scene) -> None:
+    """Write the address alone, in one unbroken run, whatever the width."""
+    if scene.port is not None and is_wide(scene.bind):
         console.say(
-            f"Warning: listening on {bind}, where other machines may reach it. Publish the port "
-            f"for this machine only: docker run -p 127.0.0.1:{port}:{port}"
+            f"Warning: listening on {scene.bind}, where other machines may reach it. Publish the "
+            f"port for this machine only: docker run -p 127.0.0.1:{scene.port}:{scene.port}"
         )
-    _show_address(
-        console,
-        f"Open this address in a browser on this machine, or on one that tunnels port {port} "
-        "to it, and sign in:",
-        request.url,
+    text = "\n".join(console.wrapped(_introduction(scene)))
+    console.write(f"{text}\n{request.url}\n")
+
+
+def show_way(
+    console: Console, request: AuthorizationRequest, scene: Scene, *, opened: bool
+) -> None:
+    """Show the code for a phone, and say what comes next; `opened` tells of a browser here."""
+    after = [line for text in _explanations(scene, opened) for line in console.wrapped(text)]
+    advice = tunnel_advice(scene.place, scene.port, scene.bind) if scene.port else []
+    after += advice  # not wrapped: a command has to be copied whole
+    beside = "\n".join(
+        [*console.wrapped(_introduction(scene)), request.url, *after, "the question"]
     )
-    console.say(
-        "",
-        "Continue only if you started this sign-in yourself.",
-        "No tunnel? Press Ctrl-C and use: headless-login login --paste-redirect",
-    )
+    qr = "never" if opened and scene.qr == "auto" else scene.qr
+    drawn = _show_qr(console, request.url, qr, console.rows_of(beside))
+    console.write("\n".join([*after, ""] if drawn else ["", *after, "", ""]))
+
+
+def is_wide(bind: str | None) -> bool:
+    """Tell whether an address to listen on can be reached from other machines."""
+    return bind is not None and not bind.startswith(("127.", "::1"))
+
+
+def _introduction(scene: Scene) -> str:
+    return OPEN_ANYWHERE if scene.port is None or scene.place.is_remote else OPEN_HERE
+
+
+def _explanations(scene: Scene, opened: bool) -> list[str]:
+    if not scene.can_paste and scene.port is not None:
+        return [*([OPENED] if opened else []), NOWHERE_TO_PASTE, ONLY_YOURSELF]
+    if opened:
+        return [OPENED, MAY_FAIL, ONLY_YOURSELF]
+    return [WILL_FAIL if scene.port is None else MAY_FAIL, ONLY_YOURSELF]
 
 
 def show_signed_in(console: Console, signed_in: SignedIn) -> None:
@@ -64,12 +93,6 @@ def show_signed_in(console: Console, signed_in: SignedIn) -> None:
         f"Signed in to Codex as {who}{plan}, account {printable(identity.account_id, 60)}.",
         f"Saved in {signed_in.auth_file}; codex uses it from now on.",
     )
-
-
-def _show_address(console: Console, introduction: str, url: str) -> None:
-    """Write the address alone, in one unbroken run, whatever the width."""
-    text = "\n".join(console.wrapped(introduction))
-    console.write(f"{text}\n{url}\n")
 
 
 def _show_qr(console: Console, url: str, mode: str, other_rows: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -31,6 +31,7 @@ class HttpRequest:
     path: str
     query: str = field(repr=False)
     host: str
+    is_from_page: bool = False
 
     @property
     def is_get(self) -> bool:
@@ -85,4 +86,20 @@ async def receive(connection: socket.socket) -> HttpRequest:
     path, _, query = event.target.decode("ascii").partition("?")
     hosts = [value for name, value in event.headers if name == b"host"]
     host = hosts[0].decode("ascii", "replace") if len(hosts) == 1 else ""
-    return HttpRequest(event.method.decode("ascii"), path, query, host)
+    return HttpRequest(
+        event.method.decode("ascii"), path, query, host, _is_from_page(event.headers)
+    )
+
+
+def _is_from_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a web page had the browser send it, by what no page can leave out or forge.
+
+    Pages on other ports of this machine are `same-site`. A browser too old for Sec-Fetch-Site
+    (Fetch Metadata, W3C) still says that it is one.
+    """
+    said = dict(headers)
+    if b"origin" in said or b"referer" in said:
+        return True
+    if (site := said.get(b"sec-fetch-site")) is not None:
+        return site not in (b"none", b"same-origin")
+    return b"mozilla" in said.get(b"user-agent", b"").lower()

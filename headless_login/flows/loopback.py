@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from headless_login.errors import RejectedAnswer, SignInRefused, TimedOut
+from headless_login.errors import Cancelled, RejectedAnswer, SignInRefused
 from headless_login.flows import page
 from headless_login.flows.http import HttpRequest, Response
 from headless_login.flows.page import Page
@@ -21,6 +21,7 @@ from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant
 
 DONE_PATH = "/auth/done"
+CANCEL_PATH = "/cancel"
 REQUEST_TIMEOUT = 5.0  # seconds for a request to arrive whole
 _FOLLOWS = 0.35  # seconds that a browser gets to follow the redirect to the clean address
 _FINISHES = 0.1  # and to take the page; a second tab that was clicked gets its page meanwhile
@@ -35,32 +36,32 @@ class LoopbackListener:
         sockets: Sequence[socket.socket],
         *,
         request_timeout: float = REQUEST_TIMEOUT,
+        on_rejected: Callable[[RejectedAnswer], None] = lambda _: None,
     ) -> None:
-        """Take the request to be answered, and the sockets that `bind_loopback` returned."""
+        """Take the request to be answered, and the sockets that `bind_loopback` returned.
+
+        `on_rejected` is told of each answer that was not this request's.
+        """
+        self._on_rejected = on_rejected
         self._request = request
         self._server = ConnectionServer(sockets, self._respond, request_timeout)
         # A refusal is a value here: an exception that nobody waits for any more would be printed.
-        self._answer: asyncio.Future[Grant | SignInRefused] | None = None
+        self._answer: asyncio.Future[Grant | SignInRefused | Cancelled] | None = None
         self._outcome: asyncio.Future[Page] | None = None
         self._followed = asyncio.Event()
 
-    async def wait(self, timeout: float) -> Grant:
+    async def wait(self) -> Grant:
         """Return the grant that the browser brings; may be cancelled, but not called again.
 
         Raises:
             SignInRefused: the browser brings a refusal with this request's state.
-            TimedOut: it brings nothing within `timeout` seconds.
+            Cancelled: another program asked for it by `GET /cancel`.
         """
         loop = asyncio.get_running_loop()
         self._answer, self._outcome = loop.create_future(), loop.create_future()
         self._server.start()
-        await asyncio.wait([self._answer], timeout=timeout)
-        if not self._answer.done():
-            raise TimedOut(
-                f"Nobody signed in within {timeout:.0f} seconds.", "Start a new sign-in."
-            )
-        answer = self._answer.result()
-        if isinstance(answer, SignInRefused):
+        answer = await asyncio.shield(self._answer)
+        if not isinstance(answer, Grant):
             raise answer
         return answer
 
@@ -68,10 +69,18 @@ class LoopbackListener:
         """Show the browser how it ended, then close everything; never waits for a slow one."""
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(outcome)
-        if self._answered:
+        if self._answered and not self._cancelled:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._followed.wait(), _FOLLOWS)
         await self._server.close(grace=_FINISHES if self._followed.is_set() else 0.0)
+
+    async def retire(self) -> None:
+        """Free the port, as the answer has come by another way.
+
+        Unless a browser has brought one as well: it is about to ask how it ended.
+        """
+        if not self._answered:
+            await self._server.close()
 
     async def close(self) -> None:
         """Free the port and drop every connection."""
@@ -80,6 +89,11 @@ class LoopbackListener:
     @property
     def _answered(self) -> bool:
         return self._answer is not None and self._answer.done()
+
+    @property
+    def _cancelled(self) -> bool:
+        answer = self._answer
+        return answer is not None and answer.done() and isinstance(answer.result(), Cancelled)
 
     async def _respond(self, request: HttpRequest | None) -> Response:
         if request is None:
@@ -90,11 +104,20 @@ class LoopbackListener:
             outcome = await asyncio.shield(self._outcome)  # one tab's end is not the other's
             self._followed.set()
             return _shown(outcome)
-        if request.path != CALLBACK_PATH:
+        if request.path not in (CALLBACK_PATH, CANCEL_PATH):
             return _shown(page.NOT_FOUND)
         if not request.is_get:
             return Response(405, (*page.HEADERS, ("Allow", "GET")), page.NOT_ALLOWED.html())
-        return self._judge(request.query)
+        return self._cancel(request) if request.path == CANCEL_PATH else self._judge(request.query)
+
+    def _cancel(self, request: HttpRequest) -> Response:
+        """End the wait for a program on this machine (codex-facts.md §8), never for a web page."""
+        if request.is_from_page:
+            return _shown(page.NOT_FOR_PAGES)
+        if self._answer is None or self._answer.done():
+            return _shown(page.TOO_LATE)
+        self._answer.set_result(Cancelled())
+        return _shown(page.CANCELLED)
 
     def _judge(self, query: str) -> Response:
         """Take an answer to this sign-in, whatever it says, and send the browser on."""
@@ -102,6 +125,7 @@ class LoopbackListener:
         try:
             answer = self._request.accept_query(query)
         except RejectedAnswer as rejected:
+            self._on_rejected(rejected)
             return _shown(page.rejected(rejected.message))
         except SignInRefused as refused:
             answer = refused.with_traceback(None)

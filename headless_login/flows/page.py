@@ -123,4 +123,7 @@ def _icon(kind: str, strokes: str) -> str:
 
 _STILL_WAITING = "Open the address that the terminal shows: the sign-in there goes on waiting."
 NOT_FOUND = Page(404, "Nothing here", "This address only takes the answer to a sign-in.")
+CANCELLED = Page(200, "Sign-in ended", "Another program on this machine asked for it.")
+TOO_LATE = Page(409, "Too late", "The sign-in has its answer already.")
+NOT_FOR_PAGES = Page(403, "Nothing here", "Only a program on this machine can end the sign-in.")
 NOT_ALLOWED = Page(405, "Nothing here", "Only a browser's GET is answered.")

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant
 
 
-def win_by_paste(
+async def win_by_paste(
     request: AuthorizationRequest,
-    ask: Callable[[], str],
+    ask: Callable[[], Awaitable[str | None]],
     reject: Callable[[RejectedAnswer], None],
-) -> Grant:
-    """Return the grant of the first acceptable answer; `reject` may raise to end the asking.
+) -> Grant | None:
+    """Return the grant of the first acceptable answer, or None if there is nobody to be asked.
+
+    `reject` may raise to end the asking.
 
     Raises:
         SignInRefused: the answer is this request's, and a refusal.
     """
-    while True:
+    while (text := await ask()) is not None:
         try:
-            return request.accept(ask())
+            return request.accept(text)
         except RejectedAnswer as rejected:
             reason = rejected
         reject(reason)
+    return None
 
 
 def settles(request: AuthorizationRequest, text: str) -> bool:

@@ -6,10 +6,12 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 
 from headless_login.errors import LocalTrouble
+from headless_login.flows.port_holder import cancel, find_holder
 from headless_login.oauth.provider import LOOPBACK_PORTS
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -18,17 +20,26 @@ LOOPBACK = ("127.0.0.1", "::1")
 # and the exchange of the code keeps us busy while the browser already asks for the last page.
 _QUEUE = 1024
 
+# How often and how long (seconds) Codex tries again after its own /cancel (codex-facts.md §8).
+_TRIES, _BETWEEN_TRIES = 10, 0.2
+
 # A machine without IPv6, or with ::1 switched off, is no obstacle; everything else is.
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
 def bind_loopback(
-    ports: Sequence[int] = LOOPBACK_PORTS, addresses: Sequence[str] = LOOPBACK
+    ports: Sequence[int] = LOOPBACK_PORTS,
+    addresses: Sequence[str] = LOOPBACK,
+    *,
+    take_over: bool = False,
+    on_passed_over: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[int, list[socket.socket]]:
     """Return the first port that can be had on every address, with its listening sockets.
 
     Only these ports are registered as redirect URIs (codex-facts.md §1), so each is tried at
-    once and none is waited for.
+    once and none is waited for; with `take_over`, a sign-in that waits there is asked to end.
+    `on_passed_over` is told why a port was not taken, if a later one was.
 
     Raises:
         LocalTrouble: `port_unavailable`; each port is in use or forbidden.
@@ -36,15 +47,41 @@ def bind_loopback(
     reasons, hint = [], ""
     for port in ports:
         try:
-            return port, _bind(port, addresses)
+            sockets = _bind_or_take_over(port, addresses, sleep if take_over else None)
         except OSError as error:
-            reason, hint = _reason(error)
+            reason, hint = _reason(error, port)
             reasons.append(f"{port} ({reason})")
+        else:
+            for passed_over in reasons:
+                on_passed_over(f"Port {passed_over} was passed over for {port}.")
+            return port, sockets
     raise LocalTrouble(
         "port_unavailable",
         f"No browser can reach this sign-in: port {' and port '.join(reasons)}.",
         hint,
     )
+
+
+def _bind_or_take_over(
+    port: int, addresses: Sequence[str], sleep: Callable[[float], None] | None
+) -> list[socket.socket]:
+    try:
+        return _bind(port, addresses)
+    except OSError as error:
+        if sleep is None or error.errno != errno.EADDRINUSE or not _may_be_cancelled(port):
+            raise
+    cancel(port)
+    for _ in range(_TRIES - 1):
+        with suppress(OSError):
+            return _bind(port, addresses)
+        sleep(_BETWEEN_TRIES)
+    return _bind(port, addresses)
+
+
+def _may_be_cancelled(port: int) -> bool:
+    """Tell whether `GET /cancel` is no request that could mean anything to who listens there."""
+    holder = find_holder(port)
+    return holder is None or holder.can_be_cancelled
 
 
 def _bind(port: int, addresses: Sequence[str]) -> list[socket.socket]:
@@ -80,10 +117,15 @@ def _listen(address: str, port: int) -> socket.socket:
     return listening
 
 
-def _reason(error: OSError) -> tuple[str, str]:
+def _reason(error: OSError, port: int) -> tuple[str, str]:
     """Return what is wrong with a port, and what to do about it."""
     if error.errno == errno.EADDRINUSE:
-        return "in use", "End the other sign-in or program that uses it."
+        holder = find_holder(port)
+        if holder is None:
+            return "in use", "End the other sign-in or program that uses it."
+        if holder.can_be_cancelled:
+            return f"in use by {holder}", "Finish it first, or end it with --take-over-port."
+        return f"in use by {holder}", "End that program."
     if error.errno in (errno.EACCES, errno.EPERM):
         # On Windows a range can be excluded though nobody listens there (headless-needs.md, 8).
         command = "netsh interface ipv4 show excludedportrange protocol=tcp"

@@ -2,56 +2,83 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
-import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-
-from headless_login.errors import TimedOut
+from contextlib import suppress
 
 _LONGEST = 64 * 1024  # bytes
 _SETTLES = 0.2  # seconds of silence after a line break: the writer may be waiting for us
 
 
-def read_pipe(
-    descriptor: int,
-    enough: Callable[[str], bool],
-    *,
-    deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> str:
-    """Return all that comes until the end, or until a silence after an answer that is `enough`.
-
-    Raises:
-        TimedOut: neither came before `deadline`, a time of `clock`.
-    """
-    chunks: SimpleQueue[bytes] = SimpleQueue()
-    # A thread, because a pipe cannot be waited for with a time-out on Windows.
-    threading.Thread(target=_feed, args=(descriptor, chunks), daemon=True).start()
+async def read_pipe(descriptor: int, enough: Callable[[str], bool]) -> str:
+    """Return all that comes until the end, or until a silence after an answer that is `enough`."""
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    stop = _watch(descriptor, chunks)
     content = b""
-    while len(content) <= _LONGEST:
-        try:
-            chunk = chunks.get(timeout=_SETTLES)
-        except Empty:
-            if content.endswith(b"\n") and enough(_decode(content)):
+    try:
+        while len(content) <= _LONGEST:
+            complete = content.endswith(b"\n") and enough(_decode(content))
+            try:
+                chunk = await asyncio.wait_for(chunks.get(), _SETTLES if complete else None)
+            except TimeoutError:
                 break
-            if clock() >= deadline:
-                raise TimedOut("No answer came from standard input in time.") from None
-            continue
-        if not chunk:
-            break
-        content += chunk
+            if not chunk:
+                break
+            content += chunk
+    finally:
+        stop()
     return _decode(content)
 
 
-def _feed(descriptor: int, chunks: SimpleQueue[bytes]) -> None:
+def _watch(descriptor: int, chunks: asyncio.Queue[bytes]) -> Callable[[], object]:
+    """Have all that comes put into the queue, at last nothing; returns what ends that."""
+    loop = asyncio.get_running_loop()
+
+    def take() -> None:
+        chunk = _read(descriptor)
+        if not chunk:
+            loop.remove_reader(descriptor)
+        chunks.put_nowait(chunk)
+
     try:
-        while chunk := os.read(descriptor, 65536):
-            chunks.put(chunk)
-    except OSError:
-        pass  # a closed pipe is an ended one
-    chunks.put(b"")
+        loop.add_reader(descriptor, take)
+    except OSError:  # a file, of which epoll knows nothing and which makes nobody wait
+        chunks.put_nowait(_read_all(descriptor))
+        chunks.put_nowait(b"")
+    except NotImplementedError:  # Windows, where nothing but a thread can wait for a pipe
+        _watch_from_thread(descriptor, chunks, loop)
+    else:
+        return lambda: loop.remove_reader(descriptor)
+    return lambda: None
+
+
+def _watch_from_thread(
+    descriptor: int, chunks: asyncio.Queue[bytes], loop: asyncio.AbstractEventLoop
+) -> None:
+    import threading
+
+    def feed() -> None:
+        chunk = b"more"
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            while chunk:
+                chunk = _read(descriptor)
+                loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+
+    threading.Thread(target=feed, daemon=True).start()
+
+
+def _read_all(descriptor: int) -> bytes:
+    content = b""
+    while len(content) <= _LONGEST and (chunk := _read(descriptor)):
+        content += chunk
+    return content
+
+
+def _read(descriptor: int) -> bytes:
+    with suppress(OSError):
+        return os.read(descriptor, 65536)
+    return b""  # a closed pipe is an ended one
 
 
 def _decode(content: bytes) -> str:

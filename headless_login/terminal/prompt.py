@@ -13,10 +13,11 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.layout import FormattedTextControl, Layout, Window
+from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
 from headless_login.terminal.console import Console
+from headless_login.terminal.waiting import EVERY, time_left
 
 # A pasted line break looks like the Enter key unless the terminal marks pastes: an Enter that is
 # followed by more within this time (seconds) was part of the paste.
@@ -27,15 +28,26 @@ _LONGEST = 64 * 1024 + 1
 class AnswerPrompt:
     """One question on the terminal; `ask` may be cancelled from another task."""
 
-    def __init__(self, console: Console, label: str, enough: Callable[[str], bool]) -> None:
-        """Take the label, and what tells that a marked paste needs no Enter after it."""
+    def __init__(
+        self,
+        console: Console,
+        label: str,
+        enough: Callable[[str], bool],
+        left: Callable[[], float] | None = None,
+    ) -> None:
+        """Take the label, what tells that a marked paste needs no Enter after it, and the clock.
+
+        `left` returns the seconds that are left to answer in, which are then shown.
+        """
         self._label = label
         self._enough = enough
+        self._left = left
         self._text = ""
         self._application: Application[str | None] = Application(
-            layout=Layout(Window(self._control(), height=1)),
+            layout=Layout(VSplit([Window(self._control(), height=1), self._clock()])),
             key_bindings=self._keys(),
             output=_output(console),
+            refresh_interval=EVERY if left else None,
             erase_when_done=True,
         )
 
@@ -46,6 +58,21 @@ class AnswerPrompt:
             EOFError: Ctrl-D on an empty answer, or the terminal is gone.
         """
         return await self._application.run_async(handle_sigint=False)
+
+    def say_above(self, say: Callable[[], None]) -> None:
+        """Have something said above the question, which then stands below it as before."""
+        if not self._application.is_running:
+            say()
+            return
+        self._application.renderer.erase()
+        say()
+        self._application.invalidate()
+
+    def _clock(self) -> Window:
+        def text() -> str:
+            return f"  {time_left(self._left())}" if self._left else ""
+
+        return Window(FormattedTextControl(text), height=1, dont_extend_width=True)
 
     def _control(self) -> FormattedTextControl:
         return FormattedTextControl(

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+
+def can_be_asked() -> bool:
+    """Tell whether standard input is a person's: in the background a terminal is not ours."""
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError):  # Windows, or a terminal that controls another session
+        return True
 
 
 @contextmanager
@@ -18,6 +29,9 @@ def quiet_input() -> Iterator[None]:
     try:
         import termios
     except ImportError:  # Windows: the prompt itself switches the console's mode
+        yield
+        return
+    if not can_be_asked():  # changing a terminal from the background stops the program
         yield
         return
     try:

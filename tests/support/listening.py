@@ -19,6 +19,7 @@ from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.page import Page
 from headless_login.flows.ports import bind_loopback
+from headless_login.flows.race import first_grant
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import Grant
@@ -100,7 +101,7 @@ class Listening:
 
     async def _run(self) -> None:
         try:
-            self.result = await self._listener.wait(self._timeout)
+            self.result = (await first_grant({"browser": self._listener.wait()}, self._timeout))[1]
         except HeadlessLoginError as error:
             self.result = error
         await asyncio.to_thread(self.may_conclude.wait, 20)

@@ -1,0 +1,53 @@
+"""Whichever comes first: several ways to win a grant at once, of which one wins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from headless_login.errors import TimedOut
+from headless_login.oauth.values import Grant
+
+Way = TypeVar("Way")
+
+
+async def first_grant(
+    ways: Mapping[Way, Coroutine[Any, Any, Grant | None]], timeout: float
+) -> tuple[Way, Grant]:
+    """Return the way that wins first and its grant, after every other way has been ended.
+
+    A way that returns None has nothing to offer, and the others go on. Where two are ready at the
+    same moment, the one that is named first counts. Whatever a way raises ends them all.
+
+    Raises:
+        TimedOut: none has won within `timeout` seconds.
+        NoWayLeft: none can win any more.
+    """
+    tasks = {asyncio.create_task(coroutine): way for way, coroutine in ways.items()}
+    try:
+        async with asyncio.timeout(timeout):
+            return await _first(tasks)
+    except TimeoutError:
+        pass
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    raise TimedOut("Nobody signed in in time.", "Start a new sign-in.")
+
+
+class NoWayLeft(Exception):
+    """Every way has ended without an answer."""
+
+
+async def _first(tasks: Mapping[asyncio.Task[Grant | None], Way]) -> tuple[Way, Grant]:
+    running = set(tasks)
+    while running:
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in tasks if task in done]
+        # A grant before a refusal: it is good whatever else has happened.
+        for task in sorted(ended, key=lambda task: task.exception() is not None):
+            if (grant := task.result()) is not None:
+                return tasks[task], grant
+    raise NoWayLeft

@@ -1,0 +1,58 @@
+"""One live line with the time that is left, where somebody looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from headless_login.terminal.console import Console
+
+EVERY = 1.0  # seconds between two looks at the clock
+_CLEARED = "\r\x1b[K"
+
+
+def time_left(seconds: float) -> str:
+    """Return `14:59 left`, or with hours where there are any."""
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    before = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{before}:{whole % 60:02} left"
+
+
+class WaitingLine:
+    """A line that says what is waited for and how long; nothing where it cannot be rewritten."""
+
+    def __init__(self, console: Console, text: str, left: Callable[[], float]) -> None:
+        """Take the words, and what returns the seconds that are left."""
+        self._console = console
+        self._text = text
+        self._left = left
+        self._shown = False
+
+    async def show(self) -> None:
+        """Show it until cancelled, and then leave no trace."""
+        try:
+            while True:
+                self._draw()
+                await asyncio.sleep(EVERY)
+        finally:
+            self._clear()
+
+    def say_above(self, say: Callable[[], None]) -> None:
+        """Have something said above it."""
+        shown = self._shown
+        self._clear()
+        say()
+        if shown:
+            self._draw()
+
+    def _draw(self) -> None:
+        line = f"{self._text} {time_left(self._left())}"
+        if not self._console.is_dumb and len(line) < self._console.size[0]:
+            self._console.write(f"{_CLEARED}{line}")
+            self._shown = True
+
+    def _clear(self) -> None:
+        if self._shown:
+            self._console.write(_CLEARED)
+            self._shown = False
