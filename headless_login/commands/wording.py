@@ -18,7 +18,7 @@ OPEN_ANYWHERE = "Open this address on any device that has a browser, and sign in
 OPEN_HERE = "Open this address in your browser, and sign in:"
 COPY_IT = "copy the whole address from the address bar and paste it here."
 WILL_FAIL = f"Then the page will fail to load. That is expected: {COPY_IT}"
-MAY_FAIL = "If the page fails to load, that is expected: copy its whole address and paste it here."
+MAY_FAIL = "The page may fail to load. That is expected: paste its whole address here."
 NOWHERE_TO_PASTE = (
     "There is no terminal to paste into, so the browser has to reach this machine. If it cannot: "
     "headless-login login --paste-redirect"
