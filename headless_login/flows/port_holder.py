@@ -64,9 +64,24 @@ def _find_in_proc(port: int) -> PortHolder | None:
         with suppress(OSError):  # it has ended, or is another user's
             folder = f"/proc/{process}/fd"
             if any(_link(f"{folder}/{descriptor}") in sockets for descriptor in os.listdir(folder)):
-                with open(f"/proc/{process}/comm") as name:
-                    return PortHolder(_printable(name.read()), int(process))
+                return _described(process)
     return None
+
+
+def _described(process: str) -> PortHolder:
+    """Name a process, or its parent if that is Codex: 0.20 leaves the listening to a child."""
+    name, parent = _name_and_parent(process)
+    if not name.startswith("codex"):
+        with suppress(OSError):
+            if (parents := _name_and_parent(parent)[0]).startswith("codex"):
+                name, process = parents, parent
+    return PortHolder(_printable(name), int(process))
+
+
+def _name_and_parent(process: str) -> tuple[str, str]:
+    with open(f"/proc/{process}/status", errors="replace") as lines:
+        fields = dict(line.rstrip("\n").partition(":\t")[::2] for line in lines)
+    return fields["Name"], fields["PPid"]
 
 
 def _listening_inodes(port: int) -> Iterator[str]:

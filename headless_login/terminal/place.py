@@ -7,11 +7,14 @@ them.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+# What stands in a command that is to be copied must mean itself in every shell.
+_PLAIN = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*")
 _KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
@@ -73,9 +76,9 @@ def look_around(
 def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
     """Read SSH_CONNECTION: the client's address and port, then this machine's (ssh(1))."""
     words = environ.get("SSH_CONNECTION", "").split()
-    user = environ.get("USER") or environ.get("LOGNAME") or ""
-    if len(words) == 4 and words[3].isdigit():
-        return SshConnection(user, words[2], int(words[3]))
+    user = _plain(environ.get("USER") or environ.get("LOGNAME") or "")
+    if len(words) == 4 and re.fullmatch(r"[0-9]{1,5}", words[3]):
+        return SshConnection(user, _plain(words[2]), int(words[3]))
     if words or environ.get("SSH_TTY") or environ.get("SSH_CLIENT"):
         return SshConnection(user, "", 22)
     return None
@@ -94,8 +97,8 @@ def _container(environ: Mapping[str, str], exists: Callable[[str], bool]) -> str
 
 
 def _pod(environ: Mapping[str, str], read: Callable[[str], str]) -> tuple[str, str] | None:
-    name = environ.get("HOSTNAME", "")
-    return (read(_KUBERNETES).strip() or "default", name) if name else None
+    name = _plain(environ.get("HOSTNAME", ""))
+    return (_plain(read(_KUBERNETES).strip()) or "default", name) if name else None
 
 
 def _editor(environ: Mapping[str, str]) -> str:
@@ -106,6 +109,10 @@ def _editor(environ: Mapping[str, str]) -> str:
     if environ.get("VSCODE_IPC_HOOK_CLI") or helper.endswith("/helpers/browser.sh"):
         return "vscode"
     return ""
+
+
+def _plain(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else ""
 
 
 def _read(path: str) -> str:
