@@ -163,6 +163,11 @@ class Terminal:
             self._read(0.05)
         return self.text
 
+    def watch(self, seconds: float) -> list[str]:
+        """Read what comes within a time, and return what the screen shows then."""
+        self._read(seconds)
+        return self.lines
+
     def read_url(self, timeout: float = 20) -> str:
         """Return the authorize URL, and wait until the question stands below it."""
         self.read_until(r"/oauth/authorize\?\S+\r\n", timeout)
