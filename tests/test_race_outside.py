@@ -37,9 +37,9 @@ class Scene:
         self.environ = environment(codex_home, issuer.issuer)
         self.arguments = ("login", "--port", str(port))
 
-    def terminal(self, *more: str, **options: int) -> Terminal:
+    def terminal(self, *more: str) -> Terminal:
         """Start it in a terminal."""
-        return Terminal(*self.arguments, *more, environ=self.environ, **options)
+        return Terminal(*self.arguments, *more, environ=self.environ)
 
     def piped(self, *more: str, stdin: int = subprocess.PIPE) -> Piped:
         """Start it with pipes."""
@@ -356,7 +356,7 @@ def test_the_time_left_is_live(scene: Scene) -> None:
     """It counts down on the question's own line and nothing else moves."""
     with scene.terminal("--timeout", "3661") as terminal:
         terminal.read_until(PROMPT)
-        seen = set()
+        seen: set[str] = set()
         deadline = time.monotonic() + 10
         while len(seen) < 3 and time.monotonic() < deadline:
             last = [line for line in terminal.watch(0.1) if line][-1]

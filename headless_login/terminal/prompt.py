@@ -115,8 +115,12 @@ class AnswerPrompt:
         length = len(self._text)
 
         def settle() -> None:
-            if len(self._text) == length and event.app.is_running and not event.app.is_done:
+            if len(self._text) != length or not event.app.is_running or event.app.is_done:
+                return
+            if self._text.strip():
                 event.app.exit(result=self._text)
+            else:
+                self._text = ""  # ssh's escapes begin with Enter, and so do impatient people
 
         asyncio.get_running_loop().call_later(_ENTER_SETTLES, settle)
 

@@ -1,0 +1,115 @@
+"""A laptop and a server with real ssh between: with a tunnel the browser wins, else a paste."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.machines import SERVER, Machines, two_machines
+from tests.support.program import COMMAND, PROMPT, Terminal, environment
+
+# The issuer and the browser are on the laptop; the server reaches the issuer through ssh.
+ISSUER = """
+import time
+from headless_login.practice.issuer import PracticeIssuer
+with PracticeIssuer() as issuer:
+    print(issuer.issuer, flush=True)
+    time.sleep(600)
+"""
+BROWSER = """
+import sys
+from headless_login.practice.person import approve
+from tests.support.browsing import follow
+address = approve(sys.argv[1])
+try:
+    print(follow(address).body)
+except ConnectionRefusedError:
+    print(address)
+"""
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Two machines for all tests here."""
+    with two_machines(tmp_path_factory.mktemp("ssh")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def issuer(machines: Machines) -> str:
+    """The practice issuer on the laptop."""
+    process = machines.start_on_laptop(str(Path(COMMAND).with_name("python")), "-c", ISSUER)
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def _sign_in(machines: Machines, issuer: str, codex_home: Path, *options: str) -> Terminal:
+    """Start `login` on the server, through ssh from the laptop's terminal."""
+    port = issuer.rpartition(":")[2]
+    settings = {"CODEX_HOME": str(codex_home), "HEADLESS_LOGIN_ISSUER": issuer, "USER": "root"}
+    words = ["env", *(f"{name}={value}" for name, value in settings.items()), COMMAND, "login"]
+    return machines.ssh(
+        "-R",
+        f"{port}:localhost:{port}",
+        *options,
+        command=shlex.join(words),
+        environ=environment(codex_home, None),
+    )
+
+
+def test_the_browser_wins_through_the_tunnel_that_was_advised(
+    machines: Machines, issuer: str, codex_home: Path
+) -> None:
+    """The printed line, run on the laptop as it stands, makes the browser reach the listener."""
+    with _sign_in(machines, issuer, codex_home) as terminal:
+        url = terminal.read_url()
+        terminal.read_until(PROMPT)
+        (advised,) = (line for line in terminal.lines if line.startswith("Tunnel: "))
+        assert advised == f"Tunnel: ssh -L 1455:localhost:1455 root@{SERVER}"
+        ssh, *rest = advised.removeprefix("Tunnel: ").split()
+        tunnel = machines.start_on_laptop(
+            ssh, "-F", str(machines.config), *rest, "echo ready; sleep 60"
+        )
+        assert tunnel.stdout
+        assert "ready" in tunnel.stdout.readline()
+        assert "Signed in to Codex" in machines.python_on_laptop(BROWSER, url)
+        assert terminal.wait() == 0
+        assert "The browser brought the answer" in terminal.text
+        tunnel.kill()
+    assert (codex_home / "auth.json").exists()
+
+
+def test_the_browser_wins_through_a_tunnel_added_to_the_session(
+    machines: Machines, issuer: str, codex_home: Path
+) -> None:
+    """The ~C way: the session at hand gets its tunnel, and the question survives it."""
+    with _sign_in(machines, issuer, codex_home, "-o", "EnableEscapeCommandline=yes") as terminal:
+        url = terminal.read_url()
+        terminal.read_until(PROMPT)
+        assert "Or in this very session: press Enter, ~C" in terminal.text
+        terminal.send("\r")
+        terminal.watch(0.3)
+        terminal.send("~C")
+        terminal.read_until("ssh> ")
+        terminal.send("-L 1455:localhost:1455\r")
+        terminal.read_until("Forwarding port")
+        assert "Nothing was pasted" not in terminal.text
+        assert "Signed in to Codex" in machines.python_on_laptop(BROWSER, url)
+        assert terminal.wait() == 0
+    assert (codex_home / "auth.json").exists()
+
+
+def test_the_paste_wins_without_a_tunnel(machines: Machines, issuer: str, codex_home: Path) -> None:
+    """The laptop's browser ends at a page that cannot load, and its address is pasted."""
+    with _sign_in(machines, issuer, codex_home) as terminal:
+        url = terminal.read_url()
+        terminal.read_until(PROMPT)
+        address = machines.python_on_laptop(BROWSER, url)
+        assert address.startswith("http://127.0.0.1:1455/auth/callback?code=")
+        terminal.paste(address.strip())
+        assert terminal.wait() == 0
+        assert "The pasted answer is accepted" in terminal.text
+    assert (codex_home / "auth.json").exists()
