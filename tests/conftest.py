@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +30,19 @@ def issuer() -> Iterator[PracticeIssuer]:
     """A practice issuer that behaves."""
     with PracticeIssuer() as running:
         yield running
+
+
+@pytest.fixture
+def codexs_ports() -> Iterator[None]:
+    """The ports 1455 and 1457 of this machine, for one test at a time, whoever runs them."""
+    with open(Path(tempfile.gettempdir(), "headless-login-tests.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for port in (1455, 1457):
+            try:
+                socket.create_server(("127.0.0.1", port)).close()
+            except OSError:
+                pytest.skip(f"somebody listens on port {port} of this machine")
+        yield
 
 
 @pytest.fixture

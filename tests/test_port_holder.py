@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -28,7 +27,6 @@ from tests.support.program import Piped, environment
 needs_proc = pytest.mark.skipif(
     not os.path.exists("/proc/net/tcp"), reason="/proc/net/tcp is Linux's"
 )
-on_codexs_ports = pytest.mark.xdist_group("port 1455")
 
 
 @contextmanager
@@ -273,16 +271,8 @@ def _wait_for_port(port: int, held: bool) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def _free_ports() -> None:
-    for port in (1455, 1457):
-        if list(port_holder._listening_inodes(port)):
-            pytest.skip(f"somebody listens on port {port} of this machine")
-
-
 @needs_proc
-@on_codexs_ports
-@pytest.mark.usefixtures("_free_ports")
+@pytest.mark.usefixtures("codexs_ports")
 @pytest.mark.parametrize("version", CODEX_VERSIONS)
 def test_codexs_sign_in_is_named_and_left_alone(
     version: str, environ: dict[str, str], codex_home: Path
@@ -303,8 +293,7 @@ def test_codexs_sign_in_is_named_and_left_alone(
 
 
 @needs_proc
-@on_codexs_ports
-@pytest.mark.usefixtures("_free_ports")
+@pytest.mark.usefixtures("codexs_ports")
 def test_codexs_sign_in_is_ended_by_order(environ: dict[str, str]) -> None:
     """With --take-over-port it ends as if its person had cancelled it, and 1455 is ours."""
     with _codex_login(CODEX_VERSIONS[0]) as codex:
@@ -315,8 +304,7 @@ def test_codexs_sign_in_is_ended_by_order(environ: dict[str, str]) -> None:
 
 
 @needs_proc
-@on_codexs_ports
-@pytest.mark.usefixtures("_free_ports")
+@pytest.mark.usefixtures("codexs_ports")
 def test_codex_ends_ours(environ: dict[str, str]) -> None:
     """Codex finds its port taken, asks us to go, and we go at once."""
     require_codex(CODEX_VERSIONS[0])
@@ -329,7 +317,3 @@ def test_codex_ends_ours(environ: dict[str, str]) -> None:
             assert codex.stdout
             line = next(line for line in codex.stdout if "redirect_uri" in line)
             assert "127.0.0.1%3A1455" in line
-
-
-if sys.platform == "win32":
-    pytest.skip("the programs are started as POSIX starts them", allow_module_level=True)

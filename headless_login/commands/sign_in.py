@@ -143,7 +143,7 @@ class SignIn:
         if options.browser and port is not None:
             from headless_login.terminal.browser import open_browser
 
-            opened = open_browser(request.url, self.environ)
+            opened = open_browser(request.url, self.environ, scene.place)
         show_way(self.console, request, scene, opened=opened)
 
     def _complete(self, grant: Grant, ready: _Ready) -> SignedIn:

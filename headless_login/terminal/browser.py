@@ -9,13 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
+from headless_login.terminal.place import Place
+
 # They would take this terminal, or fetch the page and show it to nobody.
 _TEXT_BROWSERS = {"w3m", "lynx", "links", "links2", "elinks", "browsh", "carbonyl", "chawan"} | {
     *("www-browser", "curl", "wget", "cat", "echo")
 }
 _GRAPHICAL = ("xdg-open", "x-www-browser", "firefox", "google-chrome", "chromium", "epiphany")
-# Signs that the screen, if there is one at all, is not in front of the person.
-_ELSEWHERE = ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT", "CODESPACES", "CI")
+# Under WSL: the browser of Windows, without cmd.exe, which would cut the address at `&`.
+_WINDOWS = (
+    ["wslview"],
+    ["/mnt/c/Windows/System32/rundll32.exe", "url.dll,FileProtocolHandler"],
+    ["rundll32.exe", "url.dll,FileProtocolHandler"],
+)
 _FAILS_WITHIN = 0.3  # seconds in which a command that cannot open anything says so
 
 Launch = Callable[[list[str]], bool]
@@ -24,38 +30,42 @@ Launch = Callable[[list[str]], bool]
 def open_browser(
     url: str,
     environ: Mapping[str, str],
+    place: Place,
     *,
     launch: Launch | None = None,
     platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which,
 ) -> bool:
-    """Open `url` in a graphical browser on this machine's own screen and tell whether one started.
+    """Open `url` in a graphical browser in front of the person and tell whether one started.
 
-    `launch` starts one command, the address its last word or in place of `%s`; on Windows the
-    address alone.
+    That is on this machine's own screen, or where the editor's own BROWSER opens it; never over
+    ssh, whose screen, if any, is slow or nobody's, and never in CI. `launch` starts one command,
+    the address its last word or in place of `%s`; on Windows the address alone.
     """
-    if any(environ.get(name) for name in _ELSEWHERE):
+    if place.ci or (place.ssh and not place.editor) or not (place.has_screen or place.editor):
         return False
     if platform == "win32":
         return (launch or _start_file)([url])
     start = launch or _launch
-    return any(start(_with_url(command, url)) for command in _commands(environ, platform, which))
+    commands = _commands(environ, place, platform)
+    return any(
+        start(_with_url(words, url))
+        for words in commands
+        if words and _is_graphical(words) and which(words[0])
+    )
 
 
-def _commands(
-    environ: Mapping[str, str], platform: str, which: Callable[[str], str | None]
-) -> list[list[str]]:
+def _commands(environ: Mapping[str, str], place: Place, platform: str) -> list[list[str]]:
     """Return the commands that could open a page, best first."""
-    if platform != "darwin" and not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
-        return []
     if environ.get("BROWSER"):
         # It decides alone: whoever set it to w3m, or to nothing real, wants no window.
-        candidates = [_words(command) for command in environ["BROWSER"].split(":")]
-    elif platform == "darwin":
-        candidates = [["/usr/bin/open"]]
-    else:
-        candidates = [[name] for name in _GRAPHICAL]
-    return [words for words in candidates if words and _is_graphical(words) and which(words[0])]
+        return [_words(command) for command in environ["BROWSER"].split(":")]
+    if place.editor:
+        return []
+    if platform == "darwin":
+        return [["/usr/bin/open"]]
+    on_this_screen = [[name] for name in _GRAPHICAL]
+    return [*_WINDOWS, *on_this_screen] if place.wsl else on_this_screen
 
 
 def _words(command: str) -> list[str]:
