@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from headless_login.errors import LocalTrouble
-from headless_login.flows import ports
 from headless_login.flows.ports import bind_loopback
 from tests.support.listening import free_port
 from tests.support.machine import in_namespace, python
@@ -119,7 +119,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Tell here which address or port is refused with which error number."""
     refused: dict[str, int] = {}
     monkeypatch.setattr(Refusing, "refused", refused)
-    monkeypatch.setattr(ports.socket, "socket", Refusing)
+    monkeypatch.setattr(socket, "socket", Refusing)
     return refused
 
 
@@ -151,7 +151,7 @@ def test_forbidden_on_windows_names_the_command(
     """Nobody knows excluded ranges by heart."""
     port = free_port()
     refusing[str(port)] = errno.EACCES
-    monkeypatch.setattr(ports.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_KEEPALIVE, raising=False)
     with pytest.raises(LocalTrouble, match="not permitted") as caught:
         bind_loopback((port,))
@@ -176,12 +176,12 @@ def test_the_bind_is_exclusive_everywhere(platform: str, monkeypatch: pytest.Mon
 
     exclusive = 0xFFFB
     port = free_port()
-    monkeypatch.setattr(ports.socket, "socket", Noting)
+    monkeypatch.setattr(socket, "socket", Noting)
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", exclusive, raising=False)
-    monkeypatch.setattr(ports.sys, "platform", "linux" if platform == "wsl" else platform)
+    monkeypatch.setattr(sys, "platform", "linux" if platform == "wsl" else platform)
     if platform == "wsl":
         release = os.uname_result(("Linux", "h", "5.15-microsoft-standard-WSL2", "v", "x86_64"))
-        monkeypatch.setattr(ports.os, "uname", lambda: release)
+        monkeypatch.setattr(os, "uname", lambda: release)
     with suppress(LocalTrouble):
         _close(bind_loopback((port,), ("127.0.0.1",))[1])
     expected = {"linux": [(socket.SO_REUSEADDR, 1)], "win32": [(exclusive, 1)], "wsl": []}

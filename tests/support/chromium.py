@@ -86,15 +86,24 @@ class Chromium:
         return result
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"][
-            "value"
-        ]
+        """Return the value of a JavaScript expression in the page, None for no value."""
+        told = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        return told["result"].get("value")
 
     def wait_for(self, method: str, timeout: float = 20) -> Event:
         """Return the next event of this kind that has not been told before."""
         told: Event = self._read_until(lambda told: told.get("method") == method, timeout)["params"]
         return told
+
+    def do(self, expression: str, until: str) -> Event:
+        """Run an expression and return the first event of a kind that follows it."""
+        before = len(self.events)
+        self.evaluate(expression)
+        for event in self.events[before:]:
+            if event.get("method") == until:
+                params: Event = event["params"]
+                return params
+        return self.wait_for(until)
 
     def open(self, url: str) -> None:
         """Go to an address and wait until the page that it ends at is there."""
