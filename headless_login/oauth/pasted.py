@@ -8,16 +8,13 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.printable import identifier
 from headless_login.oauth.redirect import RESPONSE_PARAMETERS, Parameters, parse_query
 from headless_login.oauth.unwrap import unwrap
-
-if TYPE_CHECKING:
-    from headless_login.oauth.request import AuthorizationRequest
 
 LONGEST_ANSWER = 64 * 1024  # bytes
 
@@ -31,76 +28,82 @@ _DAMAGED_CODE = re.compile(r"(?:^|&)code=[^&]*[<>\"\\^`{|}]")
 _BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
 
 
-def read_pasted(text: str, request: AuthorizationRequest) -> Parameters:
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The two addresses of one sign-in: where it ends, and where it begins."""
+
+    redirect_uri: str
+    authorization_endpoint: str
+
+
+def read_pasted(text: str, sign_in: Expected) -> Parameters:
     """Return the response parameters in a pasted text; raises RejectedAnswer if it has none."""
     if len(text.encode(errors="replace")) > LONGEST_ANSWER:
-        raise _not_a_redirect("That is longer than any answer (64 KiB).", request)
+        raise _not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
     bare = unwrap(text)
     if not bare:
-        raise _not_a_redirect("Nothing was pasted.", request)
+        raise _not_a_redirect("Nothing was pasted.", sign_in)
     if _QUERY.match(bare):
-        return _read_query(bare.lstrip("?&"), request)
+        return _read_query(bare.lstrip("?&"), sign_in)
     if "://" in bare.partition("?")[0]:
-        return _read_url(bare, request)
+        return _read_url(bare, sign_in)
     if bare.startswith("/") and not bare.startswith("//"):
-        bare = _own(request)[2] + bare
+        bare = _own(sign_in)[2] + bare
     if "?" in bare or _REDIRECT_AUTHORITY.match(bare):
-        return _read_url(f"http://{bare.removeprefix('//')}", request)
+        return _read_url(f"http://{bare.removeprefix('//')}", sign_in)
     code, mark, state = bare.partition("#")
     if mark and code and state:
         return {"code": code, "state": state}
-    raise _unfit(bare, request)
+    raise _unfit(bare, sign_in)
 
 
-def _own(request: AuthorizationRequest) -> re.Match[str]:
-    own = _URL.fullmatch(request.redirect_uri)
+def _own(sign_in: Expected) -> re.Match[str]:
+    own = _URL.fullmatch(sign_in.redirect_uri)
     assert own is not None  # noqa: S101
     return own
 
 
-def _read_url(url: str, request: AuthorizationRequest) -> Parameters:
+def _read_url(url: str, sign_in: Expected) -> Parameters:
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise _not_a_redirect("That is not a complete address.", request)
+        raise _not_a_redirect("That is not a complete address.", sign_in)
     scheme, authority, path, query = (part or "" for part in parts.groups())
-    _check_not_the_issuers(authority, path, query, request)
+    _check_not_the_issuers(authority, path, query, sign_in)
     if scheme.lower() != "http":
-        raise _not_a_redirect("That address is not the one this sign-in ends at.", request)
+        raise _not_a_redirect("That address is not the one this sign-in ends at.", sign_in)
     local = _REDIRECT_AUTHORITY.fullmatch(authority)
     if local is None:
-        raise _not_a_redirect("That address leads to another host.", request)
-    own = _own(request)
+        raise _not_a_redirect("That address leads to another host.", sign_in)
+    own = _own(sign_in)
     if local[1].lstrip("0") != own[2].rpartition(":")[2]:
-        raise _not_a_redirect("That address has another port than this sign-in.", request)
+        raise _not_a_redirect("That address has another port than this sign-in.", sign_in)
     if path != own[3]:
-        raise _not_a_redirect("That address has another path than this sign-in.", request)
-    return _read_answer(query, request)
+        raise _not_a_redirect("That address has another path than this sign-in.", sign_in)
+    return _read_answer(query, sign_in)
 
 
-def _read_query(query: str, request: AuthorizationRequest) -> Parameters:
-    parameters = _read_answer(query.partition("#")[0], request)
+def _read_query(query: str, sign_in: Expected) -> Parameters:
+    parameters = _read_answer(query.partition("#")[0], sign_in)
     if "code_challenge" in parameters:
-        raise _authorize_url(request)
+        raise _authorize_url(sign_in)
     if not RESPONSE_PARAMETERS & parameters.keys():
-        raise _not_a_redirect("That is not an answer to a sign-in.", request)
+        raise _not_a_redirect("That is not an answer to a sign-in.", sign_in)
     return parameters
 
 
-def _read_answer(query: str, request: AuthorizationRequest) -> Parameters:
+def _read_answer(query: str, sign_in: Expected) -> Parameters:
     # A code is sent on as it stands: what a wrapping left in it would spend the whole sign-in.
     if _DAMAGED_CODE.search(query):
-        raise _not_a_redirect("The answer is damaged: no address has such characters.", request)
+        raise _not_a_redirect("The answer is damaged: no address has such characters.", sign_in)
     return parse_query(query)
 
 
-def _check_not_the_issuers(
-    authority: str, path: str, query: str, request: AuthorizationRequest
-) -> None:
+def _check_not_the_issuers(authority: str, path: str, query: str, sign_in: Expected) -> None:
     """Name the two pages of the issuer that people paste in place of the answer."""
-    own = _URL.fullmatch(request.provider.authorization_endpoint)
+    own = _URL.fullmatch(sign_in.authorization_endpoint)
     at_issuer = own is not None and authority.lower() == own[2].lower()
     if re.search(r"(?:^|&)code_challenge=", query) or (own and at_issuer and path == own[3]):
-        raise _authorize_url(request)
+        raise _authorize_url(sign_in)
     if at_issuer and path == "/error":
         raise RejectedAnswer(
             "issuer_error_page",
@@ -109,7 +112,7 @@ def _check_not_the_issuers(
             "Open the address above once more, and paste what the browser ends at.",
         )
     if at_issuer:
-        raise _not_a_redirect("That is a page of the issuer: the sign-in is not done yet.", request)
+        raise _not_a_redirect("That is a page of the issuer: the sign-in is not done yet.", sign_in)
 
 
 def _error_page_details(query: str) -> str:
@@ -127,29 +130,29 @@ def _error_page_details(query: str) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _unfit(bare: str, request: AuthorizationRequest) -> RejectedAnswer:
+def _unfit(bare: str, sign_in: Expected) -> RejectedAnswer:
     if bare.startswith("sk-"):
-        return _not_a_redirect("That looks like an API key.", request)
+        return _not_a_redirect("That looks like an API key.", sign_in)
     if _BARE_CODE.fullmatch(bare):
         return RejectedAnswer(
             "missing_state",
             "That looks like a code alone, without the state that shows whose it is.",
-            _wanted(request),
+            _wanted(sign_in),
         )
-    return _not_a_redirect("That is not the address of the page that failed to load.", request)
+    return _not_a_redirect("That is not the address of the page that failed to load.", sign_in)
 
 
-def _authorize_url(request: AuthorizationRequest) -> RejectedAnswer:
+def _authorize_url(sign_in: Expected) -> RejectedAnswer:
     return RejectedAnswer(
         "authorize_url_pasted",
         "That is the address to open, not the one the browser ends at.",
-        _wanted(request),
+        _wanted(sign_in),
     )
 
 
-def _not_a_redirect(message: str, request: AuthorizationRequest) -> RejectedAnswer:
-    return RejectedAnswer("not_a_redirect", message, _wanted(request))
+def _not_a_redirect(message: str, sign_in: Expected) -> RejectedAnswer:
+    return RejectedAnswer("not_a_redirect", message, _wanted(sign_in))
 
 
-def _wanted(request: AuthorizationRequest) -> str:
-    return f"Paste the whole address that begins with {request.redirect_uri}?"
+def _wanted(sign_in: Expected) -> str:
+    return f"Paste the whole address that begins with {sign_in.redirect_uri}?"

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from headless_login.errors import RejectedAnswer, SignInRefused
 from headless_login.oauth.printable import identifier, printable
-
-if TYPE_CHECKING:
-    from headless_login.oauth.request import AuthorizationRequest
 
 Parameters = dict[str, str]
 
@@ -57,8 +53,8 @@ def _pairs(query: str) -> list[tuple[str, str]] | None:
         return None  # raised by the caller: the cause would carry the query along
 
 
-def judge(parameters: Parameters, request: AuthorizationRequest) -> str:
-    """Return the authorization code of a response that belongs to this request.
+def judge(parameters: Parameters, *, state: str, issuer: str) -> str:
+    """Return the authorization code of a response to the request with this state.
 
     Raises:
         RejectedAnswer: malformed, or not an answer to this request.
@@ -68,8 +64,8 @@ def judge(parameters: Parameters, request: AuthorizationRequest) -> str:
         raise RejectedAnswer(
             "ambiguous_response", "The answer contains a code and an error together.", _COPY_AGAIN
         )
-    _check_state(parameters.get("state", ""), request.state)
-    if "iss" in parameters and parameters["iss"] != request.provider.issuer:
+    _check_state(parameters.get("state", ""), state)
+    if "iss" in parameters and parameters["iss"] != issuer:
         raise RejectedAnswer(
             "issuer_mismatch", "The answer comes from another authorization server.", _THIS_ATTEMPT
         )

@@ -52,16 +52,19 @@ class AuthorizationRequest:
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.pasted import read_pasted
-        from headless_login.oauth.redirect import judge
+        from headless_login.oauth.pasted import Expected, read_pasted
 
-        return self._grant(judge(read_pasted(text, self), self))
+        sign_in = Expected(self.redirect_uri, self.provider.authorization_endpoint)
+        return self._judged(read_pasted(text, sign_in))
 
     def accept_query(self, query: str) -> Grant:
         """Judge the query of a request that reached the redirect URI; raises as `accept`."""
-        from headless_login.oauth.redirect import judge, parse_query
+        from headless_login.oauth.redirect import parse_query
 
-        return self._grant(judge(parse_query(query), self))
+        return self._judged(parse_query(query))
 
-    def _grant(self, code: str) -> Grant:
+    def _judged(self, parameters: dict[str, str]) -> Grant:
+        from headless_login.oauth.redirect import judge
+
+        code = judge(parameters, state=self.state, issuer=self.provider.issuer)
         return Grant(code=code, verifier=self.verifier, redirect_uri=self.redirect_uri)
