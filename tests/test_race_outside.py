@@ -349,6 +349,27 @@ def test_in_the_background_it_is_not_stopped(scene: Scene) -> None:
         terminal.read_until("end 0")
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="/proc is Linux's")
+def test_waiting_costs_nothing(scene: Scene) -> None:
+    """No thread is left once everything is loaded, and nothing is looked at over and over."""
+    with scene.terminal() as terminal:
+        terminal.read_until(PROMPT)
+        folder = Path(f"/proc/{terminal.process.pid}")
+        deadline = time.monotonic() + 10
+        while len(list((folder / "task").iterdir())) > 1:
+            assert time.monotonic() < deadline, "a thread is left"
+            terminal.watch(0.1)
+        before = _processor_time(folder)
+        for _ in range(20):
+            terminal.watch(0.1)
+        assert _processor_time(folder) - before < 0.2
+
+
+def _processor_time(folder: Path) -> float:
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # The live line.
 
 
