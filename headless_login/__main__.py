@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ def run() -> NoReturn:
     must not hold up the end.
     """
     exit_code = 130
+    gc.disable()  # nothing is thrown away while a command starts; who waits long, enables it
     try:
         signal.signal(signal.SIGTERM, _terminate)
         from headless_login.cli import main

@@ -73,8 +73,16 @@ def login(
         bool, typer.Option("--no-browser", help="Open no browser on this machine.")
     ] = False,
     qr: Annotated[
-        str, typer.Option(metavar="auto|always|never", help="Whether to show a QR code.")
+        str,
+        typer.Option(
+            metavar="auto|always|never|graphics",
+            help="Whether to show a QR code; graphics: by the terminal's picture protocol.",
+        ),
     ] = "auto",
+    qr_file: Annotated[
+        str | None,
+        typer.Option("--qr-file", metavar="PATH", help="Also write the QR code as .png or .svg."),
+    ] = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For the whole sign-in.")] = 900,
     port: Annotated[
         int | None,
@@ -115,7 +123,7 @@ def login(
     from headless_login.commands.sign_in import Options, SignIn
     from headless_login.oauth.provider import CODEX, Provider
 
-    _check(qr, timeout)
+    _check(qr, qr_file, timeout)
     provider = Provider(issuer) if issuer else CODEX
     options = Options(
         provider=provider,
@@ -123,6 +131,7 @@ def login(
         paste=paste_redirect,
         browser=not no_browser,
         qr=qr,
+        qr_file=qr_file,
         timeout=timeout,
         port=port,
         bind=bind,
@@ -131,9 +140,13 @@ def login(
     SignIn(options).run()
 
 
-def _check(qr: str, timeout: float) -> None:
-    if qr not in ("auto", "always", "never"):
-        raise WrongUsage("--qr takes auto, always or never.")
+def _check(qr: str, qr_file: str | None, timeout: float) -> None:
+    if qr not in ("auto", "always", "never", "graphics"):
+        raise WrongUsage("--qr takes auto, always, never or graphics.")
+    if qr_file is not None:
+        from headless_login.commands.qr_file import check_qr_file
+
+        check_qr_file(qr_file)
     if not 0 < timeout <= 86400:
         raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")
 

@@ -266,7 +266,7 @@ def test_a_refused_paste_is_asked_for_again(
             (url, "address to open"),
             (answer.replace("state=", "state=x"), "another sign-in"),
         ]:
-            terminal.read_until("Paste the address:")
+            terminal.read_until("Paste the address it ends at:")
             terminal.paste(wrong)
             terminal.send("\r")
             terminal.read_until(phrase)

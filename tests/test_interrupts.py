@@ -33,7 +33,7 @@ def test_a_signal_at_the_question(
 ) -> None:
     """While the person is away looking for the address."""
     with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-        terminal.read_until("Paste the address:")
+        terminal.read_until("Paste the address it ends at:")
         terminal.interrupt(number)
         assert terminal.wait(5) == CODES[number]
         _assert_left_clean(terminal, codex_home)
@@ -42,7 +42,7 @@ def test_a_signal_at_the_question(
 def test_the_key_ctrl_c_at_the_question(environ: dict[str, str], codex_home: Path) -> None:
     """The key itself, as the terminal sends it, even in the middle of a paste."""
     with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-        terminal.read_until("Paste the address:")
+        terminal.read_until("Paste the address it ends at:")
         terminal.send("http://127.0.0.1:1455/auth/ca")
         terminal.read_until("characters")
         terminal.send("\x03")
@@ -54,7 +54,7 @@ def test_the_key_ctrl_c_at_the_question(environ: dict[str, str], codex_home: Pat
 def test_ctrl_d_at_the_question_ends_it(environ: dict[str, str], codex_home: Path) -> None:
     """The end of input on an empty line is no answer: exit 2, as without a terminal."""
     with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-        terminal.read_until("Paste the address:")
+        terminal.read_until("Paste the address it ends at:")
         terminal.send("\x04")
         assert terminal.wait(5) == 2
         _assert_left_clean(terminal, codex_home)
@@ -67,7 +67,7 @@ def test_a_signal_during_the_exchange(number: signal.Signals, codex_home: Path) 
         environ = environment(codex_home, issuer.issuer)
         with Terminal("login", "--paste-redirect", environ=environ) as terminal:
             url = terminal.read_url()
-            terminal.read_until("Paste the address:")
+            terminal.read_until("Paste the address it ends at:")
             terminal.paste(approve(url))
             terminal.read_until("fetching the tokens")
             time.sleep(0.3)
@@ -87,7 +87,7 @@ def test_a_signal_while_listening_frees_the_port(number: signal.Signals, codex_h
     with PracticeIssuer(redirect_ports=(port,)) as issuer:
         environ = environment(codex_home, issuer.issuer)
         with Terminal("login", "--port", str(port), environ=environ) as terminal:
-            terminal.read_until("Paste the address:")
+            terminal.read_until("Paste the address it ends at:")
             time.sleep(0.2)
             terminal.interrupt(number)
             assert terminal.wait(5) == CODES[number]
@@ -133,7 +133,7 @@ def test_the_rest_of_a_paste_never_reaches_the_shell(
         "-c", shell, environ=environ | {"PATH": f"{BIN}:/usr/bin:/bin"}, command=("bash", "--norc")
     ) as terminal:
         url = terminal.read_url()
-        terminal.read_until("Paste the address:")
+        terminal.read_until("Paste the address it ends at:")
         terminal.paste(approve(url))
         terminal.send("touch /tmp/oops\r")
         terminal.read_until(r"end 0")

@@ -45,6 +45,7 @@ TERMINALS: list[Wrap] = [
     lambda text: f"\x1b[4m{text}\x1b[0m",
     lambda text: f"[200~{text}[201~",
 ]
+UNESCAPED = [text for text in TAKEN.values() if "%" not in text]
 BARE = st.sampled_from([URL, URL.removeprefix("http://"), QUERY, f"?{QUERY}", f"{CODE}#{STATE}"])
 
 
@@ -94,7 +95,7 @@ def test_syntax_without_sense_is_refused_in_words(pieces: list[str]) -> None:
     _assert_refused("".join(pieces))
 
 
-@given(st.sampled_from([*TAKEN.values()]), st.integers(0, 400), st.integers(1, 30))
+@given(st.sampled_from(UNESCAPED), st.integers(0, 400), st.integers(1, 30))
 def test_a_torn_answer_is_refused_or_what_is_left_of_it(text: str, start: int, count: int) -> None:
     """Letters lost anywhere: nothing is made up in their place (the issuer judges the rest)."""
     code = ""

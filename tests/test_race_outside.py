@@ -381,7 +381,7 @@ def test_the_time_left_is_live(scene: Scene) -> None:
         deadline = time.monotonic() + 10
         while len(seen) < 3 and time.monotonic() < deadline:
             last = [line for line in terminal.watch(0.1) if line][-1]
-            if found := re.search(r"^Paste the address:.* (\d:\d\d:\d\d) left$", last):
+            if found := re.search(r"^Paste the address it ends at:.* (\d:\d\d:\d\d) left$", last):
                 seen.add(found[1])
         assert len(seen) == 3
         assert max(seen) <= "1:01:01"
@@ -426,7 +426,7 @@ def test_inside_another_terminal_program(
     os.chmod(tmp_path, 0o700)
     with Terminal(environ=environ, command=wrapped, rows=40) as terminal:
         try:
-            terminal.read_until(PROMPT)
+            terminal.read_screen_until(PROMPT)
             shown = "".join(line.ljust(80) for line in terminal.lines)
             found = re.search(r"http://127\S+/oauth/authorize\?\S+", shown)
             assert found
@@ -435,7 +435,7 @@ def test_inside_another_terminal_program(
             else:
                 terminal.paste(approve(found[0]), marked=False)
                 terminal.send("\r")
-            terminal.read_until("end 0")
+            terminal.read_screen_until("end 0")
         finally:
             subprocess.run(
                 ["tmux", "-L", f"hl{scene.port}", "kill-server"]

@@ -108,7 +108,7 @@ def test_the_address_is_one_unbroken_run(columns: int, rows: int, environ: dict[
         "login", "--paste-redirect", environ=environ, columns=columns, rows=rows
     ) as terminal:
         url = terminal.read_url()
-        terminal.read_until(PROMPT)
+        terminal.read_until("Paste the address")
         assert f"\n{url}\r\n" in terminal.text
         assert len(url) > 400
         rows_shown = "".join(terminal.lines)
@@ -135,7 +135,7 @@ def test_at_80_by_24_a_line_says_why_there_is_no_code(environ: dict[str, str]) -
         terminal.read_until(PROMPT)
         shown = "\n".join(terminal.lines)
         assert "▄" not in shown
-        assert "A QR code needs a terminal of 77 by" in shown
+        assert "QR code: needs 80x45, has 80x24" in shown
         assert url[:70] in shown
         assert PROMPT in shown
 

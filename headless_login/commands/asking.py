@@ -16,7 +16,9 @@ from headless_login.terminal.waiting import WaitingLine
 if TYPE_CHECKING:
     from headless_login.terminal.prompt import AnswerPrompt
 
-PASTE_LABEL = "Paste the address: "
+PASTE_LABEL = "Paste the address it ends at: "
+SHORT_LABEL = "Paste the address: "
+_NARROW = 50  # columns, of a terminal on a phone
 
 
 class Interrupted(Exception):
@@ -27,12 +29,21 @@ class Asker:
     """Whoever may paste an answer to one request: a person, again and again, or a pipe, once."""
 
     def __init__(
-        self, console: Console, request: AuthorizationRequest, left: Callable[[], float]
+        self,
+        console: Console,
+        request: AuthorizationRequest,
+        left: Callable[[], float],
+        resized: Callable[[], Callable[[], None] | None],
     ) -> None:
-        """Take the request to be answered, and what returns the seconds that are left."""
+        """Take the request to be answered, and what returns the seconds that are left.
+
+        `resized` returns what is to be shown when the terminal has got another size, if anything.
+        """
         self._console = console
         self._request = request
         self._left = left
+        self._resized = resized
+        self._size = console.size
         self._live: AnswerPrompt | WaitingLine | None = None
         self.can_ask_again = can_be_asked()
 
@@ -46,23 +57,38 @@ class Asker:
 
     async def wait(self) -> None:
         """Show until cancelled that only the browser's answer is waited for."""
-        self._live = WaitingLine(self._console, "Waiting for the browser,", self._left)
+        self._live = WaitingLine(self._console, "Waiting for the browser,", self._left, self.look)
         await self._live.show()
 
     def say(self, text: str) -> None:
         """Say something above what is live on the screen."""
+        self._show(lambda: self._console.say(text))
+
+    def look(self) -> None:
+        """Notice another size of the terminal; called with every tick and every redraw."""
+        if (size := self._console.size) != self._size:
+            self._size = size
+            if (show := self._resized()) is not None:
+                self._show(show)
+
+    def _show(self, show: Callable[[], None]) -> None:
         if self._live is None:
-            self._console.say(text)
+            show()
         else:
-            self._live.say_above(lambda: self._console.say(text))
+            self._live.say_above(show)
 
     async def _from_terminal(self) -> str | None:
         from headless_login.terminal.prompt import AnswerPrompt
 
+        label = PASTE_LABEL if self._console.size[0] >= _NARROW else SHORT_LABEL
         if self._console.is_dumb:
-            self._console.write(PASTE_LABEL)
+            self._console.write(label)
         self._live = AnswerPrompt(
-            self._console, PASTE_LABEL, lambda text: settles(self._request, text), self._left
+            self._console,
+            label,
+            lambda text: settles(self._request, text),
+            self._left,
+            self.look,
         )
         try:
             answer = await self._live.ask()

@@ -26,6 +26,7 @@ from headless_login.terminal.tty import can_be_asked, quiet_input
 if TYPE_CHECKING:
     import socket
 
+    from headless_login.commands.sheet import Sheet
     from headless_login.oauth.values import Grant
     from headless_login.signin import SignedIn
 
@@ -45,6 +46,7 @@ class Options:
     port: int | None = None
     bind: str | None = None
     take_over: bool = False
+    qr_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,15 @@ class SignIn:
         request = AuthorizationRequest(
             self.options.provider, redirect_uri_for(port), ready.config.forced_workspace_ids
         )
-        self._show(request, port if sockets else None)
+        sheet = self._show(request, port if sockets else None)
         from headless_login.commands.waiting import Waiting
 
         warm_up()
-        left = lambda: max(0.0, ready.deadline - self.clock())  # noqa: E731
-        with Waiting(self.console, request, sockets, left, self.answer) as waiting:
+
+        def left() -> float:
+            return max(0.0, ready.deadline - self.clock())
+
+        with Waiting(self.console, request, sockets, left, sheet.resized, self.answer) as waiting:
             try:
                 signed_in = self._complete(waiting.win(), ready)
             except HeadlessLoginError as error:
@@ -131,20 +136,29 @@ class SignIn:
             waiting.conclude()
             return signed_in
 
-    def _show(self, request: AuthorizationRequest, port: int | None) -> None:
+    def _show(self, request: AuthorizationRequest, port: int | None) -> Sheet:
         """Show the address, open a browser where one is here, and tell what comes next."""
-        from headless_login.commands.wording import Scene, show_address, show_way
+        from headless_login.commands.sheet import Scene, Sheet
 
         options = self.options
         can_paste = self.answer is not None or can_be_asked()
         scene = Scene(look_around(self.environ), port, options.bind, options.qr, can_paste)
-        show_address(self.console, request, scene)
+        sheet = Sheet(self.console, request, scene)
+        picture = ""
+        if options.qr_file:
+            from headless_login.commands.qr_file import write_qr_file
+
+            picture = write_qr_file(request.url, options.qr_file)
+        sheet.show_address()
+        if picture:
+            self.console.say(f"The QR code is in {picture}")
         opened = False
         if options.browser and port is not None:
             from headless_login.terminal.browser import open_browser
 
             opened = open_browser(request.url, self.environ, scene.place)
-        show_way(self.console, request, scene, opened=opened)
+        sheet.show_way(opened=opened)
+        return sheet
 
     def _complete(self, grant: Grant, ready: _Ready) -> SignedIn:
         from headless_login.commands.wording import show_signed_in

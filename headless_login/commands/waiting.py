@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -29,10 +30,12 @@ class Waiting:
         request: AuthorizationRequest,
         sockets: Sequence[socket.socket],
         left: Callable[[], float],
+        resized: Callable[[], Callable[[], None] | None],
         answer: Callable[[AuthorizationRequest], str] | None = None,
     ) -> None:
         """Take the listening sockets, if any, and what returns the seconds that are left.
 
+        `resized` returns what is to be shown when the terminal has got another size, if anything.
         `answer` plays the person: it is asked in place of terminal and pipe.
         """
         self._console = console
@@ -41,9 +44,10 @@ class Waiting:
         self._left = left
         self._answer = answer
         self._told = False
-        self._asker = Asker(console, request, left)
+        self._asker = Asker(console, request, left, resized)
 
     def __enter__(self) -> Self:
+        gc.enable()  # off since the start, for speed; a wait may last, and see much
         self._runner = asyncio.Runner()
         self._listener = (
             LoopbackListener(self._request, self._sockets, on_rejected=self._tell)

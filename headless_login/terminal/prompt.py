@@ -22,6 +22,8 @@ from headless_login.terminal.waiting import EVERY, time_left
 # A pasted line break looks like the Enter key unless the terminal marks pastes: an Enter that is
 # followed by more within this time (seconds) was part of the paste.
 _ENTER_SETTLES = 0.15
+# Columns that the count of characters and the time take.
+_BESIDE_LABEL = 32
 _LONGEST = 64 * 1024 + 1
 
 
@@ -33,12 +35,15 @@ class AnswerPrompt:
         console: Console,
         label: str,
         enough: Callable[[str], bool],
-        left: Callable[[], float] | None = None,
+        left: Callable[[], float],
+        look: Callable[[], None],
     ) -> None:
         """Take the label, what tells that a marked paste needs no Enter after it, and the clock.
 
-        `left` returns the seconds that are left to answer in, which are then shown.
+        `left` returns the seconds that are left to answer in; `look` is called after each redraw,
+        and so after each change of the terminal's size.
         """
+        self._console = console
         self._label = label
         self._enough = enough
         self._left = left
@@ -47,9 +52,11 @@ class AnswerPrompt:
             layout=Layout(VSplit([Window(self._control(), height=1), self._clock()])),
             key_bindings=self._keys(),
             output=_output(console),
-            refresh_interval=EVERY if left else None,
+            refresh_interval=EVERY,
             erase_when_done=True,
         )
+        self._look = look
+        self._application.after_render += self._rendered
 
     async def ask(self) -> str | None:
         """Return what was pasted, or None after Ctrl-C (which must not be raised in a task).
@@ -58,6 +65,10 @@ class AnswerPrompt:
             EOFError: Ctrl-D on an empty answer, or the terminal is gone.
         """
         return await self._application.run_async(handle_sigint=False)
+
+    def _rendered(self, _: object) -> None:
+        # Later, not now: what it shows must not come in the middle of a redraw.
+        asyncio.get_running_loop().call_soon(self._look)
 
     def say_above(self, say: Callable[[], None]) -> None:
         """Have something said above the question, which then stands below it as before."""
@@ -70,7 +81,8 @@ class AnswerPrompt:
 
     def _clock(self) -> Window:
         def text() -> str:
-            return f"  {time_left(self._left())}" if self._left else ""
+            roomy = self._console.size[0] >= len(self._label) + _BESIDE_LABEL
+            return f"  {time_left(self._left())}" if roomy else ""
 
         return Window(FormattedTextControl(text), height=1, dont_extend_width=True)
 

@@ -22,8 +22,11 @@ def time_left(seconds: float) -> str:
 class WaitingLine:
     """A line that says what is waited for and how long; nothing where it cannot be rewritten."""
 
-    def __init__(self, console: Console, text: str, left: Callable[[], float]) -> None:
-        """Take the words, and what returns the seconds that are left."""
+    def __init__(
+        self, console: Console, text: str, left: Callable[[], float], look: Callable[[], None]
+    ) -> None:
+        """Take the words, what returns the seconds that are left, and what is done each second."""
+        self._look = look
         self._console = console
         self._text = text
         self._left = left
@@ -33,6 +36,7 @@ class WaitingLine:
         """Show it until cancelled, and then leave no trace."""
         try:
             while True:
+                self._look()
                 self._draw()
                 await asyncio.sleep(EVERY)
         finally:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyte
 
 COMMAND = str(Path(sys.executable).with_name("headless-login"))
-PROMPT = "Paste the address:"
+PROMPT = "Paste the address it ends at:"
 
 
 def environment(codex_home: Path | str | None, issuer: str | None, **extra: str) -> dict[str, str]:
@@ -136,10 +136,11 @@ class Terminal:
         columns: int = 80,
         rows: int = 24,
         command: Sequence[str] = (COMMAND,),
+        cell: tuple[int, int] = (0, 0),
     ) -> None:
-        """Start it in a terminal of this size."""
+        """Start it in a terminal of this size; `cell` are the pixels of one, if it tells."""
         self._master, self._slave = os.openpty()
-        size = struct.pack("HHHH", rows, columns, 0, 0)
+        size = struct.pack("HHHH", rows, columns, columns * cell[0], rows * cell[1])
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
         self.attributes_before = termios.tcgetattr(self._slave)
         self._screen = pyte.HistoryScreen(columns, rows, history=2000)
@@ -162,6 +163,14 @@ class Terminal:
             assert time.monotonic() < deadline, f"no {pattern!r} on: {self.text}"
             self._read(0.05)
         return self.text
+
+    def read_screen_until(self, pattern: str, timeout: float = 20) -> list[str]:
+        """Read until a line on the screen matches; programs in between redraw in pieces."""
+        deadline = time.monotonic() + timeout
+        while not any(re.search(pattern, line) for line in self.lines):
+            assert time.monotonic() < deadline, f"no {pattern!r} on: {self.lines}"
+            self._read(0.05)
+        return self.lines
 
     def watch(self, seconds: float) -> list[str]:
         """Read what comes within a time, and return what the screen shows then."""
@@ -192,6 +201,23 @@ class Terminal:
             for line in screen.history.top
         ]
         return "\n".join(row.rstrip() for row in [*history, *screen.display])
+
+    @property
+    def screen(self) -> pyte.Screen:
+        """The emulated screen, cell by cell."""
+        return self._screen
+
+    @property
+    def descriptor(self) -> int:
+        """The side of the terminal that the command sees, to change its size."""
+        return self._slave
+
+    @staticmethod
+    def replay(output: bytes, columns: int, rows: int) -> pyte.Screen:
+        """Return the screen of a larger terminal after the same output."""
+        screen = pyte.Screen(columns, rows)
+        pyte.ByteStream(screen).feed(output)
+        return screen
 
     @property
     def attributes(self) -> list[object]:

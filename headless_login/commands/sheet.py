@@ -1,0 +1,154 @@
+"""What a sign-in puts on the screen: the address first, the code below it, the question last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headless_login.commands import wording
+from headless_login.commands.advice import tunnel_advice
+from headless_login.oauth.request import AuthorizationRequest
+from headless_login.terminal.console import Console
+from headless_login.terminal.place import Place
+
+if TYPE_CHECKING:
+    from headless_login.terminal.qr.choice import Drawing, Look
+    from headless_login.terminal.qr.matrix import Matrix
+
+_QUESTION = 1  # row
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the words depend on; without a port, nothing but a paste can end the sign-in."""
+
+    place: Place
+    port: int | None = None
+    bind: str | None = None
+    qr: str = "auto"
+    can_paste: bool = True
+
+
+class Sheet:
+    """The screen of one sign-in, which may be drawn again when the terminal gets another size."""
+
+    def __init__(self, console: Console, request: AuthorizationRequest, scene: Scene) -> None:
+        """Take the request whose address is shown."""
+        self._console = console
+        self._url = request.url
+        self._scene = scene
+        self._opened = False
+        self._matrix: Matrix | None = None
+        self._drawn = False
+
+    def show_address(self) -> None:
+        """Write the address alone, in one unbroken run, whatever the width."""
+        scene = self._scene
+        if scene.port is not None and is_wide(scene.bind):
+            self._console.say(wording.wide(str(scene.bind), scene.port))
+        self._console.write(self._address())
+
+    def show_way(self, *, opened: bool) -> None:
+        """Show the code for a phone, and say what comes next; `opened` tells of a browser here."""
+        self._opened = opened
+        if opened and self._scene.qr == "auto":
+            self._console.write(f"\n{self._after(drawn=False)}\n")
+        elif reason := self._draw():
+            self._console.say(*(["", f"({reason})"] if self._scene.qr != "never" else []))
+            self._console.write(f"\n{self._after(drawn=False)}\n")
+
+    def resized(self) -> Callable[[], None] | None:
+        """Return what shows the code after all if it fits now; None if there is nothing to do."""
+        if self._drawn or self._matrix is None or self._scene.qr == "never":
+            return None
+        chosen = self._choose(self._matrix, self._look())
+        if chosen is None:
+            return None
+        drawing, fits_all = chosen
+        return lambda: self._write(drawing, fits_all, again=True)
+
+    def _draw(self) -> str:
+        """Draw the code, or return why there is none."""
+        if self._scene.qr == "never":
+            return "none is wanted"
+        if self._console.is_dumb:
+            return wording.NO_QR_HERE
+        from headless_login.terminal.qr.choice import least
+        from headless_login.terminal.qr.matrix import matrix_of
+
+        self._matrix = matrix_of(self._url)
+        if self._matrix is None:
+            return wording.NO_QR_FOR_THIS
+        look = self._look()
+        chosen = self._choose(self._matrix, look)
+        if chosen is None:
+            return self._too_small(least(self._matrix, look), look)
+        self._write(*chosen)
+        return ""
+
+    def _choose(self, matrix: Matrix, look: Look) -> tuple[Drawing, bool] | None:
+        """Return a drawing, and whether everything else fits on the screen beside it."""
+        from headless_login.terminal.qr.choice import choose, forced, forced_picture
+
+        address_and_question = self._console.rows_of(self._url) + _QUESTION
+        bare = look.rows - address_and_question
+        roomy = look.rows - self._console.rows_of(self._address() + self._after()) - _QUESTION
+        if self._scene.qr == "graphics":
+            picture = forced_picture(matrix, look, bare)
+            return None if picture is None else (picture, picture.rows <= roomy)
+        if drawing := choose(matrix, look, roomy, smallest=False):
+            return drawing, True
+        if drawing := choose(matrix, look, bare):
+            return drawing, drawing.rows <= roomy
+        return (forced(matrix, look), False) if self._scene.qr == "always" else None
+
+    def _write(self, drawing: Drawing, fits_all: bool, *, again: bool = False) -> None:
+        """Write a code at once with what belongs around it.
+
+        Where not everything fits, the words come first and may scroll away: address, code and
+        question stay.
+        """
+        self._drawn = True
+        after = self._after(drawn=True, doubt=drawing.doubt)
+        if fits_all:
+            before = self._address() if again else ""
+            self._console.write(f"{before}{drawing.draw()}{after}")
+        else:
+            self._console.write(f"{after}{self._url}\n{drawing.draw()}")
+
+    def _address(self) -> str:
+        here = self._scene.port is not None and not self._scene.place.is_remote
+        introduction = wording.OPEN_HERE if here else wording.OPEN_ANYWHERE
+        return "\n".join([*self._console.wrapped(introduction), self._url, ""])
+
+    def _after(self, *, drawn: bool = True, doubt: str = "") -> str:
+        """Return the words below the address, each line with its end."""
+        scene = self._scene
+        texts = wording.explanations(
+            listening=scene.port is not None,
+            can_paste=scene.can_paste,
+            opened=self._opened,
+            by_phone=drawn,
+        )
+        lines = [line for text in [*texts, doubt] if text for line in self._console.wrapped(text)]
+        if scene.port is not None:
+            # Not wrapped: a command has to be copied whole.
+            lines += tunnel_advice(scene.place, scene.port, scene.bind)
+        return "\n".join([*lines, ""])
+
+    def _look(self) -> Look:
+        from headless_login.terminal.qr.look import look_at
+
+        return look_at(self._console, colours_asked=self._scene.qr in ("always", "graphics"))
+
+    def _too_small(self, drawing: Drawing, look: Look) -> str:
+        """Return the size that is needed, at this width if it is wide enough."""
+        columns = max(look.columns, drawing.columns)
+        rows = -(-len(self._url) // columns) + drawing.rows + _QUESTION
+        return wording.too_small((columns, rows), (look.columns, look.rows), self._scene.place)
+
+
+def is_wide(bind: str | None) -> bool:
+    """Tell whether an address to listen on can be reached from other machines."""
+    return bind is not None and not bind.startswith(("127.", "::1"))
