@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from headless_login.commands import wording
 from headless_login.commands.advice import tunnel_advice
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.terminal.console import Console
 from headless_login.terminal.place import Place
-
-if TYPE_CHECKING:
-    from headless_login.terminal.qr.choice import Drawing, Look
-    from headless_login.terminal.qr.matrix import Matrix
+from headless_login.terminal.qr.choice import (
+    Drawing,
+    Look,
+    choose,
+    forced,
+    forced_picture,
+    least,
+)
+from headless_login.terminal.qr.look import look_at
+from headless_login.terminal.qr.matrix import Matrix, matrix_of
 
 _QUESTION = 1  # row
 
@@ -74,9 +79,6 @@ class Sheet:
             return "none is wanted"
         if self._console.is_dumb:
             return wording.NO_QR_HERE
-        from headless_login.terminal.qr.choice import least
-        from headless_login.terminal.qr.matrix import matrix_of
-
         self._matrix = matrix_of(self._url)
         if self._matrix is None:
             return wording.NO_QR_FOR_THIS
@@ -89,8 +91,6 @@ class Sheet:
 
     def _choose(self, matrix: Matrix, look: Look) -> tuple[Drawing, bool] | None:
         """Return a drawing, and whether everything else fits on the screen beside it."""
-        from headless_login.terminal.qr.choice import choose, forced, forced_picture
-
         address_and_question = self._console.rows_of(self._url) + _QUESTION
         bare = look.rows - address_and_question
         roomy = look.rows - self._console.rows_of(self._address() + self._after()) - _QUESTION
@@ -138,8 +138,6 @@ class Sheet:
         return "\n".join([*lines, ""])
 
     def _look(self) -> Look:
-        from headless_login.terminal.qr.look import look_at
-
         return look_at(self._console, colours_asked=self._scene.qr in ("always", "graphics"))
 
     def _too_small(self, drawing: Drawing, look: Look) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
 from headless_login.terminal.console import Console
 from headless_login.terminal.qr.choice import Look
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 
 def look_at(console: Console, *, colours_asked: bool = False) -> Look:
@@ -70,12 +75,9 @@ def _light(console: Console) -> bool | None:
 
 def _cell(console: Console) -> tuple[int, int] | None:
     """Return the pixels of a cell where the terminal's driver knows them."""
-    with suppress(ImportError, OSError, ValueError, AttributeError):
-        import fcntl
-        import struct
-        import termios
-
-        assert console.stream is not None  # noqa: S101
+    if sys.platform == "win32" or console.stream is None:
+        return None
+    with suppress(OSError, ValueError):
         told = fcntl.ioctl(console.stream.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
         rows, columns, width, height = struct.unpack("HHHH", told)
         if rows and columns and width >= columns and height >= rows:
