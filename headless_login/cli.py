@@ -65,6 +65,12 @@ def login(
             help="Bind no port: sign in on another device and paste the address it ends at.",
         ),
     ] = False,
+    device_auth: Annotated[
+        bool,
+        typer.Option(
+            "--device-auth", "--device-code", help="Show a one-time code to be typed on a web page."
+        ),
+    ] = False,
     with_api_key: Annotated[
         bool, typer.Option("--with-api-key", help="Read an OpenAI API key from standard input.")
     ] = False,
@@ -113,9 +119,14 @@ def login(
         from headless_login.commands.api_key import refuse_key_argument
 
         raise refuse_key_argument()
+    ways = {
+        "--paste-redirect": paste_redirect,
+        "--device-auth": device_auth,
+        "--with-api-key": with_api_key,
+    }
+    if len(chosen := [name for name, given in ways.items() if given]) > 1:
+        raise WrongUsage(f"{' and '.join(chosen)} are different sign-ins.", "Choose one.")
     if with_api_key:
-        if paste_redirect:
-            raise WrongUsage("--with-api-key and --paste-redirect are two different sign-ins.")
         from headless_login.commands.api_key import sign_in_with_api_key
 
         sign_in_with_api_key(CodexHome.find(codex_home, os.environ), Console())
@@ -136,6 +147,7 @@ def login(
         port=port,
         bind=bind,
         take_over=take_over_port,
+        device=device_auth,
     )
     SignIn(options).run()
 

@@ -67,9 +67,9 @@ class TimedOut(HeadlessLoginError):
 
     exit_code = 5
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, error: str = "timed_out") -> None:
         """Take one sentence and the way out."""
-        super().__init__("timed_out", message, hint)
+        super().__init__(error, message, hint)
 
 
 class LocalTrouble(HeadlessLoginError):

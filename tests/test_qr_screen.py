@@ -89,7 +89,7 @@ def test_where_it_does_not_fit_the_size_is_told(
         assert not re.search("[▀▄]", terminal.text)
         told = " ".join(terminal.text.split())
         assert f"QR code: needs {needs}, has {columns}x{rows}; zoom out (Ctrl -)" in told
-        assert "--qr-file code.png" in told
+        assert "or try --device-auth" in told
     if columns >= 75:
         width, height = map(int, needs.split("x"))
         with Terminal(*PASTE, environ=environ, columns=width, rows=height) as terminal:
@@ -247,7 +247,7 @@ def test_in_a_small_pane_the_pane_is_to_be_enlarged(environ: dict[str, str]) -> 
     environ["TMUX"] = "/tmp/tmux-0/default,1,0"
     with Terminal(*PASTE, environ=environ) as terminal:
         _settled(terminal)
-        assert "enlarge the pane, or use --qr-file" in " ".join(terminal.text.split())
+        assert "enlarge the pane, or try --device-auth" in " ".join(terminal.text.split())
 
 
 # The picture file.

@@ -57,8 +57,8 @@ class Asker:
 
     async def wait(self) -> None:
         """Show until cancelled that only the browser's answer is waited for."""
-        self._live = WaitingLine(self._console, "Waiting for the browser,", self._left, self.look)
-        await self._live.show()
+        self._live = WaitingLine(self._console, "Waiting for the browser,", self._left)
+        await self._live.show(self.look)
 
     def say(self, text: str) -> None:
         """Say something above what is live on the screen."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.troubles import check_writable
-from headless_login.errors import HeadlessLoginError, LocalTrouble, WrongUsage
+from headless_login.errors import HeadlessLoginError, LocalTrouble, SignInRefused, WrongUsage
 from headless_login.flows.ports import LOOPBACK, bind_loopback
 from headless_login.oauth.provider import LOOPBACK_PORTS, Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
@@ -47,6 +47,7 @@ class Options:
     bind: str | None = None
     take_over: bool = False
     qr_file: str | None = None
+    device: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class SignIn:
         """
         ready = self._prepare()
         with quiet_input():
+            if self.options.device:
+                return self._by_device(ready)
             if self.options.paste:
                 return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
             try:
@@ -103,6 +106,33 @@ class SignIn:
         if config.store_warning:
             self.console.say(f"Note: {config.store_warning}")
         return _Ready(home, config, deadline)
+
+    def _by_device(self, ready: _Ready) -> SignedIn:
+        """Sign in with a one-time code, or by paste where the issuer offers none."""
+        from headless_login.commands.device import win_by_device
+        from headless_login.issuer.client import IssuerClient
+
+        client = IssuerClient(self.options.provider, environ=self.environ)
+        try:
+            grant = win_by_device(
+                self.console,
+                client,
+                lambda: max(0.1, ready.deadline - self.clock()),
+                self.options.qr,
+            )
+        except SignInRefused as refused:
+            if refused.error != "device_auth_disabled":
+                raise
+            disabled = refused
+        else:
+            self.console.say("Approved; fetching the tokens…")
+            return self._complete(grant, ready)
+        self.console.say(f"{disabled.message} Signing in by paste instead.")
+        try:
+            return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
+        except WrongUsage:
+            pass  # nothing can be pasted either
+        raise disabled
 
     def _bind(self) -> tuple[int, list[socket.socket]]:
         ports = (self.options.port,) if self.options.port else LOOPBACK_PORTS

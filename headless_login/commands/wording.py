@@ -26,7 +26,7 @@ ONLY_YOURSELF = (
     "as you."
 )
 BY_PHONE = (
-    "From a phone, bring it here by a shared clipboard, a message to yourself, or ssh on the phone."
+    "From a phone: by a shared clipboard, a message to yourself, or ssh. Shorter: --device-auth"
 )
 NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
@@ -46,7 +46,7 @@ def too_small(needed: tuple[int, int], present: tuple[int, int], place: Place) -
     """Return why there is no QR code, and the two best ways out."""
     sizes = f"needs {needed[0]}x{needed[1]}, has {present[0]}x{present[1]}"
     enlarge = "enlarge the pane" if place.multiplexer else "zoom out (Ctrl -)"
-    return f"QR code: {sizes}; {enlarge}, or use --qr-file code.png"
+    return f"QR code: {sizes}; {enlarge}, or try --device-auth"
 
 
 def wide(bind: str, port: int) -> str:

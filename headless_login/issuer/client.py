@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from joserfc.jwk import KeySet
 
 from headless_login.errors import IssuerTrouble
 from headless_login.issuer.transport import Transport, new_session, read_body
+from headless_login.oauth.device import Pending, lost, read_device_code, read_poll
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.token_response import read_token_response
-from headless_login.oauth.values import Grant, Tokens
+from headless_login.oauth.values import DeviceCode, Grant, Tokens
 
 if TYPE_CHECKING:
     import requests
@@ -71,6 +73,71 @@ class IssuerClient:
         )
         return answers[-1]
 
+    def request_device_code(self, *, timeout: float = EXCHANGE_TIMEOUT) -> DeviceCode:
+        """Ask for a one-time code (codex-facts.md §4).
+
+        Raises:
+            SignInRefused: `device_auth_disabled`.
+            IssuerTrouble: no usable answer within `timeout` seconds.
+        """
+
+        def ask() -> DeviceCode:
+            response = self._post_json(
+                self._provider.device_authorization_endpoint,
+                {"client_id": self._provider.client_id},
+                timeout,
+            )
+            return read_device_code(
+                response.status_code,
+                response.headers,
+                read_body(response),
+                provider=self._provider,
+                now=time.time(),
+            )
+
+        return self._transport.run(timeout, ask)
+
+    def poll_device_code(
+        self, code: DeviceCode, *, timeout: float = EXCHANGE_TIMEOUT
+    ) -> Grant | Pending:
+        """Ask once whether the person has approved (codex-facts.md §4).
+
+        Raises:
+            SignInRefused: `access_denied`.
+            TimedOut: `device_code_expired`.
+            IssuerTrouble: `issuer_unreachable` or `tls_error` if asking again makes sense.
+        """
+        succeeded: list[bool] = []
+
+        def ask() -> Grant | Pending:
+            response = self._post_json(
+                self._provider.device_token_endpoint,
+                {"device_auth_id": code.device_code, "user_code": code.user_code},
+                timeout,
+            )
+            if response.status_code == 200:
+                succeeded.append(True)
+            body = read_body(response)
+            return read_poll(response.status_code, response.headers, body, provider=self._provider)
+
+        trouble: IssuerTrouble
+        try:
+            return self._transport.run(timeout, ask)
+        except IssuerTrouble as error:
+            trouble = error
+        # Whatever broke after a 200: the answer was given, and is not given again.
+        raise lost() if succeeded and trouble.error != "token_response_invalid" else trouble
+
+    def _post_json(self, url: str, document: dict[str, str], timeout: float) -> requests.Response:
+        response: requests.Response = self._session.post(
+            url,
+            json=document,
+            headers={"Accept": "application/json"},
+            withhold_token=True,
+            **self._transport.options(timeout),
+        )
+        return response
+
     def signing_keys(self, *, timeout: float = SIDE_TIMEOUT) -> KeySet | None:
         """Return the issuer's published keys, or None where they cannot be had."""
 
@@ -94,15 +161,14 @@ class IssuerClient:
         """Ask the issuer to revoke a refresh token, best effort (codex-facts.md §7)."""
 
         def ask() -> bool:
-            response = self._session.post(
+            response = self._post_json(
                 self._provider.revocation_endpoint,
-                json={
+                {
                     "token": refresh_token,
                     "token_type_hint": "refresh_token",
                     "client_id": self._provider.client_id,
                 },
-                withhold_token=True,
-                **self._transport.options(timeout),
+                timeout,
             )
             return bool(response.ok)
 

@@ -61,6 +61,26 @@ class Provider:
         return f"{self._base}/oauth/revoke"
 
     @property
+    def device_authorization_endpoint(self) -> str:
+        """Where a one-time code is asked for: Codex's own, not RFC 8628's (codex-facts.md §4)."""
+        return f"{self._base}/api/accounts/deviceauth/usercode"
+
+    @property
+    def device_token_endpoint(self) -> str:
+        """Where one asks whether the person has approved (codex-facts.md §4)."""
+        return f"{self._base}/api/accounts/deviceauth/token"
+
+    @property
+    def verification_uri(self) -> str:
+        """The page on which the person types the one-time code."""
+        return f"{self._base}/codex/device"
+
+    @property
+    def device_redirect_uri(self) -> str:
+        """The redirect URI that goes with a code from the device token endpoint."""
+        return f"{self._base}/deviceauth/callback"
+
+    @property
     def jwks_uri(self) -> str:
         """Where the keys that sign ID tokens are published (OpenID Connect Discovery §3)."""
         return f"{self._base}/.well-known/jwks.json"

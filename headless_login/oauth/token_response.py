@@ -23,7 +23,7 @@ def read_token_response(status: int, headers: Mapping[str, str], body: bytes) ->
         SignInRefused: `invalid_grant`; the issuer refused the code.
         IssuerTrouble: everything that is no answer to the question.
     """
-    document = _document(body)
+    document = read_document(body)
     tokens = [document.get(name) for name in ("id_token", "access_token", "refresh_token")]
     if status == 200 and all(isinstance(token, str) and token for token in tokens):
         return Tokens(*map(str, tokens))
@@ -33,7 +33,26 @@ def read_token_response(status: int, headers: Mapping[str, str], body: bytes) ->
 def _refusal(
     status: int, headers: Mapping[str, str], body: bytes, document: Mapping[str, object]
 ) -> HeadlessLoginError:
+    trouble = read_trouble(status, headers, body)
+    if trouble is not None:
+        return trouble
     word, description = read_error(document)
+    request = _request_id(headers)
+    if word and status in (200, 400, 401, 403):
+        told = f": {description.rstrip('.')}" if description else ""
+        return SignInRefused(
+            "invalid_grant", f"The issuer refused the code ({word}{told}{request}).", _AGAIN
+        )
+    return IssuerTrouble(
+        "token_response_invalid",
+        f"The issuer's answer is not usable: {_shape(status, body, document)}{request}.",
+        _AGAIN,
+    )
+
+
+def read_trouble(status: int, headers: Mapping[str, str], body: bytes) -> IssuerTrouble | None:
+    """Return what is wrong with the issuer or the way to it, or None if the answer is its own."""
+    word, _ = read_error(read_document(body))
     request = _request_id(headers)
     if _is_challenge(status, headers, body):
         return IssuerTrouble(
@@ -51,16 +70,7 @@ def _refusal(
         return IssuerTrouble(
             "issuer_unreachable", f"The issuer is busy or broken (HTTP {status}{request}).", _AGAIN
         )
-    if word and status in (200, 400, 401, 403):
-        told = f": {description.rstrip('.')}" if description else ""
-        return SignInRefused(
-            "invalid_grant", f"The issuer refused the code ({word}{told}{request}).", _AGAIN
-        )
-    return IssuerTrouble(
-        "token_response_invalid",
-        f"The issuer's answer is not usable: {_shape(status, body, document)}{request}.",
-        _AGAIN,
-    )
+    return None
 
 
 def read_error(document: Mapping[str, object]) -> tuple[str, str]:
@@ -72,7 +82,8 @@ def read_error(document: Mapping[str, object]) -> tuple[str, str]:
     return word, printable(description) if isinstance(description, str) else ""
 
 
-def _document(body: bytes) -> Mapping[str, object]:
+def read_document(body: bytes) -> Mapping[str, object]:
+    """Return the JSON object in a body, or an empty one."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

@@ -15,6 +15,17 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """A one-time code that waits for its person; times are seconds from when it was made."""
+
+    verification_uri: str
+    user_code: str
+    interval: float
+    expires_in: float
+    device_code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """What the token endpoint answers; all three are required (codex-facts.md §3)."""
 

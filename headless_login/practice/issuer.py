@@ -1,7 +1,7 @@
 """An authorization server that behaves as Codex's does, on loopback and without accounts.
 
 What a test wants to go wrong, it overrides: `token_answer`, `id_token_claims`, `sign_id_token`,
-`jwks_answer`, or `answer` for everything at once.
+`user_code_answer`, `device_token_answer`, `jwks_answer`, or `answer` for everything at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Self
 from headless_login.practice import tokens
 from headless_login.practice.authorization import REDIRECT_PORTS
 from headless_login.practice.consent import Consent
+from headless_login.practice.device import DeviceCodes
 from headless_login.practice.discovery import metadata
 from headless_login.practice.grants import Approval, Granted, Grants
 from headless_login.practice.person import Person
@@ -63,6 +64,9 @@ class PracticeIssuer:
             redirect_ports=redirect_ports,
             new_code=self._grants.new_code,
         )
+        self._devices = DeviceCodes(
+            person, client_id=client_id, now=now, new_code=self._grants.new_code
+        )
 
     def __enter__(self) -> Self:
         self._server = LoopbackServer(self._port, self._respond)
@@ -85,15 +89,19 @@ class PracticeIssuer:
 
     def answer(self, request: RecordedRequest) -> Answer:
         """Answer any request: 404 for unknown paths, 405 for wrong methods."""
-        methods = {
+        endpoints: dict[str, dict[str, Callable[[RecordedRequest], Answer]]] = {
             "/oauth/authorize": {"GET": self._consent.ask, "POST": self._consent.decide},
             "/oauth/token": {"POST": self._token},
+            "/codex/device": {"GET": self._devices.ask, "POST": self._devices.decide},
+            "/api/accounts/deviceauth/usercode": {"POST": self._user_code},
+            "/api/accounts/deviceauth/token": {"POST": self._device_token},
             "/oauth/revoke": {"POST": self._revoke},
             "/.well-known/jwks.json": {"GET": lambda _: self.jwks_answer()},
             "/.well-known/openid-configuration": {
                 "GET": lambda _: json_answer(200, metadata(self.issuer))
             },
-        }.get(request.path)
+        }
+        methods = endpoints.get(request.path)
         if methods is None:
             return text_answer(404, "There is nothing here.")
         endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
@@ -107,6 +115,14 @@ class PracticeIssuer:
             return json_answer(200, self._tokens(self._grants.redeem(form)))
         except TokenRefused as refusal:
             return refusal.answer
+
+    def user_code_answer(self, form: Parameters) -> Answer:
+        """Answer a request for a one-time code (codex-facts.md §4)."""
+        return self._devices.new_user_code(form)
+
+    def device_token_answer(self, form: Parameters) -> Answer:
+        """Answer a device that asks whether its person has approved (codex-facts.md §4)."""
+        return self._devices.poll(form, f"{self.issuer}/deviceauth/callback")
 
     def id_token_claims(self, approval: Approval, access_token: str, /) -> dict[str, Any]:
         """Return what the ID token is going to say."""
@@ -150,6 +166,12 @@ class PracticeIssuer:
         if request.is_json and form.get("grant_type") == "authorization_code":
             raise refused("invalid_request", "A code is exchanged by a form, not by JSON.")
         return self.token_answer(form)
+
+    def _user_code(self, request: RecordedRequest) -> Answer:
+        return self.user_code_answer(_form_of(request))
+
+    def _device_token(self, request: RecordedRequest) -> Answer:
+        return self.device_token_answer(_form_of(request))
 
     def _revoke(self, request: RecordedRequest) -> Answer:
         self._grants.revoke(_form_of(request))

@@ -66,6 +66,23 @@ def authorize_page(request: AuthorizationRequest, person: Person, ticket: str) -
     return _page(200, "Practice sign-in", content, form_action=targets)
 
 
+def device_page(person: Person) -> Answer:
+    """Return the page on which the person types a one-time code and decides."""
+    content = f"""<p>Signs in as {escape(person.email)} ({escape(person.plan)}).</p>
+<p>Continue only if you started this sign-in yourself.</p>
+<form method="post" action="/codex/device">
+<label>One-time code <input name="user_code" autocomplete="off" autocapitalize="characters"></label>
+<button class="act" name="decision" value="approve">Approve</button>
+<button name="decision" value="deny">Deny</button>
+</form>"""
+    return _page(200, "Practice sign-in on a device", content, form_action="'self'")
+
+
+def message_page(title: str, text: str) -> Answer:
+    """Return a page that only tells something."""
+    return _page(200, title, f"<p>{escape(text)}</p>")
+
+
 def error_page(reason: str, value: str = "") -> Answer:
     """Return a 400 that tells the person what is wrong, with the value that is."""
     shown = f"<p><code>{escape(value[:500])}</code></p>" if value else ""

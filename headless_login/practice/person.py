@@ -42,6 +42,24 @@ def approve(authorize_url: str, *, decision: str = "approve") -> str:
     return location
 
 
+def approve_device(verification_uri: str, user_code: str, *, decision: str = "approve") -> None:
+    """Open the verification page, type the one-time code and press the button.
+
+    Raises:
+        ValueError: the address is not on loopback.
+        RuntimeError: the issuer shows no such button, or does not take the code.
+    """
+    status, _, page = _ask("GET", verification_uri)
+    form = _Form()
+    form.feed(page)
+    if form.action is None or decision not in form.buttons:
+        raise RuntimeError(f"the page ({status}) has no button {decision!r}: {form.heading}")
+    pressed = urlencode({"user_code": user_code, "decision": decision})
+    status, _, page = _ask("POST", urljoin(verification_uri, form.action), pressed)
+    if status != 200:
+        raise RuntimeError(f"the issuer does not take the code: {status}")
+
+
 def _ask(method: str, url: str, form: str | None = None) -> tuple[int, str | None, str]:
     """Return status, Location and body; http.client knows no proxies and follows nothing."""
     parts = urlsplit(url)

@@ -21,5 +21,10 @@ def refused(error: str, description: str, *, status: int = 400) -> TokenRefused:
 
 def refresh_refused(code: str, description: str) -> TokenRefused:
     """Return a refused refresh, nested as in OpenAI's APIs (codex-facts.md §3, §7)."""
+    return TokenRefused(nested(401, code, description), description)
+
+
+def nested(status: int, code: str, description: str) -> Answer:
+    """Return an error as OpenAI's APIs nest it."""
     error = {"message": description, "type": "invalid_request_error", "param": None, "code": code}
-    return TokenRefused(json_answer(401, {"error": error}), description)
+    return json_answer(status, {"error": error})

@@ -22,41 +22,40 @@ def time_left(seconds: float) -> str:
 class WaitingLine:
     """A line that says what is waited for and how long; nothing where it cannot be rewritten."""
 
-    def __init__(
-        self, console: Console, text: str, left: Callable[[], float], look: Callable[[], None]
-    ) -> None:
-        """Take the words, what returns the seconds that are left, and what is done each second."""
-        self._look = look
+    def __init__(self, console: Console, text: str, left: Callable[[], float]) -> None:
+        """Take the words, and what returns the seconds that are left."""
         self._console = console
         self._text = text
         self._left = left
         self._shown = False
 
-    async def show(self) -> None:
-        """Show it until cancelled, and then leave no trace."""
+    async def show(self, look: Callable[[], None] = lambda: None) -> None:
+        """Show it until cancelled, and then leave no trace; `look` is called with every tick."""
         try:
             while True:
-                self._look()
-                self._draw()
+                look()
+                self.tick()
                 await asyncio.sleep(EVERY)
         finally:
-            self._clear()
+            self.clear()
 
     def say_above(self, say: Callable[[], None]) -> None:
         """Have something said above it."""
         shown = self._shown
-        self._clear()
+        self.clear()
         say()
         if shown:
-            self._draw()
+            self.tick()
 
-    def _draw(self) -> None:
+    def tick(self) -> None:
+        """Write it anew, with the time that is left now."""
         line = f"{self._text} {time_left(self._left())}"
         if not self._console.is_dumb and len(line) < self._console.size[0]:
             self._console.write(f"{_CLEARED}{line}")
             self._shown = True
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take it off the screen."""
         if self._shown:
             self._console.write(_CLEARED)
             self._shown = False

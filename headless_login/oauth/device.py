@@ -1,0 +1,180 @@
+"""The judgement of what the device endpoints answer (codex-facts.md §4): the code, then the polls.
+
+The error's own word counts before the status, because pending, expired and denied may all come
+with the same one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused, TimedOut
+from headless_login.oauth.pkce import challenge_of
+from headless_login.oauth.provider import Provider
+from headless_login.oauth.token_response import read_document, read_error, read_trouble
+from headless_login.oauth.values import DeviceCode, Grant
+
+LONGEST_WAIT = 900.0  # seconds; codex-facts.md §4
+_USUAL_INTERVAL, _SHORTEST_INTERVAL = 5.0, 1.0  # seconds; RFC 8628 §3.2
+_LONGEST_INTERVAL = 60.0  # what is longer is absurd: the person would wait for us
+
+_USER_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,30}[A-Za-z0-9]")
+_NOT_ENABLED = (
+    "Use --paste-redirect, or switch device codes on: ChatGPT Settings, Security (in a workspace: "
+    "its administrator, under Permissions)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The person has not answered yet; `slow_down` asks for longer pauses (RFC 8628 §3.5)."""
+
+    slow_down: bool = False
+
+
+def read_device_code(
+    status: int, headers: Mapping[str, str], body: bytes, *, provider: Provider, now: float
+) -> DeviceCode:
+    """Return the one-time code; `now` is the time of day in seconds since the epoch.
+
+    Raises:
+        SignInRefused: `device_auth_disabled`.
+        IssuerTrouble: everything that is no code.
+    """
+    document = read_document(body)
+    user_code = document.get("user_code") or document.get("usercode")
+    device_code = document.get("device_auth_id")
+    if (
+        status == 200
+        and isinstance(device_code, str)
+        and device_code
+        and isinstance(user_code, str)
+        and _USER_CODE.fullmatch(user_code)
+    ):
+        return DeviceCode(
+            provider.verification_uri,
+            user_code,
+            _interval(document.get("interval")),
+            _expires_in(document, now),
+            device_code,
+        )
+    if status == 404:
+        raise SignInRefused(
+            "device_auth_disabled", "The issuer does not offer device codes here.", _NOT_ENABLED
+        )
+    raise read_trouble(status, headers, body) or IssuerTrouble(
+        "token_response_invalid",
+        f"The issuer's answer is not usable: HTTP {status} without a one-time code.",
+        "Try again later, or use --paste-redirect.",
+    )
+
+
+def read_poll(
+    status: int, headers: Mapping[str, str], body: bytes, *, provider: Provider
+) -> Grant | Pending:
+    """Return the grant, or that the person has not answered yet.
+
+    Raises:
+        SignInRefused: `access_denied`; the person said no.
+        TimedOut: `device_code_expired`.
+        IssuerTrouble: `issuer_unreachable` for what may pass; anything else will not.
+    """
+    document = read_document(body)
+    if status == 200:
+        return _grant(document, provider)
+    word, description = read_error(document)
+    told = f"{word} {description}".lower()
+    if "slow_down" in word:
+        return Pending(slow_down=True)
+    if ending := _ending(told):
+        raise ending
+    trouble = read_trouble(status, headers, body)
+    if trouble is not None:
+        raise trouble
+    if "pending" in word or "unknown" in word or status in (403, 404):
+        return Pending()
+    raise IssuerTrouble(
+        "token_response_invalid",
+        f"The issuer's answer is not usable: HTTP {status}{f' ({word})' if word else ''}.",
+        "Start a new sign-in, or use --paste-redirect.",
+    )
+
+
+def expired() -> TimedOut:
+    """Return the error for a code that nobody used in time."""
+    return TimedOut(
+        "The one-time code has expired before it was used.",
+        "Start a new sign-in.",
+        error="device_code_expired",
+    )
+
+
+def lost() -> IssuerTrouble:
+    """Return the error for a success whose body never arrived: it must not be asked for twice."""
+    return IssuerTrouble(
+        "token_response_invalid",
+        "The sign-in was approved, but the issuer's answer was lost on its way.",
+        "Start a new sign-in: an answer is given once.",
+    )
+
+
+def _ending(told: str) -> HeadlessLoginError | None:
+    if "expired" in told:
+        return expired()
+    if "denied" in told or "declined" in told:
+        return SignInRefused(
+            "access_denied", "The sign-in was denied.", "Start a new sign-in if that was a mistake."
+        )
+    return None
+
+
+def _grant(document: Mapping[str, object], provider: Provider) -> Grant:
+    """Check the server's own PKCE pair: a verifier that does not fit is somebody else's."""
+    names = ("authorization_code", "code_challenge", "code_verifier")
+    code, challenge, verifier = (document.get(name) for name in names)
+    if not (isinstance(code, str) and code and isinstance(challenge, str)):
+        raise lost()
+    if not isinstance(verifier, str) or not verifier.isascii():
+        raise lost()
+    if not hmac.compare_digest(challenge_of(verifier).encode(), challenge.encode()):
+        raise IssuerTrouble(
+            "token_response_invalid",
+            "The issuer's answer is not usable: its code_challenge does not fit its code_verifier.",
+            "Start a new sign-in.",
+        )
+    return Grant(code, verifier, provider.device_redirect_uri)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*", value):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) and abs(value) < 1e12 else None
+    return None
+
+
+def _interval(value: object) -> float:
+    """Return the pause between polls: at least 1 second, 5 where nobody says anything sensible."""
+    seconds = _number(value)
+    if seconds is None or not 0 <= seconds <= _LONGEST_INTERVAL:
+        return _USUAL_INTERVAL
+    return max(seconds, _SHORTEST_INTERVAL)
+
+
+def _expires_in(document: Mapping[str, object], now: float) -> float:
+    """Return the seconds that are left; a time in the past is a clock that is wrong."""
+    left = _number(document.get("expires_in"))
+    at = document.get("expires_at")
+    if isinstance(at, str) and _number(at) is None:
+        try:
+            left = datetime.fromisoformat(at).timestamp() - now
+        except (ValueError, OverflowError):
+            left = None
+    elif (seconds := _number(at)) is not None:
+        left = seconds - now
+    return min(left, LONGEST_WAIT) if left is not None and left > 0 else LONGEST_WAIT

@@ -1,0 +1,449 @@
+"""Device codes against an issuer that misbehaves on demand; no test sleeps."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headless_login.codex.home import CodexHome
+from headless_login.commands.device import win_by_device
+from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
+from headless_login.issuer.client import IssuerClient
+from headless_login.oauth.device import read_device_code, read_poll
+from headless_login.oauth.pkce import challenge_of
+from headless_login.oauth.provider import CODEX, Provider
+from headless_login.oauth.values import Grant
+from headless_login.practice.issuer import Answer, PracticeIssuer
+from headless_login.practice.person import approve_device
+from headless_login.practice.wire import Parameters, json_answer, text_answer
+from headless_login.signin import complete
+from headless_login.terminal.console import Console
+from headless_login.terminal.letters import large
+
+OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
+NOW = 1_800_000_000.0
+Poll = Callable[[Parameters], Answer]
+
+
+def _error(status: int, code: str, message: str = "") -> Answer:
+    return json_answer(status, {"error": {"code": code, "message": message, "type": "x"}})
+
+
+PENDING = _error(403, "deviceauth_authorization_pending")
+DROPPED = Answer(-1)  # the connection is cut without an answer
+GOOD = Answer(0)  # the practice issuer's own answer, after the person approved
+
+
+class ScriptedIssuer(PracticeIssuer):
+    """Answers polls by a script, at last by its own; notes when each came."""
+
+    def __init__(self, clock: Clock, script: list[Answer], code: dict[str, Any] | Answer) -> None:
+        super().__init__()
+        self._clock = clock
+        self._script = script
+        self._code = code
+        self.polls: list[float] = []
+
+    def user_code_answer(self, form: Parameters) -> Answer:
+        """Answer as told, or change the good answer as told."""
+        if isinstance(self._code, Answer):
+            return self._code
+        document = json.loads(super().user_code_answer(form).body) | self._code
+        return json_answer(200, {k: v for k, v in document.items() if v is not None})
+
+    def device_token_answer(self, form: Parameters) -> Answer:
+        """Answer by the script; once the person has approved, as it really is."""
+        self.polls.append(self._clock.now)
+        answer = self._script.pop(0) if self._script else PENDING
+        if answer.status == -1:
+            raise ConnectionAbortedError  # the server closes the connection
+        if answer.status == 0:
+            approve_device(f"{self.issuer}/codex/device", form["user_code"])
+            return super().device_token_answer(form)
+        return answer
+
+
+class Clock:
+    """A clock that only sleeping moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+class Attempt:
+    """One sign-in by device code, with everything that came of it."""
+
+    def __init__(
+        self, codex_home: Path, script: list[Answer], code: dict[str, Any] | Answer | None = None
+    ) -> None:
+        (codex_home / "auth.json").write_bytes(OLD)
+        self.clock = Clock()
+        self.error: HeadlessLoginError | None = None
+        shown = io.StringIO()
+        with ScriptedIssuer(self.clock, script, code or {}) as issuer:
+            provider = Provider(issuer.issuer)
+            client = IssuerClient(provider, environ={})
+            try:
+                grant = win_by_device(
+                    Console(shown, {}),
+                    client,
+                    lambda: 900 - self.clock.now,
+                    "auto",
+                    clock=self.clock,
+                    sleep=self.clock.sleep,
+                )
+                complete(grant, provider, CodexHome(str(codex_home)), client=client)
+            except HeadlessLoginError as error:
+                self.error = error
+            self.exchanges = sum(each.path == "/oauth/token" for each in issuer.requests)
+        self.shown = shown.getvalue()
+        times = [0.0, *issuer.polls]
+        self.pauses = [round(b - a, 3) for a, b in pairwise(times)]
+        self.written = (codex_home / "auth.json").read_bytes() != OLD
+        self.left = {path.name for path in codex_home.iterdir()}
+
+
+@pytest.fixture
+def attempt(codex_home: Path) -> Callable[..., Attempt]:
+    """Try to sign in with these answers."""
+    return lambda *script, code=None: Attempt(codex_home, list(script), code)
+
+
+# What goes on: answers, then the pauses before each poll.
+GOES_ON: dict[str, tuple[list[Answer], list[float]]] = {
+    "at once": ([GOOD], [5]),
+    "pending": ([PENDING, PENDING, GOOD], [5, 5, 5]),
+    "pending as 404": ([_error(404, "deviceauth_authorization_unknown"), GOOD], [5, 5]),
+    "pending in OAuth's words": (
+        [json_answer(400, {"error": "authorization_pending"}), GOOD],
+        [5, 5],
+    ),
+    "an empty 403": ([Answer(403), Answer(404), GOOD], [5, 5, 5]),
+    "a 403 of plain text": ([text_answer(403, "Not yet."), GOOD], [5, 5]),
+    "slow_down": ([_error(403, "slow_down"), PENDING, GOOD], [5, 10, 10]),
+    "slow_down twice": (
+        [json_answer(400, {"error": "slow_down"})] * 2 + [GOOD],
+        [5, 10, 15],
+    ),
+    "429": ([text_answer(429, "Slow."), PENDING, GOOD], [5, 10, 5]),
+    "503 in a row": ([Answer(503)] * 5 + [GOOD], [5, 10, 20, 40, 60, 60]),
+    "503 with the word pending": ([_error(503, "authorization_pending"), GOOD], [5, 10]),
+    "502 of HTML": ([Answer(502, b"<html>Bad gateway</html>"), GOOD], [5, 10]),
+    "a challenge": (
+        [Answer(403, b"<html>Just a moment", (("cf-mitigated", "challenge"),)), GOOD],
+        [5, 10],
+    ),
+    "a cut connection": ([DROPPED, DROPPED, GOOD], [5, 10, 20]),
+}
+
+
+@pytest.mark.parametrize("case", GOES_ON)
+def test_what_may_pass_is_ridden_out(case: str, attempt: Callable[..., Attempt]) -> None:
+    """The sign-in comes to its good end, with as many requests as needed and no hurry."""
+    script, pauses = GOES_ON[case]
+    done = attempt(*script)
+    assert done.error is None, done.shown
+    assert done.pauses == pauses
+    assert done.exchanges == 1
+    assert done.written
+
+
+BODY = b'{"authorization_code": "ac_practice'
+VERIFIER = "v" * 64
+# What ends it: answers, error word, exit code, a phrase, how many polls.
+ENDS: dict[str, tuple[list[Answer], str, int, str, int]] = {
+    "denied": ([PENDING, _error(403, "access_denied")], "access_denied", 3, "was denied", 2),
+    "declined": ([_error(403, "authorization_declined")], "access_denied", 3, "was denied", 1),
+    "expired": (
+        [_error(403, "deviceauth_expired")],
+        "device_code_expired",
+        5,
+        "has expired",
+        1,
+    ),
+    "expired by its message": (
+        [_error(403, "", "Device authorization code has expired")],
+        "device_code_expired",
+        5,
+        "has expired",
+        1,
+    ),
+    "expired in OAuth's words": (
+        [json_answer(400, {"error": "expired_token"})],
+        "device_code_expired",
+        5,
+        "has expired",
+        1,
+    ),
+    "never approved": ([], "device_code_expired", 5, "has expired", 179),
+    "never reachable": ([DROPPED] * 500, "device_code_expired", 5, "has expired", 17),
+    "another country": (
+        [_error(403, "unsupported_country_region_territory")],
+        "unsupported_country",
+        4,
+        "country",
+        1,
+    ),
+    "a broken answer": ([_error(400, "invalid_client")], "token_response_invalid", 4, "400", 1),
+    "a 200 of HTML": ([Answer(200, b"<html>")], "token_response_invalid", 4, "was lost", 1),
+    "an empty 200": ([Answer(200)], "token_response_invalid", 4, "was lost", 1),
+    "a torn 200": (
+        [Answer(200, BODY, (("Content-Length", "400"),))],
+        "token_response_invalid",
+        4,
+        "was lost",
+        1,
+    ),
+    "a 200 without a verifier": (
+        [json_answer(200, {"authorization_code": "ac_x", "code_challenge": "x"})],
+        "token_response_invalid",
+        4,
+        "was lost",
+        1,
+    ),
+    "a foreign challenge": (
+        [
+            json_answer(
+                200,
+                {
+                    "authorization_code": "ac_MARKED-SECRET",
+                    "code_challenge": "x" * 43,
+                    "code_verifier": VERIFIER,
+                },
+            )
+        ],
+        "token_response_invalid",
+        4,
+        "does not fit",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_what_will_not_pass_ends_it(case: str, attempt: Callable[..., Attempt]) -> None:
+    """Its own words and exit code, no further question, nothing exchanged, nothing written."""
+    script, error, exit_code, phrase, polls = ENDS[case]
+    done = attempt(*script)
+    assert done.error is not None
+    assert (done.error.error, done.error.exit_code) == (error, exit_code)
+    assert phrase in done.error.message
+    assert len(done.pauses) == polls
+    assert done.exchanges == 0
+    assert not done.written
+    assert done.left == {"auth.json"}
+    everything = done.shown + done.error.message + done.error.hint
+    assert not [secret for secret in ("MARKED-SECRET", VERIFIER) if secret in everything]
+    assert done.clock.now <= 900
+
+
+NO_CODE: dict[str, tuple[Answer, str, int, str]] = {
+    "not enabled": (_error(404, "not_found"), "device_auth_disabled", 3, "does not offer"),
+    "busy": (Answer(503), "issuer_unreachable", 4, "HTTP 503"),
+    "too many": (Answer(429), "issuer_unreachable", 4, "HTTP 429"),
+    "a challenge": (Answer(403, b"<html>"), "challenge_page", 4, "challenge"),
+    "HTML": (Answer(200, b"<html>"), "token_response_invalid", 4, "without a one-time code"),
+    "no code": (json_answer(200, {}), "token_response_invalid", 4, "without a one-time code"),
+    "a hostile code": (
+        json_answer(200, {"device_auth_id": "x", "user_code": "\x1b[2J"}),
+        "token_response_invalid",
+        4,
+        "without a one-time code",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_CODE)
+def test_without_a_code_nothing_is_shown(case: str, attempt: Callable[..., Attempt]) -> None:
+    """The request for a code fails in its own words."""
+    answer, error, exit_code, phrase = NO_CODE[case]
+    done = attempt(code=answer)
+    assert done.error is not None
+    assert (done.error.error, done.error.exit_code) == (error, exit_code)
+    assert phrase in done.error.message
+    assert done.shown == ""
+    assert not done.written
+
+
+@pytest.mark.parametrize(
+    ("interval", "pause"),
+    [
+        ("5", 5),
+        (7, 7),
+        ("2.5", 2.5),
+        (0, 1),
+        ("0", 1),
+        (0.2, 1),
+        (None, 5),
+        (-3, 5),
+        ("soon", 5),
+        (True, 5),
+        (1e9, 5),
+        (61, 5),
+        ([5], 5),
+    ],
+)
+def test_the_pause_between_polls(
+    interval: object, pause: float, attempt: Callable[..., Attempt]
+) -> None:
+    """A string or a number; at least a second, five where nobody says anything sensible."""
+    done = attempt(PENDING, GOOD, code={"interval": interval})
+    assert done.pauses == [pause, pause]
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 900),
+        ({"expires_at": None}, 900),
+        ({"expires_at": None, "expires_in": 120}, 120),
+        ({"expires_at": None, "expires_in": "120"}, 120),
+        ({"expires_at": None, "expires_in": 99999}, 900),
+        ({"expires_at": "2001-01-01T00:00:00Z"}, 900),
+        ({"expires_at": "whenever"}, 900),
+        ({"expires_at": 12}, 900),
+        ({"expires_at": 1e300}, 900),
+    ],
+)
+def test_how_long_it_is_waited(
+    changes: dict[str, Any], seconds: float, attempt: Callable[..., Attempt]
+) -> None:
+    """Until the code expires, a quarter of an hour at most; a clock that is wrong is no reason."""
+    done = attempt(code=changes)
+    assert done.error is not None
+    assert done.error.error == "device_code_expired"
+    assert done.clock.now == pytest.approx(seconds, abs=1)
+
+
+def test_the_older_name_of_the_code_is_read(attempt: Callable[..., Attempt]) -> None:
+    """`usercode` in place of `user_code`."""
+    renamed = {"user_code": None, "usercode": "ABCD-1234"}
+    done = attempt(_error(403, "access_denied"), code=renamed)
+    assert "\nABCD-1234\n" in done.shown
+
+
+def test_page_and_code_stand_alone_on_their_lines(attempt: Callable[..., Attempt]) -> None:
+    """Each can be copied; validity, warning and the way out are said beside them."""
+    lines = attempt(GOOD).shown.splitlines()
+    assert lines[1].endswith("/codex/device")
+    assert "valid for 15 minutes" in lines[2]
+    assert len(lines[3]) == 9
+    assert "only if you started this sign-in yourself" in lines[4]
+    assert "ChatGPT Settings, Security" in lines[5]
+    assert "--paste-redirect" in lines[5]
+
+
+def test_trouble_is_told_once(attempt: Callable[..., Attempt]) -> None:
+    """A person who waits should know why; not every ten seconds anew."""
+    done = attempt(Answer(503), Answer(503), Answer(503), GOOD)
+    assert done.shown.count("The issuer is busy or broken (HTTP 503). Asking again.") == 1
+
+
+def test_an_issuer_that_goes_away_may_come_back() -> None:
+    """Connection refused is trouble that may pass: asked once, told as such."""
+    with PracticeIssuer() as issuer:
+        client = IssuerClient(Provider(issuer.issuer), environ={})
+        code = client.request_device_code()
+    with pytest.raises(IssuerTrouble) as caught:
+        client.poll_device_code(code)
+    assert caught.value.error == "issuer_unreachable"
+
+
+def test_a_server_that_hangs_after_its_headers_has_answered() -> None:
+    """A 200 whose body never comes is over: it is not asked for twice."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        provider = Provider(f"http://127.0.0.1:{server.getsockname()[1]}")
+        client = IssuerClient(provider, environ={})
+        code = read_device_code(
+            200, {}, b'{"device_auth_id": "x", "user_code": "ABCD-1234"}', provider=CODEX, now=NOW
+        )
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+            held.wait(10)
+            connection.close()
+
+        held = threading.Event()
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(IssuerTrouble, match="was lost"):
+            client.poll_device_code(code, timeout=0.5)
+        held.set()
+
+
+# Judgement of anything.
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=12),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["error", "code", "message", "interval", "user_code", "expires_at"]), inner
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.integers(100, 599), _JSON | st.binary(max_size=80).map(lambda raw: raw.hex()))
+def test_no_answer_leads_to_anything_but_words(status: int, document: object) -> None:
+    """Whatever comes: a value, or an error of ours."""
+    body = json.dumps(document).encode()
+    for judge in (
+        lambda: read_device_code(status, {}, body, provider=CODEX, now=NOW),
+        lambda: read_poll(status, {}, body, provider=CODEX),
+    ):
+        value: object
+        try:
+            value = judge()
+        except HeadlessLoginError as error:
+            value = error
+        assert value
+
+
+def test_a_true_grant_names_the_devices_redirect_uri() -> None:
+    """The exchange needs the very redirect URI of codex-facts.md §4."""
+    document = {
+        "authorization_code": "ac_x",
+        "code_verifier": VERIFIER,
+        "code_challenge": challenge_of(VERIFIER),
+    }
+    grant = read_poll(200, {}, json.dumps(document).encode(), provider=CODEX)
+    assert isinstance(grant, Grant)
+    assert grant.redirect_uri == "https://auth.openai.com/deviceauth/callback"
+    assert VERIFIER not in repr(grant)
+
+
+def test_disabled_is_told_with_both_ways_out() -> None:
+    """Where the switch is, and the way that needs none."""
+    with pytest.raises(SignInRefused) as caught:
+        read_device_code(404, {}, b"", provider=CODEX, now=NOW)
+    assert "--paste-redirect" in caught.value.hint
+    assert "Security" in caught.value.hint
+
+
+# The letters.
+
+
+def test_every_letter_of_a_code_can_be_drawn() -> None:
+    """Three lines, none wider than a small terminal, and all different."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+    assert len({tuple(large(letter)) for letter in letters}) == len(letters)
+    assert max(map(len, large("MMMM-WWWW"))) <= 61
+    assert large("MMMM-WWWW") == large("mmmm-wwww")
+    assert large("Ä") == []
