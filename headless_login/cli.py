@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from headless_login import __version__
 from headless_login.codex.home import CodexHome
 from headless_login.errors import HeadlessLoginError, Terminated, WrongUsage
 from headless_login.terminal.console import Console
+
+if TYPE_CHECKING:
+    from headless_login.oauth.provider import Provider
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -110,6 +113,18 @@ def login(
             metavar="URL", envvar="HEADLESS_LOGIN_ISSUER", help="Another authorization server."
         ),
     ] = None,
+    client_id: Annotated[
+        str | None,
+        typer.Option(
+            "--client-id",
+            metavar="ID",
+            envvar="HEADLESS_LOGIN_CLIENT_ID",
+            help="Another client, whose endpoints are looked up at the issuer.",
+        ),
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Other scopes, separated by blanks.")
+    ] = None,
     codex_home: CodexHomeOption = None,
 ) -> None:
     """Sign in with ChatGPT: listens on the loopback port for the browser's answer."""
@@ -132,12 +147,10 @@ def login(
         sign_in_with_api_key(CodexHome.find(codex_home, os.environ), Console())
         return
     from headless_login.commands.sign_in import Options, SignIn
-    from headless_login.oauth.provider import CODEX, Provider
 
     _check(qr, qr_file, timeout)
-    provider = Provider(issuer) if issuer else CODEX
     options = Options(
-        provider=provider,
+        provider=_provider(issuer, client_id, scope),
         codex_home=codex_home,
         paste=paste_redirect,
         browser=not no_browser,
@@ -150,6 +163,25 @@ def login(
         device=device_auth,
     )
     SignIn(options).run()
+
+
+def _provider(issuer: str | None, client_id: str | None, scope: str | None) -> Provider:
+    """Return Codex's client on its own or another server, or another client altogether."""
+    from headless_login.oauth.provider import (
+        CODEX_CLIENT_ID,
+        CODEX_ISSUER,
+        CODEX_SCOPE,
+        OPENID_SCOPE,
+        Provider,
+    )
+
+    issuer = issuer or CODEX_ISSUER
+    if client_id in (None, "", CODEX_CLIENT_ID):
+        return Provider(issuer, scope=scope or CODEX_SCOPE)
+    from headless_login.issuer.discovery import discover
+
+    endpoints = discover(issuer)
+    return Provider(issuer, str(client_id), scope or OPENID_SCOPE, endpoints)
 
 
 def _check(qr: str, qr_file: str | None, timeout: float) -> None:

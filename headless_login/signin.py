@@ -17,7 +17,7 @@ from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.id_token import verify_id_token
 from headless_login.oauth.identity import Identity, claims_of, numeric_date
 from headless_login.oauth.provider import Provider
-from headless_login.oauth.values import Grant
+from headless_login.oauth.values import Grant, Tokens
 
 UNVERIFIED = (
     "The issuer's signing keys could not be fetched, so the ID token's signature was not checked; "
@@ -36,7 +36,7 @@ class SignedIn:
 
 
 def complete(
-    grant: Grant,
+    grant: Grant | Tokens,
     provider: Provider,
     home: CodexHome,
     *,
@@ -46,7 +46,9 @@ def complete(
     now: Callable[[], float] = time.time,
     remark: Callable[[str], None] = lambda _: None,
 ) -> SignedIn:
-    """Turn a grant into an auth.json; `remark` gets what the person should know on the way.
+    """Turn a grant, or tokens fresh from the issuer, into an auth.json.
+
+    `remark` gets what the person should know on the way.
 
     Raises:
         SignInRefused: the code, the identity or the workspace was refused; nothing is written.
@@ -55,7 +57,7 @@ def complete(
     """
     config = config or Config.read(home)
     client = client or IssuerClient(provider)
-    tokens = client.exchange(grant, timeout=timeout)
+    tokens = grant if isinstance(grant, Tokens) else client.exchange(grant, timeout=timeout)
     keys = client.signing_keys()
     if keys is None:
         remark(UNVERIFIED)

@@ -179,11 +179,13 @@ def test_the_request_is_codexs(issuer: PracticeIssuer, codex_home: Path) -> None
 def test_another_clients_token_is_revoked_by_that_client(
     issuer: PracticeIssuer, codex_home: Path
 ) -> None:
-    """The client that the file names, not Codex's."""
+    """The client that the file names, not Codex's: where its issuer publishes, as RFC 7009 asks."""
     _write(codex_home, made_by(issuer.issuer, "app_other"))
     _sign_out(codex_home)
-    (request,) = issuer.requests
-    assert json.loads(request.body)["client_id"] == "app_other"
+    asked = [request.path for request in issuer.requests]
+    assert asked == ["/.well-known/openid-configuration", "/oauth/revoke"]
+    assert not issuer.requests[1].is_json
+    assert issuer.requests[1].form()["client_id"] == "app_other"
 
 
 def test_a_real_sign_in_ends(

@@ -515,6 +515,24 @@ def test_it_can_be_closed_before_and_after_everything() -> None:
     asyncio.run(close_often())
 
 
+def test_a_connection_at_the_very_end_is_silent() -> None:
+    """It comes in the same turn in which the end begins; asyncio would print that."""
+
+    async def end_as_it_comes() -> None:
+        listener, _ = _unheard(port := free_port())
+        waiting = asyncio.create_task(listener.wait())
+        await asyncio.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            await asyncio.sleep(0)  # this step and the connection are due in the next turn
+            await listener.close()
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+        waiting.cancel()
+
+    for _ in range(5):
+        asyncio.run(end_as_it_comes())
+
+
 def test_running_out_of_descriptors_is_survived() -> None:
     """Where the machine has none left, the browser waits a moment instead of failing."""
 

@@ -14,8 +14,11 @@ import pytest
 from headless_login.errors import LocalTrouble
 from headless_login.flows.ports import bind_loopback
 from tests.support.listening import free_port
-from tests.support.machine import in_namespace, python
+from tests.support.machine import in_namespace, needs_root, python
 
+pytestmark = pytest.mark.filterwarnings(
+    "error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning"
+)
 HAS_IPV6 = os.path.exists("/proc/net/if_inet6")
 needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
 
@@ -60,15 +63,65 @@ def test_in_use_on_one_family_is_in_use(address: str) -> None:
             stack.enter_context(socket.create_server((other, first), family=kind))
 
 
-def test_while_we_listen_nobody_else_can() -> None:
-    """The answer cannot be split between two programs."""
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems share with wildcards")
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "0.0.0.0", *(pytest.param(a, marks=needs_ipv6) for a in ("::1", "::"))],  # noqa: S104
+)
+@pytest.mark.parametrize("option", ["", "SO_REUSEADDR", "SO_REUSEPORT"])
+def test_while_we_listen_nobody_else_can(address: str, option: str) -> None:
+    """The answer cannot be split between two programs, whatever the other one asks for."""
     port, sockets = bind_loopback((free_port(),))
     try:
-        for reuse in (0, 1):
-            with socket.socket() as other:
-                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as other:
+            if option:
+                other.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind((address, port))
+    finally:
+        _close(sockets)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems share with wildcards")
+@pytest.mark.parametrize("address", ["0.0.0.0", pytest.param("::", marks=needs_ipv6)])  # noqa: S104
+def test_in_use_on_every_address_is_in_use(address: str) -> None:
+    """Somebody listens everywhere, as servers do: we do not slip in before them."""
+    first, second = _two_ports()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, first), family=family):
+        port, sockets = bind_loopback((first, second))
+    _close(sockets)
+    assert port == second
+
+
+def test_whoever_only_holds_the_port_cannot_share_it_later() -> None:
+    """Bound and not yet listening, a program can be there before us; it never listens with us."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        with suppress(LocalTrouble):
+            _, sockets = bind_loopback((other.getsockname()[1],), ("127.0.0.1",))
+            try:
                 with pytest.raises(OSError, match="in use"):
-                    other.bind(("127.0.0.1", port))
+                    other.listen()
+            finally:
+                _close(sockets)
+
+
+def test_no_program_that_we_start_gets_the_port() -> None:
+    """A browser that outlives us must not keep it."""
+    _, sockets = bind_loopback((free_port(),))
+    assert not [listening for listening in sockets if listening.get_inheritable()]
+    _close(sockets)
+
+
+@needs_ipv6
+def test_every_address_is_every_address() -> None:
+    """`--bind ::` takes what comes by IPv4 as well: there the browser is sent."""
+    port, sockets = bind_loopback((free_port(),), ("::",))
+    try:
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, port), timeout=5).close()
     finally:
         _close(sockets)
 
@@ -143,6 +196,15 @@ def test_a_refused_port_is_passed_over(number: int, refusing: dict[str, int]) ->
     assert port == second
     assert len(told) == 1
     assert told[0].startswith(f"Port {first} (")
+
+
+def test_different_troubles_are_told_apart(refusing: dict[str, int]) -> None:
+    """One port is taken and the other forbidden: each with its own reason."""
+    first, second = _two_ports()
+    refusing |= {str(first): errno.EADDRINUSE, str(second): errno.EACCES}
+    with pytest.raises(LocalTrouble) as caught:
+        bind_loopback((first, second))
+    assert f"port {first} (in use) and port {second} (not permitted)" in caught.value.message
 
 
 def test_forbidden_on_windows_names_the_command(
@@ -221,3 +283,42 @@ def test_on_a_machine_of_its_own(setting: str, expected: str, tmp_path: Path) ->
     script = f'unshare -n sh -c \'ip link set lo up; {setting}; exec "$0" "$@"\' {BIND}'
     done = in_namespace(script, tmp_path, environ={"PATH": os.environ["PATH"]})
     assert done.stdout.strip() == expected, done.stderr
+
+
+AS_NOBODY = python(
+    "import os\n"
+    "from headless_login.errors import LocalTrouble\n"
+    "from headless_login.flows.ports import bind_loopback\n"
+    "os.setgroups([])\n"
+    "os.setuid(65534)\n"
+    "try:\n"
+    "    port, sockets = bind_loopback(on_passed_over=print)\n"
+    "    print(port, len(sockets))\n"
+    "except LocalTrouble as trouble:\n"
+    "    print(trouble.message, trouble.hint)"
+)
+
+
+@needs_root
+@needs_ipv6
+@pytest.mark.parametrize(
+    ("first_allowed", "expected"),
+    [
+        (1456, ["Port 1455 (not permitted) was passed over for 1457.", "1457 2"]),
+        (
+            1458,
+            [
+                "No browser can reach this sign-in: port 1455 (not permitted) and port 1457 "
+                "(not permitted). The system keeps this port for itself."
+            ],
+        ),
+    ],
+)
+def test_ports_that_only_root_may_have(
+    first_allowed: int, expected: list[str], tmp_path: Path
+) -> None:
+    """The system's own refusal, for real."""
+    setting = f"echo {first_allowed} > /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    script = f'unshare -n sh -c \'ip link set lo up; {setting}; exec "$0" "$@"\' {AS_NOBODY}'
+    done = in_namespace(script, tmp_path, environ={"PATH": os.environ["PATH"]})
+    assert done.stdout.splitlines() == expected, done.stderr

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
-from headless_login.oauth.values import DeviceCode, Grant
+from headless_login.oauth.values import DeviceCode, Grant, Tokens
 from headless_login.terminal.console import Console
 from headless_login.terminal.letters import large
 from headless_login.terminal.waiting import WaitingLine
@@ -28,7 +28,7 @@ def win_by_device(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Grant:
+) -> Grant | Tokens:
     """Ask for a code, show it, and wait for its person; `left` returns the seconds that are left.
 
     Raises:

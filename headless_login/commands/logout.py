@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from headless_login.codex.auth_file import remove
 from headless_login.codex.home import CodexHome
@@ -68,6 +69,11 @@ def _is_revoked(
     try:
         from headless_login.issuer.client import IssuerClient
 
+        if provider.client_id != CODEX.client_id:
+            from headless_login.issuer.discovery import discover
+
+            endpoints = discover(provider.issuer, environ=environ)
+            provider = replace(provider, endpoints=endpoints)
         return IssuerClient(provider, environ=environ).revoke(refresh_token, timeout=timeout)
     except Exception:  # noqa: BLE001  # whatever it is, the file has to go
         return False

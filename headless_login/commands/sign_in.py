@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import socket
 
     from headless_login.commands.sheet import Sheet
-    from headless_login.oauth.values import Grant
+    from headless_login.oauth.values import Grant, Tokens
     from headless_login.signin import SignedIn
 
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
@@ -190,7 +190,7 @@ class SignIn:
         sheet.show_way(opened=opened)
         return sheet
 
-    def _complete(self, grant: Grant, ready: _Ready) -> SignedIn:
+    def _complete(self, grant: Grant | Tokens, ready: _Ready) -> SignedIn:
         from headless_login.commands.wording import show_signed_in
         from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
         from headless_login.signin import complete

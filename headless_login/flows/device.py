@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from headless_login.errors import IssuerTrouble
 from headless_login.oauth.device import Pending, expired
-from headless_login.oauth.values import DeviceCode, Grant
+from headless_login.oauth.values import DeviceCode, Grant, Tokens
 
 _SLOWER_BY = 5.0  # seconds; RFC 8628 §3.5
 _LONGEST_PAUSE = 60.0  # seconds
@@ -16,13 +16,15 @@ _PASSES = ("issuer_unreachable", "tls_error", "challenge_page")
 
 def win_by_device_code(
     code: DeviceCode,
-    poll: Callable[[float], Grant | Pending],
+    poll: Callable[[float], Grant | Tokens | Pending],
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     on_trouble: Callable[[IssuerTrouble], None] = lambda _: None,
-) -> Grant:
-    """Return the grant once the person has approved; `poll` gets the seconds that are left.
+) -> Grant | Tokens:
+    """Return the grant, or the tokens themselves (RFC 8628 §3.5), once the person has approved.
+
+    `poll` gets the seconds that are left.
 
     What may pass (a busy issuer, a broken connection) is ridden out with ever longer pauses, as
     RFC 8628 §3.5 asks, until the code expires; `on_trouble` hears of it.
@@ -49,7 +51,7 @@ def win_by_device_code(
             backoff = min(max(interval, backoff) * 2, _LONGEST_PAUSE)
             on_trouble(trouble)
             continue
-        if isinstance(answer, Grant):
+        if not isinstance(answer, Pending):
             return answer
         backoff = 0.0
         if answer.slow_down:

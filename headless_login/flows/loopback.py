@@ -83,7 +83,12 @@ class LoopbackListener:
             await self._server.close()
 
     async def close(self) -> None:
-        """Free the port and drop every connection."""
+        """Free the port and drop every connection, at once unless a sign-in breaks off in between.
+
+        Then the answer is here and the outcome will never be: the browser that asks is told so.
+        """
+        if self._answered and self._outcome and not self._outcome.done():
+            await self.conclude(page.INTERRUPTED)
         await self._server.close()
 
     @property

@@ -121,8 +121,15 @@ def _icon(kind: str, strokes: str) -> str:
     )
 
 
-_STILL_WAITING = "Open the address that the terminal shows: the sign-in there goes on waiting."
+_STILL_WAITING = "The terminal goes on waiting: open the address that it shows."
 NOT_FOUND = Page(404, "Nothing here", "This address only takes the answer to a sign-in.")
+# Perhaps just after the file was written: only the machine itself can say what came of it.
+INTERRUPTED = Page(
+    200,
+    "Sign-in interrupted",
+    "It was ended in the terminal.",
+    "Start a new one there, or see what came of it: headless-login login status",
+)
 CANCELLED = Page(200, "Sign-in ended", "Another program on this machine asked for it.")
 TOO_LATE = Page(409, "Too late", "The sign-in has its answer already.")
 NOT_FOR_PAGES = Page(403, "Nothing here", "Only a program on this machine can end the sign-in.")

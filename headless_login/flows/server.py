@@ -53,11 +53,20 @@ class ConnectionServer:
         if grace and self._serving:
             await asyncio.wait([*self._serving], timeout=grace)
         tasks = [*self._accepting, *self._serving]
+        self._stop_listening()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
+
+    def _stop_listening(self) -> None:
+        """Let no connection come to a task that is about to be cancelled: asyncio prints that."""
+        loop = asyncio.get_running_loop()
+        for listening in self._sockets:
+            # ValueError: it is closed already. NotImplementedError: the loop of Windows needs none.
+            with contextlib.suppress(ValueError, NotImplementedError):
+                loop.remove_reader(listening)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

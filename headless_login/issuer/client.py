@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet
 
 from headless_login.errors import IssuerTrouble
 from headless_login.issuer.transport import Transport, new_session, read_body
-from headless_login.oauth.device import Pending, lost, read_device_code, read_poll
+from headless_login.oauth.device import Pending, disabled, lost, read_device_code, read_poll
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.token_response import read_token_response
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
@@ -52,7 +52,14 @@ class IssuerClient:
         def judge(response: requests.Response) -> requests.Response:
             # authlib would take a 403 without "error" for a token: judged before it looks.
             body = read_body(response)
-            answers.append(read_token_response(response.status_code, response.headers, body))
+            answers.append(
+                read_token_response(
+                    response.status_code,
+                    response.headers,
+                    body,
+                    refreshable=self._provider.is_codex,
+                )
+            )
             return response
 
         self._session.register_compliance_hook("access_token_response", judge)
@@ -74,19 +81,21 @@ class IssuerClient:
         return answers[-1]
 
     def request_device_code(self, *, timeout: float = EXCHANGE_TIMEOUT) -> DeviceCode:
-        """Ask for a one-time code (codex-facts.md §4).
+        """Ask for a one-time code (codex-facts.md §4, RFC 8628 §3.1).
 
         Raises:
             SignInRefused: `device_auth_disabled`.
             IssuerTrouble: no usable answer within `timeout` seconds.
         """
 
+        if not self._provider.device_authorization_endpoint:
+            raise disabled()
+
         def ask() -> DeviceCode:
-            response = self._post_json(
-                self._provider.device_authorization_endpoint,
-                {"client_id": self._provider.client_id},
-                timeout,
-            )
+            parameters = {"client_id": self._provider.client_id}
+            if not self._provider.is_codex:
+                parameters["scope"] = self._provider.scope
+            response = self._post(self._provider.device_authorization_endpoint, parameters, timeout)
             return read_device_code(
                 response.status_code,
                 response.headers,
@@ -99,8 +108,8 @@ class IssuerClient:
 
     def poll_device_code(
         self, code: DeviceCode, *, timeout: float = EXCHANGE_TIMEOUT
-    ) -> Grant | Pending:
-        """Ask once whether the person has approved (codex-facts.md §4).
+    ) -> Grant | Tokens | Pending:
+        """Ask once whether the person has approved (codex-facts.md §4, RFC 8628 §3.4).
 
         Raises:
             SignInRefused: `access_denied`.
@@ -109,12 +118,16 @@ class IssuerClient:
         """
         succeeded: list[bool] = []
 
-        def ask() -> Grant | Pending:
-            response = self._post_json(
-                self._provider.device_token_endpoint,
-                {"device_auth_id": code.device_code, "user_code": code.user_code},
-                timeout,
-            )
+        parameters = {"device_auth_id": code.device_code, "user_code": code.user_code}
+        if not self._provider.is_codex:
+            parameters = {
+                "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+                "device_code": code.device_code,
+                "client_id": self._provider.client_id,
+            }
+
+        def ask() -> Grant | Tokens | Pending:
+            response = self._post(self._provider.device_token_endpoint, parameters, timeout)
             if response.status_code == 200:
                 succeeded.append(True)
             body = read_body(response)
@@ -128,10 +141,12 @@ class IssuerClient:
         # Whatever broke after a 200: the answer was given, and is not given again.
         raise lost() if succeeded and trouble.error != "token_response_invalid" else trouble
 
-    def _post_json(self, url: str, document: dict[str, str], timeout: float) -> requests.Response:
+    def _post(self, url: str, parameters: dict[str, str], timeout: float) -> requests.Response:
+        """Send parameters as JSON, as Codex does, or to any other issuer as a form."""
         response: requests.Response = self._session.post(
             url,
-            json=document,
+            json=parameters if self._provider.is_codex else None,
+            data=None if self._provider.is_codex else parameters,
             headers={"Accept": "application/json"},
             withhold_token=True,
             **self._transport.options(timeout),
@@ -161,7 +176,7 @@ class IssuerClient:
         """Ask the issuer to revoke a refresh token, best effort (codex-facts.md §7)."""
 
         def ask() -> bool:
-            response = self._post_json(
+            response = self._post(
                 self._provider.revocation_endpoint,
                 {
                     "token": refresh_token,

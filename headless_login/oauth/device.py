@@ -15,9 +15,14 @@ from datetime import datetime
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused, TimedOut
 from headless_login.oauth.pkce import challenge_of
-from headless_login.oauth.provider import Provider
-from headless_login.oauth.token_response import read_document, read_error, read_trouble
-from headless_login.oauth.values import DeviceCode, Grant
+from headless_login.oauth.provider import Provider, is_safe
+from headless_login.oauth.token_response import (
+    read_document,
+    read_error,
+    read_token_response,
+    read_trouble,
+)
+from headless_login.oauth.values import DeviceCode, Grant, Tokens
 
 LONGEST_WAIT = 900.0  # seconds; codex-facts.md §4
 _USUAL_INTERVAL, _SHORTEST_INTERVAL = 5.0, 1.0  # seconds; RFC 8628 §3.2
@@ -48,25 +53,26 @@ def read_device_code(
     """
     document = read_document(body)
     user_code = document.get("user_code") or document.get("usercode")
-    device_code = document.get("device_auth_id")
+    device_code = document.get("device_auth_id" if provider.is_codex else "device_code")
+    page = provider.verification_uri if provider.is_codex else document.get("verification_uri")
     if (
         status == 200
         and isinstance(device_code, str)
         and device_code
         and isinstance(user_code, str)
         and _USER_CODE.fullmatch(user_code)
+        and isinstance(page, str)
+        and is_safe(page)
     ):
         return DeviceCode(
-            provider.verification_uri,
+            page,
             user_code,
             _interval(document.get("interval")),
             _expires_in(document, now),
             device_code,
         )
     if status == 404:
-        raise SignInRefused(
-            "device_auth_disabled", "The issuer does not offer device codes here.", _NOT_ENABLED
-        )
+        raise disabled()
     raise read_trouble(status, headers, body) or IssuerTrouble(
         "token_response_invalid",
         f"The issuer's answer is not usable: HTTP {status} without a one-time code.",
@@ -74,10 +80,17 @@ def read_device_code(
     )
 
 
+def disabled() -> SignInRefused:
+    """Return the error for an issuer without device codes."""
+    return SignInRefused(
+        "device_auth_disabled", "The issuer does not offer device codes here.", _NOT_ENABLED
+    )
+
+
 def read_poll(
     status: int, headers: Mapping[str, str], body: bytes, *, provider: Provider
-) -> Grant | Pending:
-    """Return the grant, or that the person has not answered yet.
+) -> Grant | Tokens | Pending:
+    """Return Codex's grant or RFC 8628's tokens, or that the person has not answered yet.
 
     Raises:
         SignInRefused: `access_denied`; the person said no.
@@ -85,8 +98,10 @@ def read_poll(
         IssuerTrouble: `issuer_unreachable` for what may pass; anything else will not.
     """
     document = read_document(body)
-    if status == 200:
+    if status == 200 and provider.is_codex:
         return _grant(document, provider)
+    if status == 200:
+        return read_token_response(status, headers, body, refreshable=False)
     word, description = read_error(document)
     told = f"{word} {description}".lower()
     if "slow_down" in word:
@@ -96,7 +111,8 @@ def read_poll(
     trouble = read_trouble(status, headers, body)
     if trouble is not None:
         raise trouble
-    if "pending" in word or "unknown" in word or status in (403, 404):
+    # Codex's issuer answers 403 and 404 in any words, or none, while it waits.
+    if "pending" in word or "unknown" in word or (provider.is_codex and status in (403, 404)):
         return Pending()
     raise IssuerTrouble(
         "token_response_invalid",

@@ -58,7 +58,7 @@ def verify_id_token(
     if "at_hash" in claims and not _at_hash_fits(claims["at_hash"], tokens, algorithm):
         raise _invalid("does not belong to the access token that came with it (at_hash)")
     identity = identity_of(claims)
-    if identity.account_id is None:
+    if identity.account_id is None and provider.is_codex:
         raise _invalid("names no ChatGPT account")
     return identity
 

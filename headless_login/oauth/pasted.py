@@ -19,13 +19,13 @@ from headless_login.oauth.unwrap import unwrap
 LONGEST_ANSWER = 64 * 1024  # bytes
 
 # ASCII alone: without it, IGNORECASE takes a long s for an s, and \d the digits of every script.
-_URL = re.compile(
-    r"([a-z][a-z0-9+.\-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.I | re.A | re.S
-)
+_URL = re.compile(r"([a-z][a-z0-9+.\-]*)://([^/?#]*)([^?#]*)(?:\?(.*)|#.*)?", re.I | re.A | re.S)
 _REDIRECT_AUTHORITY = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})", re.I | re.A)
 _QUERY = re.compile(r"[?&]|\w+=(?!=*#)", re.A)
-_DAMAGED_CODE = re.compile(r"(?:^|&)code=[^&]*[<>\"\\^`{|}]")
+# Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven.
+_DAMAGED_CODE = re.compile(r"(?:^|&)code=[^&#]*(?:[<>\"\\^`{|}]|=[^=&#]|%(?![0-9A-Fa-f]{2}))")
 _BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
+_CODE_AND_STATE = re.compile(r"([A-Za-z0-9._~+%!*\-]+=*)#([^#&?]+)")  # no address, no query
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,10 @@ def read_pasted(text: str, sign_in: Expected) -> Parameters:
         bare = _own(sign_in)[2] + bare
     if "?" in bare or _REDIRECT_AUTHORITY.match(bare):
         return _read_url(f"http://{bare.removeprefix('//')}", sign_in)
-    code, mark, state = bare.partition("#")
-    if mark and code and state:
-        return {"code": code, "state": state}
+    if both := _CODE_AND_STATE.fullmatch(bare):
+        # Out of an address, escapes are undone; a `+` is its own: no code has blanks in it.
+        query = "code={}&state={}".format(*both.groups())
+        return _read_answer(query.replace("+", "%2B"), sign_in)
     raise _unfit(bare, sign_in)
 
 
@@ -83,7 +84,7 @@ def _read_url(url: str, sign_in: Expected) -> Parameters:
 
 
 def _read_query(query: str, sign_in: Expected) -> Parameters:
-    parameters = _read_answer(query.partition("#")[0], sign_in)
+    parameters = _read_answer(query, sign_in)
     if "code_challenge" in parameters:
         raise _authorize_url(sign_in)
     if not RESPONSE_PARAMETERS & parameters.keys():
@@ -92,10 +93,13 @@ def _read_query(query: str, sign_in: Expected) -> Parameters:
 
 
 def _read_answer(query: str, sign_in: Expected) -> Parameters:
+    parameters = parse_query(query)
     # A code is sent on as it stands: what a wrapping left in it would spend the whole sign-in.
     if _DAMAGED_CODE.search(query):
-        raise _not_a_redirect("The answer is damaged: no address has such characters.", sign_in)
-    return parse_query(query)
+        raise _not_a_redirect(
+            "The answer is damaged: its code is not as browsers write it.", sign_in
+        )
+    return parameters
 
 
 def _check_not_the_issuers(authority: str, path: str, query: str, sign_in: Expected) -> None:
@@ -117,7 +121,7 @@ def _check_not_the_issuers(authority: str, path: str, query: str, sign_in: Expec
 
 def _error_page_details(query: str) -> str:
     """Return ` (errorCode, request …)` from the payload of auth.openai.com/error, or nothing."""
-    found = re.search(r"(?:^|&)payload=([^&]*)", query)
+    found = re.search(r"(?:^|&)payload=([^&#]*)", query)
     payload = unquote(found[1] if found else "").translate(str.maketrans("-_ ", "+/+"))
     try:
         page = json.loads(binascii.a2b_base64(payload + "=" * (-len(payload) % 4)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 # No word of a human language is this long; codes, verifiers and tokens are.
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-.+/=~%]{40,}")
+_TOKEN_LIKE = re.compile(r"(?<![A-Za-z0-9_\-.+/=~%])[A-Za-z0-9_\-.+/=~%]{40,}")
 
 
 def printable(text: object, limit: int = 240) -> str:
     """Return foreign text on one line, without control characters or anything like a token."""
-    shown = "".join(c if c.isprintable() else " " for c in str(text)[: limit * 8])
-    shown = _TOKEN_LIKE.sub("…", " ".join(shown.split()))
+    # Tokens first: one that is cut in two is no longer recognised.
+    shown = _TOKEN_LIKE.sub("…", str(text))[: limit * 8]
+    shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

@@ -10,6 +10,7 @@ from headless_login.errors import WrongUsage
 CODEX_ISSUER = "https://auth.openai.com"
 CODEX_CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 CODEX_SCOPE = "openid profile email offline_access api.connectors.read api.connectors.invoke"
+OPENID_SCOPE = "openid profile email offline_access"
 
 # The only ports for which redirect URIs are registered, in the order Codex tries them.
 LOOPBACK_PORTS = (1455, 1457)
@@ -19,17 +20,35 @@ _LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(
 _HTTPS = re.compile(r"https://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[^?#@\s]*)?")
 
 
+def is_safe(address: str) -> bool:
+    """Tell whether a code or a token may be sent there: by TLS, or on this machine itself."""
+    return bool(_LOOPBACK.fullmatch(address) or _HTTPS.fullmatch(address))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where another authorization server has its endpoints; an empty text is one it lacks."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    revocation_endpoint: str = ""
+    device_authorization_endpoint: str = ""
+    iss_in_response: bool = False  # RFC 9207 §3: then an answer without `iss` is not its own
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An authorization server as Codex's client sees it."""
+    """An authorization server and its client: Codex's, or with `endpoints` any other."""
 
     issuer: str = CODEX_ISSUER
     client_id: str = CODEX_CLIENT_ID
     scope: str = CODEX_SCOPE
+    endpoints: Endpoints | None = None
 
     def __post_init__(self) -> None:
         """Refuse (WrongUsage) an issuer to which a code could not be sent safely."""
-        if not (self.on_loopback or _HTTPS.fullmatch(self.issuer)):
+        if not is_safe(self.issuer):
             raise WrongUsage(
                 "The issuer has to be an https:// address without query and user name.",
                 "http:// is allowed on this machine itself only: http://127.0.0.1:PORT",
@@ -41,6 +60,16 @@ class Provider:
         return _LOOPBACK.fullmatch(self.issuer) is not None
 
     @property
+    def is_codex(self) -> bool:
+        """Whether it is Codex's client, with Codex's own parameters, paths and claims."""
+        return self.endpoints is None
+
+    @property
+    def requires_iss(self) -> bool:
+        """Whether every authorization response names its issuer (RFC 9207 §2.4)."""
+        return self.endpoints is not None and self.endpoints.iss_in_response
+
+    @property
     def _base(self) -> str:
         # `iss` is compared with the issuer as it was given (RFC 9207 §2.4); paths are not.
         return self.issuer.rstrip("/")
@@ -48,26 +77,36 @@ class Provider:
     @property
     def authorization_endpoint(self) -> str:
         """Where the person approves (RFC 6749 §3.1)."""
+        if self.endpoints is not None:
+            return self.endpoints.authorization_endpoint
         return f"{self._base}/oauth/authorize"
 
     @property
     def token_endpoint(self) -> str:
         """Where a code becomes tokens (RFC 6749 §3.2)."""
+        if self.endpoints is not None:
+            return self.endpoints.token_endpoint
         return f"{self._base}/oauth/token"
 
     @property
     def revocation_endpoint(self) -> str:
         """Where a refresh token is given back (codex-facts.md §7)."""
+        if self.endpoints is not None:
+            return self.endpoints.revocation_endpoint
         return f"{self._base}/oauth/revoke"
 
     @property
     def device_authorization_endpoint(self) -> str:
-        """Where a one-time code is asked for: Codex's own, not RFC 8628's (codex-facts.md §4)."""
+        """Where a one-time code is asked for (codex-facts.md §4, RFC 8628 §3.1)."""
+        if self.endpoints is not None:
+            return self.endpoints.device_authorization_endpoint
         return f"{self._base}/api/accounts/deviceauth/usercode"
 
     @property
     def device_token_endpoint(self) -> str:
-        """Where one asks whether the person has approved (codex-facts.md §4)."""
+        """Where one asks whether the person has approved (codex-facts.md §4, RFC 8628 §3.4)."""
+        if self.endpoints is not None:
+            return self.endpoints.token_endpoint
         return f"{self._base}/api/accounts/deviceauth/token"
 
     @property
@@ -83,6 +122,8 @@ class Provider:
     @property
     def jwks_uri(self) -> str:
         """Where the keys that sign ID tokens are published (OpenID Connect Discovery §3)."""
+        if self.endpoints is not None:
+            return self.endpoints.jwks_uri
         return f"{self._base}/.well-known/jwks.json"
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hmac
 import re
-from urllib.parse import parse_qsl
+from collections import Counter
+from urllib.parse import parse_qsl, unquote_plus
 
 from headless_login.errors import RejectedAnswer, SignInRefused
 from headless_login.oauth.printable import identifier, printable
@@ -27,19 +28,26 @@ _THIS_ATTEMPT = "Open the address shown above, sign in there, and paste what tha
 
 
 def parse_query(query: str) -> Parameters:
-    """Take a query apart; raises RejectedAnswer for doubled parameters and for broken escapes."""
-    pairs = _pairs(query)
+    """Take a query apart; a fragment may follow it, but must not say anything different.
+
+    Raises:
+        RejectedAnswer: broken escapes, doubled parameters, or a code and an error together.
+    """
+    pairs = _pairs(query.partition("#")[0])
     if pairs is None:
         raise RejectedAnswer(
             "not_a_redirect", "The answer is damaged: it cannot be decoded.", _COPY_AGAIN
         )
-    names = [name for name, _ in pairs if name in RESPONSE_PARAMETERS]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
+    named = _named(query)
+    if doubled := sorted(name for name, count in named.items() if count > 1):
         raise RejectedAnswer(
             "duplicate_parameter",
             f"The answer contains {' and '.join(doubled)} more than once.",
             _COPY_AGAIN,
+        )
+    if {"code", "error"} <= named.keys():
+        raise RejectedAnswer(
+            "ambiguous_response", "The answer contains a code and an error together.", _COPY_AGAIN
         )
     return dict(pairs)
 
@@ -53,24 +61,29 @@ def _pairs(query: str) -> list[tuple[str, str]] | None:
         return None  # raised by the caller: the cause would carry the query along
 
 
-def judge(parameters: Parameters, *, state: str, issuer: str) -> str:
+def _named(query: str) -> Counter[str]:
+    """Count the parameters that any reader of the address could see, at `;`, `?` and `#` too."""
+    names = (unquote_plus(part.partition("=")[0]) for part in re.split("[&;?#]", query))
+    return Counter(name for name in names if name in RESPONSE_PARAMETERS)
+
+
+def judge(parameters: Parameters, *, state: str, issuer: str, requires_iss: bool = False) -> str:
     """Return the authorization code of a response to the request with this state.
 
+    `requires_iss` tells that the issuer names itself in every response (RFC 9207 §2.4).
+
     Raises:
-        RejectedAnswer: malformed, or not an answer to this request.
+        RejectedAnswer: not an answer to this request, or without a code.
         SignInRefused: the issuer's or the person's own refusal (RFC 6749 §4.1.2.1).
     """
-    if "code" in parameters and "error" in parameters:
-        raise RejectedAnswer(
-            "ambiguous_response", "The answer contains a code and an error together.", _COPY_AGAIN
-        )
     _check_state(parameters.get("state", ""), state)
-    if "iss" in parameters and parameters["iss"] != issuer:
+    if parameters.get("iss", None if requires_iss else issuer) != issuer:
         raise RejectedAnswer(
             "issuer_mismatch", "The answer comes from another authorization server.", _THIS_ATTEMPT
         )
     if "error" in parameters:
-        raise _refusal(parameters["error"], parameters.get("error_description", ""))
+        told = (parameters["error"], parameters.get("error_description", ""))
+        raise _refusal(*(text.replace(state, "…") for text in told))  # never shown, whoever says it
     code = parameters.get("code", "")
     if not code:
         raise RejectedAnswer(
@@ -88,7 +101,8 @@ def _check_state(state: str, expected: str) -> None:
         raise RejectedAnswer(
             "missing_state", "The answer has no state, so nobody can tell whose it is.", _COPY_AGAIN
         )
-    if not hmac.compare_digest(state.encode(), expected.encode()):
+    # An answer from a pipe or an argument may hold bytes that are no UTF-8, kept as surrogates.
+    if not hmac.compare_digest(state.encode(errors="surrogatepass"), expected.encode()):
         raise RejectedAnswer(
             "state_mismatch",
             "The answer belongs to another sign-in attempt: its state differs.",

@@ -37,12 +37,15 @@ class AuthorizationRequest:
             "code_challenge_method": "S256",
             "state": self.state,
             "scope": self.provider.scope,
-            "id_token_add_organizations": "true",
-            "codex_cli_simplified_flow": "true",
-            "originator": "codex_cli_rs",
         }
-        if self.allowed_workspace_ids:
-            parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
+        if self.provider.is_codex:
+            parameters |= {
+                "id_token_add_organizations": "true",
+                "codex_cli_simplified_flow": "true",
+                "originator": "codex_cli_rs",
+            }
+            if self.allowed_workspace_ids:
+                parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
         return f"{self.provider.authorization_endpoint}?{urlencode(parameters)}"
 
     def accept(self, text: str) -> Grant:
@@ -66,5 +69,10 @@ class AuthorizationRequest:
     def _judged(self, parameters: dict[str, str]) -> Grant:
         from headless_login.oauth.redirect import judge
 
-        code = judge(parameters, state=self.state, issuer=self.provider.issuer)
+        code = judge(
+            parameters,
+            state=self.state,
+            issuer=self.provider.issuer,
+            requires_iss=self.provider.requires_iss,
+        )
         return Grant(code=code, verifier=self.verifier, redirect_uri=self.redirect_uri)

@@ -13,19 +13,27 @@ from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefus
 from headless_login.oauth.printable import identifier, printable
 from headless_login.oauth.values import Tokens
 
+_TOKENS = ("id_token", "access_token", "refresh_token")
 _AGAIN = "Start a new sign-in: a code works once, and only for minutes."
 
 
-def read_token_response(status: int, headers: Mapping[str, str], body: bytes) -> Tokens:
+def read_token_response(
+    status: int, headers: Mapping[str, str], body: bytes, *, refreshable: bool = True
+) -> Tokens:
     """Return the tokens in an answer; `headers` compares names without case.
+
+    Without `refreshable` the refresh token may be missing, as RFC 6749 §5.1 allows.
 
     Raises:
         SignInRefused: `invalid_grant`; the issuer refused the code.
         IssuerTrouble: everything that is no answer to the question.
     """
     document = read_document(body)
-    tokens = [document.get(name) for name in ("id_token", "access_token", "refresh_token")]
-    if status == 200 and all(isinstance(token, str) and token for token in tokens):
+    tokens = [document.get(name) for name in _TOKENS]
+    if not refreshable:
+        tokens[2] = tokens[2] or ""
+    texts = all(isinstance(token, str) for token in tokens)
+    if status == 200 and texts and all(tokens if refreshable else tokens[:2]):
         return Tokens(*map(str, tokens))
     raise _refusal(status, headers, body, document)
 
@@ -109,9 +117,7 @@ def _shape(status: int, body: bytes, document: Mapping[str, object]) -> str:
     if _is_html(body):
         return "a web page in place of tokens; is there a proxy that wants a sign-in?"
     missing = [
-        name
-        for name in ("id_token", "access_token", "refresh_token")
-        if not (isinstance(document.get(name), str) and document[name])
+        name for name in _TOKENS if not (isinstance(document.get(name), str) and document[name])
     ]
     return f"it lacks {', '.join(missing)}" if document else "it is not JSON"
 

@@ -15,24 +15,39 @@ _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]"
     r"|\^\[\[[0-9;]*[A-Za-z~]|\[20[01]~"
 )
-_HALF_A_MARK = re.compile(r"2?0?0~")  # what readline leaves of ESC [ 200 ~
+_HALF_MARKS = re.compile(r"(2?0?)0~(.*)\1(?:1~)", re.S)  # what readline leaves of ESC [ 200 ~
 _ENTITY = re.compile(
     r"&(?:amp;)*((?:amp|quot|apos|lt|gt|nbsp|#[0-9]{1,7}|#x[0-9a-f]{1,6});)", re.I | re.A
 )
-_CONTINUED = re.compile(r"[\\^`][ \t]*\r?\n[ \t]*")  # the marks of sh, cmd.exe and PowerShell
+_CONTINUED = re.compile(r"(?:[\\^]|(?<!`)`)\n")  # as in sh, in cmd.exe and in PowerShell
 _ESCAPED = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
+_CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^", re.A)  # where cmd.exe needs one: not in a word
 _QUOTES = "\"'`´“”„‟‘’‚‛«»‹›<>()「」『』【】《》（）＂＇"
+_MARKS = re.escape(_QUOTES + "*")
 _FULL_STOPS = ".,;!。，；！、…"
 
 _COMMAND = re.compile(
-    r"[^?]*?(?<![\w.\-])(?:curl|wget|iwr|Invoke-WebRequest|fetch)(?:\.exe)?[\s(]", re.I | re.A
+    r"[^?]*?(?<![\w.\-~=&+#])(?:curl|wget|iwr|Invoke-WebRequest|fetch)(?:\.exe)?[\s(]", re.I | re.A
 )
-# A line break inside quotes, or in a word that is not quoted, was the terminal's.
+# A line break inside quotes, or in a word that is not quoted, was the terminal's; a comma or a
+# bracket behind quotes is the program's.
 _ARGUMENT = re.compile(
-    r"""(?:\$?'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\]|(?<![\s'"])\n(?!['"\s]|https?:))+""", re.S
+    r"""(?:\$'(?:[^'\\]|\\.)*'|'[^']*'|"(?:[^"\\]|\\.)*"|\\.|(?!(?<=['"])[,;)])[^\s'"\\]"""
+    r"""|(?<![\s'"])\n(?!['"\s]|https?:))+""",
+    re.S,
 )
+_QUOTED = re.compile(r'''(\\.)|\$'((?:[^'\\]|\\.)*)'|'([^']*)'|"((?:[^"\\]|\\.)*)"''', re.S)
 _ADDRESS = re.compile(r"(?:--url=)?((?:https?:|localhost\b|127\.|\[::1).*)", re.I | re.A | re.S)
-_WORDS_BEFORE = re.compile(rf"[^?#&=/@]*?\s(?=[{re.escape(_QUOTES)}*]*https?://)", re.I | re.A)
+# Titles, greetings and dates, but nothing that an address could hold.
+_WORDS_BEFORE = re.compile(
+    rf"(?![{_MARKS}\s]*http)(?:[^?#&=/@]|[?&/](?=\s)|(?<=\d)/(?=\d))*?"
+    rf"\s(?=[{_MARKS}]*https?://)",
+    re.I | re.A,
+)
+_LINK = re.compile(  # Markdown's, maybe with a title, or Slack's
+    rf"""[{_MARKS}]*(?:!?\[.*?\]\(<?([^()<>"']+)>?(?:"[^"]*")?\)|<([^<>|]+)\|[^<>]*>)"""
+    rf"(?!\))[{_MARKS}{_FULL_STOPS}]*"  # a second bracket may be the code's
+)
 
 
 def unwrap(text: str) -> str:
@@ -43,17 +58,18 @@ def unwrap(text: str) -> str:
     elif words := _WORDS_BEFORE.match(text):
         text = text[words.end() :]
     text = _resolved("".join(text.split()))  # once more: an escape may have been broken in two
-    text = _link_target(_ESCAPED.sub(_unescaped, text).strip("*"))
-    return text.strip(_QUOTES + "*").rstrip(_QUOTES + "*" + _FULL_STOPS)
+    text = _ESCAPED.sub(_unescaped, text)
+    if link := _LINK.fullmatch(text):
+        return link[1] or link[2]
+    return _without_marks(text)
 
 
 def _visible(text: str) -> str:
     """Return the text as a person sees it: no formatting, no control characters but blanks."""
     text = _TERMINAL.sub("", "".join(c for c in text if not _is_format(c)))
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) != "Cc").strip()
-    if mark := _HALF_A_MARK.match(text):
-        return text[mark.end() :].removesuffix(f"{mark[0][:-2]}1~")
-    return text
+    halves = _HALF_MARKS.fullmatch(text)
+    return halves[2] if halves else text
 
 
 def _is_format(character: str) -> bool:
@@ -66,17 +82,19 @@ def _is_format(character: str) -> bool:
 
 
 def _without_borders(text: str) -> str:
-    """Take off line continuations, the quote marks of mails and chats, and the sides of boxes."""
-    lines = _CONTINUED.sub("", text).splitlines()
-    lines = ["".join(c for c in line if not "\u2500" <= c <= "\u259f") for line in lines]
-    return "\n".join(filter(None, (line.strip(">| \t\xa0") for line in lines)))
+    """Take off the quote marks of mails and chats, the sides of boxes, and line continuations."""
+    lines = (
+        "".join(c for c in line if not "\u2500" <= c <= "\u259f") for line in text.splitlines()
+    )
+    lines = (line.lstrip("> \t\xa0|").rstrip(" \t\xa0|") for line in lines)
+    return _CONTINUED.sub("", "\n".join(filter(None, lines)))
 
 
 def _resolved(text: str) -> str:
     """Undo HTML's escapes, doubled ones too, and cmd.exe's, which browsers copy along."""
     from html import unescape
 
-    return _ENTITY.sub(lambda found: unescape(f"&{found[1]}"), text.replace("^", ""))
+    return _ENTITY.sub(lambda found: unescape(f"&{found[1]}"), _CARET.sub("", text))
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -87,17 +105,17 @@ def _command_address(arguments: str) -> str:
     """Return the argument that is the address, or everything if none is."""
     addresses = []
     for argument in _ARGUMENT.findall(arguments):
-        bare = "".join(argument.split()).lstrip("$").translate({34: None, 39: None})
+        bare = "".join(_QUOTED.sub(lambda found: found[found.lastindex or 0], argument).split())
         if address := _ADDRESS.fullmatch(_ESCAPED.sub(_unescaped, bare)):
             addresses.append(address[1])
     answers = [address for address in addresses if "?" in address]  # neither proxy nor referrer
     return (answers + addresses + [arguments])[0]
 
 
-def _link_target(text: str) -> str:
-    """Return the address of a Markdown link or of a Slack one, or the text itself."""
-    if text.lstrip("!").startswith("[") and "](" in text:
-        return re.split(r"[()<>\"']", text.partition("](")[2].lstrip("<"), maxsplit=1)[0]
-    if text.startswith("<"):
-        return text.partition("|")[0]
-    return text
+def _without_marks(text: str) -> str:
+    """Take off quotes, emphasis and full stops, but not what a code itself may end in."""
+    bare = text.lstrip(_QUOTES + "*")
+    if not re.split("[?&]", bare)[-1].startswith("code="):
+        return bare.rstrip(_QUOTES + "*" + _FULL_STOPS)
+    inside = len(bare) - (len(text) - len(bare))  # as much closes as opens, or nobody can tell
+    return text if bare[inside:].strip(_QUOTES + "*") else bare[:inside]

@@ -15,6 +15,8 @@ from headless_login.terminal.place import Place
 _TEXT_BROWSERS = {"w3m", "lynx", "links", "links2", "elinks", "browsh", "carbonyl", "chawan"} | {
     *("www-browser", "curl", "wget", "cat", "echo")
 }
+# They read the address as a part of their own language and cut it at `&`.
+_WINDOWS_SHELLS = {"cmd", "cmd.exe", "powershell.exe", "pwsh.exe"}
 _GRAPHICAL = ("xdg-open", "x-www-browser", "firefox", "google-chrome", "chromium", "epiphany")
 # Under WSL: the browser of Windows, without cmd.exe, which would cut the address at `&`.
 _WINDOWS = (
@@ -51,7 +53,7 @@ def open_browser(
     return any(
         start(_with_url(words, url))
         for words in commands
-        if words and _is_graphical(words) and which(words[0])
+        if words and _is_suitable(words) and which(words[0])
     )
 
 
@@ -77,8 +79,13 @@ def _words(command: str) -> list[str]:
     return words[:-1] if words[-1:] == ["&"] else words
 
 
-def _is_graphical(words: list[str]) -> bool:
-    return _TEXT_BROWSERS.isdisjoint(os.path.basename(word) for word in words)
+def _is_suitable(words: list[str]) -> bool:
+    """Tell whether a command shows a page, and takes the address as a word and not as code."""
+    unsuitable = _TEXT_BROWSERS | _WINDOWS_SHELLS
+    return unsuitable.isdisjoint(os.path.basename(word) for word in words) and not any(
+        "%s" in word and len(word.split()) > 1  # as in: sh -c 'firefox %s'
+        for word in words
+    )
 
 
 def _with_url(command: list[str], url: str) -> list[str]:
@@ -95,8 +102,8 @@ def _launch(command: list[str]) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # xdg-open would try text browsers when it finds no other.
-            env={"BROWSER": ":".join(_GRAPHICAL[1:])} | os.environ,
+            # xdg-open would try text browsers when it finds no other, or an empty BROWSER.
+            env=os.environ | {"BROWSER": os.environ.get("BROWSER") or ":".join(_GRAPHICAL[1:])},
             start_new_session=True,
         )
         return process.wait(_FAILS_WITHIN) == 0

@@ -130,10 +130,10 @@ class Listening:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.may_conclude.set()  # first: the page that `win` asks for waits for it
         if self.result is None:
             with suppress(OSError):
                 self.win()
-        self.may_conclude.set()
         self._thread.join(30)
         assert not self._thread.is_alive()
 
