@@ -92,5 +92,8 @@ class Cancelled(HeadlessLoginError):
         )
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt it passes every `except Exception`."""
+class Terminated(SystemExit):
+    """SIGTERM arrived; it passes every `except Exception`.
+
+    A SystemExit, because asyncio keeps whatever else is raised inside a task.
+    """

@@ -97,6 +97,18 @@ def test_page_code_and_letters_stand_on_the_screen(
         assert not any("Waiting for you" in line for line in terminal.lines)
 
 
+def test_the_page_is_written_as_a_picture(
+    issuer: PracticeIssuer, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """--qr-file counts for this way, too."""
+    path = tmp_path / "page.png"
+    with Piped(*DEVICE, "--qr-file", str(path), environ=environ) as piped:
+        piped.read_until(f"The QR code is in {path}")
+        approve_device(f"{issuer.issuer}/codex/device", _code(piped.err))
+        assert piped.finish().exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_tiny_terminal_gets_the_code_at_least(environ: dict[str, str]) -> None:
     """Forty by twelve: no QR code, and page and code are there to be read."""
     with Terminal(*DEVICE, environ=environ, columns=40, rows=12) as terminal:

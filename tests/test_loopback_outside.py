@@ -239,10 +239,6 @@ def test_a_signal_while_waiting_frees_both_families(
     scene.assert_port_is_free()
 
 
-@pytest.mark.xfail(
-    reason="asyncio keeps what a signal's handler raises inside a task, unless it is a SystemExit",
-    raises=subprocess.TimeoutExpired,
-)
 def test_a_crowd_cannot_drown_a_signal(codex_home: Path) -> None:
     """SIGTERM ends it at once, whatever it is doing for others at that moment."""
     scene = Scene(codex_home, lambda good, _: good())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from headless_login.commands.qr_file import write_qr_file
 from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
@@ -26,6 +27,7 @@ def win_by_device(
     left: Callable[[], float],
     qr: str,
     *,
+    qr_file: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Grant | Tokens:
@@ -35,11 +37,14 @@ def win_by_device(
         SignInRefused: `device_auth_disabled` or `access_denied`.
         TimedOut: `device_code_expired`.
         IssuerTrouble: the issuer gave no usable answer.
+        LocalTrouble: the picture file cannot be written.
     """
     code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, left()))
     code = replace(code, expires_in=min(code.expires_in, left()))
     deadline = clock() + code.expires_in
     show_code(console, code, qr)
+    if qr_file is not None:
+        console.say(f"The QR code is in {write_qr_file(code.verification_uri, qr_file)}")
     line = WaitingLine(console, "Waiting for you to approve there,", lambda: deadline - clock())
     told: set[str] = set()
 

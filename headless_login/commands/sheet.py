@@ -19,9 +19,10 @@ from headless_login.terminal.qr.choice import (
     least,
 )
 from headless_login.terminal.qr.look import look_at
-from headless_login.terminal.qr.matrix import Matrix, matrix_of
+from headless_login.terminal.qr.matrix import Matrix, load, matrix_of
 
 _QUESTION = 1  # row
+_FEWEST_COLUMNS, _FEWEST_ROWS = 75, 42  # for an authorize URL in half blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Sheet:
     def show_address(self) -> None:
         """Write the address alone, in one unbroken run, whatever the width."""
         scene = self._scene
+        if self._may_draw():
+            load()  # now, so that the code follows the address at once
         if scene.port is not None and is_wide(scene.bind):
             self._console.say(wording.wide(str(scene.bind), scene.port))
         self._console.write(self._address())
@@ -72,6 +75,12 @@ class Sheet:
             return None
         drawing, fits_all = chosen
         return lambda: self._write(drawing, fits_all, again=True)
+
+    def _may_draw(self) -> bool:
+        """Tell whether the terminal could be large enough, before anything is known of the code."""
+        columns, rows = self._console.size
+        roomy = columns >= _FEWEST_COLUMNS and rows >= _FEWEST_ROWS
+        return self._scene.qr != "never" and roomy and not self._console.is_dumb
 
     def _draw(self) -> str:
         """Draw the code, or return why there is none."""

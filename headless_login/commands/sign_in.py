@@ -119,6 +119,7 @@ class SignIn:
                 client,
                 lambda: max(0.1, ready.deadline - self.clock()),
                 self.options.qr,
+                qr_file=self.options.qr_file,
             )
         except SignInRefused as refused:
             if refused.error != "device_auth_disabled":
