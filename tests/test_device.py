@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from headless_login.codex.home import CodexHome
 from headless_login.commands.device import win_by_device
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
+from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.device import read_device_code, read_poll
 from headless_login.oauth.pkce import challenge_of
 from headless_login.oauth.provider import CODEX, Provider
-from headless_login.oauth.values import Grant
+from headless_login.oauth.values import DeviceCode, Grant
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve_device
 from headless_login.practice.wire import Parameters, json_answer, text_answer
@@ -354,6 +355,34 @@ def test_trouble_is_told_once(attempt: Callable[..., Attempt]) -> None:
     """A person who waits should know why; not every ten seconds anew."""
     done = attempt(Answer(503), Answer(503), Answer(503), GOOD)
     assert done.shown.count("The issuer is busy or broken (HTTP 503). Asking again.") == 1
+
+
+@pytest.mark.parametrize("error", ["issuer_unreachable", "tls_error", "challenge_page"])
+def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
+    """Time-outs, name servers, TLS, a challenge in between: asked again, ever more slowly."""
+    clock = Clock()
+    grant = Grant("ac_x", "v", CODEX.device_redirect_uri)
+    asked: list[float] = []
+    heard: list[str] = []
+
+    def poll(left: float) -> Grant:
+        asked.append(clock.now)
+        assert left == 100 - clock.now
+        if len(asked) < 4:
+            raise IssuerTrouble(error, "It may pass.")
+        return grant
+
+    code = DeviceCode(CODEX.verification_uri, "ABCD-1234", 3, 100, "x")
+    won = win_by_device_code(
+        code,
+        poll,
+        clock=clock,
+        sleep=clock.sleep,
+        on_trouble=lambda trouble: heard.append(trouble.error),
+    )
+    assert won is grant
+    assert asked == [3, 9, 21, 45]
+    assert heard == [error] * 3
 
 
 def test_an_issuer_that_goes_away_may_come_back() -> None:
