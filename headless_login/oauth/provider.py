@@ -27,13 +27,14 @@ def is_safe(address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where another authorization server has its endpoints; an empty text is one it lacks."""
+    """Where an authorization server has its endpoints; an empty text is one that it lacks."""
 
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
     revocation_endpoint: str = ""
     device_authorization_endpoint: str = ""
+    device_token_endpoint: str = ""  # where it is not the token endpoint
     iss_in_response: bool = False  # RFC 9207 §3: then an answer without `iss` is not its own
 
 
@@ -70,61 +71,62 @@ class Provider:
         return self.endpoints is not None and self.endpoints.iss_in_response
 
     @property
-    def _base(self) -> str:
-        # `iss` is compared with the issuer as it was given (RFC 9207 §2.4); paths are not.
-        return self.issuer.rstrip("/")
+    def _known(self) -> Endpoints:
+        return self.endpoints or codex_endpoints(self.issuer)
 
     @property
     def authorization_endpoint(self) -> str:
         """Where the person approves (RFC 6749 §3.1)."""
-        if self.endpoints is not None:
-            return self.endpoints.authorization_endpoint
-        return f"{self._base}/oauth/authorize"
+        return self._known.authorization_endpoint
 
     @property
     def token_endpoint(self) -> str:
         """Where a code becomes tokens (RFC 6749 §3.2)."""
-        if self.endpoints is not None:
-            return self.endpoints.token_endpoint
-        return f"{self._base}/oauth/token"
+        return self._known.token_endpoint
 
     @property
     def revocation_endpoint(self) -> str:
-        """Where a refresh token is given back (codex-facts.md §7)."""
-        if self.endpoints is not None:
-            return self.endpoints.revocation_endpoint
-        return f"{self._base}/oauth/revoke"
-
-    @property
-    def device_authorization_endpoint(self) -> str:
-        """Where a one-time code is asked for (codex-facts.md §4, RFC 8628 §3.1)."""
-        if self.endpoints is not None:
-            return self.endpoints.device_authorization_endpoint
-        return f"{self._base}/api/accounts/deviceauth/usercode"
-
-    @property
-    def device_token_endpoint(self) -> str:
-        """Where one asks whether the person has approved (codex-facts.md §4, RFC 8628 §3.4)."""
-        if self.endpoints is not None:
-            return self.endpoints.token_endpoint
-        return f"{self._base}/api/accounts/deviceauth/token"
-
-    @property
-    def verification_uri(self) -> str:
-        """The page on which the person types the one-time code."""
-        return f"{self._base}/codex/device"
-
-    @property
-    def device_redirect_uri(self) -> str:
-        """The redirect URI that goes with a code from the device token endpoint."""
-        return f"{self._base}/deviceauth/callback"
+        """Where a refresh token is given back (codex-facts.md §7, RFC 7009)."""
+        return self._known.revocation_endpoint
 
     @property
     def jwks_uri(self) -> str:
         """Where the keys that sign ID tokens are published (OpenID Connect Discovery §3)."""
-        if self.endpoints is not None:
-            return self.endpoints.jwks_uri
-        return f"{self._base}/.well-known/jwks.json"
+        return self._known.jwks_uri
+
+    @property
+    def device_authorization_endpoint(self) -> str:
+        """Where a one-time code is asked for (codex-facts.md §4, RFC 8628 §3.1)."""
+        return self._known.device_authorization_endpoint
+
+    @property
+    def device_token_endpoint(self) -> str:
+        """Where one asks whether the person has approved (codex-facts.md §4, RFC 8628 §3.4)."""
+        return self._known.device_token_endpoint or self.token_endpoint
+
+    @property
+    def verification_uri(self) -> str:
+        """The page of Codex's issuer on which the person types the one-time code."""
+        return f"{self.issuer.rstrip('/')}/codex/device"
+
+    @property
+    def device_redirect_uri(self) -> str:
+        """The redirect URI that goes with a code from Codex's device token endpoint."""
+        return f"{self.issuer.rstrip('/')}/deviceauth/callback"
+
+
+def codex_endpoints(issuer: str) -> Endpoints:
+    """Return the endpoints that Codex uses at an issuer (codex-facts.md §1, §4)."""
+    # `iss` is compared with the issuer as it was given (RFC 9207 §2.4); paths are not.
+    base = issuer.rstrip("/")
+    return Endpoints(
+        authorization_endpoint=f"{base}/oauth/authorize",
+        token_endpoint=f"{base}/oauth/token",
+        jwks_uri=f"{base}/.well-known/jwks.json",
+        revocation_endpoint=f"{base}/oauth/revoke",
+        device_authorization_endpoint=f"{base}/api/accounts/deviceauth/usercode",
+        device_token_endpoint=f"{base}/api/accounts/deviceauth/token",
+    )
 
 
 CODEX = Provider()
