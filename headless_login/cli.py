@@ -28,7 +28,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 login_app = typer.Typer(
-    help="Sign in with ChatGPT, or store an API key.",
+    help=(
+        "Sign in with ChatGPT: by a browser that reaches this machine, or by pasting the address "
+        "that the browser ends at, whichever comes first. Or store an API key."
+    ),
+    short_help="Sign in with ChatGPT, or store an API key.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -127,7 +131,7 @@ def login(
     ] = None,
     codex_home: CodexHomeOption = None,
 ) -> None:
-    """Sign in with ChatGPT: listens on the loopback port for the browser's answer."""
+    """Sign in, by one of four ways."""
     if context.invoked_subcommand is not None:
         return
     if api_key is not None:
