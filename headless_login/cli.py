@@ -150,7 +150,8 @@ def login(
 
         sign_in_with_api_key(CodexHome.find(codex_home, os.environ), Console())
         return
-    from headless_login.commands.sign_in import Options, SignIn
+    from headless_login.commands.options import Options
+    from headless_login.commands.sign_in import SignIn
 
     _check(qr, qr_file, timeout)
     options = Options(

@@ -7,7 +7,8 @@ import time
 from tempfile import TemporaryDirectory
 
 from headless_login.codex.home import CodexHome
-from headless_login.commands.sign_in import Options, SignIn
+from headless_login.commands.options import Options
+from headless_login.commands.sign_in import SignIn
 from headless_login.commands.status import report_status
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import AuthorizationRequest

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.troubles import check_writable
+from headless_login.commands.options import Options
 from headless_login.errors import HeadlessLoginError, LocalTrouble, SignInRefused, WrongUsage
 from headless_login.flows.ports import LOOPBACK, bind_loopback
-from headless_login.oauth.provider import LOOPBACK_PORTS, Provider
+from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.terminal.console import Console
 from headless_login.terminal.place import look_around
@@ -31,23 +31,6 @@ if TYPE_CHECKING:
     from headless_login.signin import SignedIn
 
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked of `login`; `timeout` in seconds for the whole sign-in."""
-
-    provider: Provider = field(default_factory=Provider)
-    codex_home: str | None = None
-    paste: bool = False
-    browser: bool = True
-    qr: str = "auto"
-    timeout: float = 900.0
-    port: int | None = None
-    bind: str | None = None
-    take_over: bool = False
-    qr_file: str | None = None
-    device: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +134,7 @@ class SignIn:
             self.options.provider, redirect_uri_for(port), ready.config.forced_workspace_ids
         )
         sheet = self._show(request, port if sockets else None)
-        from headless_login.commands.waiting import Waiting
+        from headless_login.commands.waiting import Waiting, warm_up
 
         warm_up()
 
@@ -209,15 +192,3 @@ class SignIn:
         )
         show_signed_in(self.console, signed_in)
         return signed_in
-
-
-def warm_up(delay: float = 0.5) -> None:
-    """Load what the exchange needs while the person is busy; failures show later, in earnest."""
-    import threading
-
-    def load() -> None:
-        time.sleep(delay)
-        with suppress(ImportError):
-            import headless_login.signin  # noqa: F401
-
-    threading.Thread(target=load, daemon=True).start()

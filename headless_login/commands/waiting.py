@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Self
 
 from headless_login.commands.asking import Asker, Interrupted, without_input
@@ -118,3 +121,14 @@ class Waiting:
         if self._answer is not None or not self._asker.can_ask_again:
             raise rejected
         self._console.say(f"{rejected.message} {rejected.hint}")
+
+
+def warm_up(delay: float = 0.5) -> None:
+    """Load what the exchange needs while the person is busy; failures show later, in earnest."""
+
+    def load() -> None:
+        time.sleep(delay)
+        with suppress(ImportError):
+            import headless_login.signin  # noqa: F401
+
+    threading.Thread(target=load, daemon=True).start()
