@@ -45,10 +45,12 @@ def complete(
     timeout: float = EXCHANGE_TIMEOUT,
     now: Callable[[], float] = time.time,
     remark: Callable[[str], None] = lambda _: None,
+    on_exchanged: Callable[[], None] = lambda: None,
 ) -> SignedIn:
     """Turn a grant, or tokens fresh from the issuer, into an auth.json.
 
-    `remark` gets what the person should know on the way.
+    `remark` gets what the person should know on the way; `on_exchanged` is called when the tokens
+    are there, and so the grant is worth nothing any more.
 
     Raises:
         SignInRefused: the code, the identity or the workspace was refused; nothing is written.
@@ -58,6 +60,7 @@ def complete(
     config = config or Config.read(home)
     client = client or IssuerClient(provider)
     tokens = grant if isinstance(grant, Tokens) else client.exchange(grant, timeout=timeout)
+    on_exchanged()
     keys = client.signing_keys()
     if keys is None:
         remark(UNVERIFIED)

@@ -65,7 +65,15 @@ def test_every_option_exists() -> None:
     environ = environment(None, None)
     helps = "".join(
         run(*command, "--help", environ=environ).out
-        for command in (["login"], ["login", "status"], ["logout"], ["demo"], [])
+        for command in (
+            ["login"],
+            ["login", "start"],
+            ["login", "finish"],
+            ["login", "status"],
+            ["logout"],
+            ["demo"],
+            [],
+        )
     )
     ours = re.findall(r"`(?:headless-login |login |logout |scripts/login )?[^`]*`", README)
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", " ".join(ours)))

@@ -53,7 +53,7 @@ class CodexHome:
         if os.path.isdir(self.path):
             return False
         try:
-            _make_private(self.path)
+            make_private_folder(self.path)
         except OSError as error:
             if os.path.isdir(self.path):
                 return False  # another sign-in was quicker
@@ -84,7 +84,8 @@ def _user_folder(environ: Mapping[str, str]) -> str:
     )
 
 
-def _make_private(path: str) -> None:
+def make_private_folder(path: str) -> None:
+    """Make a folder that nobody else can enter, and those above it; raises OSError."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     os.mkdir(path, 0o700)
     if os.name == "posix" and stat.S_IMODE(os.lstat(path).st_mode) != 0o700:

@@ -67,7 +67,7 @@ def codex_locks(
             if descriptor is None:
                 continue
             held.callback(os.close, descriptor)
-            while not _try_lock(descriptor):
+            while not try_lock(descriptor):
                 on_wait()
                 on_wait = _silence
                 if clock() >= deadline:
@@ -94,7 +94,7 @@ def _silence() -> None:
 def _open(path: str) -> int | None:
     """Open a lock file, or make it; None where none can be made."""
     try:
-        return _open_or_make(path)
+        return open_lock_file(path)
     except OSError as error:
         if error.errno in _READ_ONLY | _FULL or not os.path.isdir(os.path.dirname(path)):
             return None  # the write that follows says so in better words
@@ -104,7 +104,8 @@ def _open(path: str) -> int | None:
     )
 
 
-def _open_or_make(path: str) -> int:
+def open_lock_file(path: str) -> int:
+    """Open a lock file, or make it (0600); raises OSError where neither can be done."""
     with suppress(FileNotFoundError):
         return _open_existing(path)
     try:
@@ -130,7 +131,7 @@ def _open_existing(path: str) -> int:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
         """Lock the first byte: it overlaps the whole-file lock that Codex takes."""
         os.lseek(descriptor, 0, os.SEEK_SET)
         try:
@@ -142,7 +143,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
         """Take the advisory lock if it is free (flock, as Codex does)."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,15 +10,15 @@ from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
 from headless_login.codex.stored import read_stored
+from headless_login.commands.listeners import Listeners
 from headless_login.commands.status import shadowed_by
 from headless_login.errors import LocalTrouble, WrongUsage
-from headless_login.terminal.console import Console
 
 _LONGEST = 64 * 1024  # bytes
 PIPE_IT = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
 
 
-def sign_in_with_api_key(home: CodexHome, console: Console) -> None:
+def sign_in_with_api_key(home: CodexHome, listeners: Listeners) -> None:
     """Read a key from standard input and replace auth.json with it.
 
     Raises:
@@ -26,6 +26,7 @@ def sign_in_with_api_key(home: CodexHome, console: Console) -> None:
         SignInRefused: config.toml forces ChatGPT.
         LocalTrouble: the file cannot be written.
     """
+    console = listeners.console
     config = Config.read(home)
     config.check_method("api")
     key = read_api_key(_standard_input())
@@ -39,6 +40,15 @@ def sign_in_with_api_key(home: CodexHome, console: Console) -> None:
     )
     for warning in filter(None, [config.store_warning, *shadowed_by(console.environ)]):
         console.say(f"Note: {warning}")
+    listeners.events.emit(
+        "signed_in",
+        auth_file=home.auth_file,
+        target=None,
+        email=None,
+        account_id=None,
+        plan=None,
+        access_token_expires_at=None,
+    )
 
 
 def _standard_input() -> bytes:

@@ -6,9 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headless_login.errors import WrongUsage
-from headless_login.flows.paste import settles
-from headless_login.oauth.request import AuthorizationRequest
+from headless_login.flows.paste import Judge, settles
 from headless_login.terminal.console import Console
 from headless_login.terminal.tty import can_be_asked
 from headless_login.terminal.waiting import WaitingLine
@@ -26,21 +24,21 @@ class Interrupted(Exception):
 
 
 class Asker:
-    """Whoever may paste an answer to one request: a person, again and again, or a pipe, once."""
+    """Whoever may paste an answer: a person, again and again, or a pipe, once."""
 
     def __init__(
         self,
         console: Console,
-        request: AuthorizationRequest,
+        judge: Judge,
         left: Callable[[], float],
-        resized: Callable[[], Callable[[], None] | None],
+        resized: Callable[[], Callable[[], None] | None] = lambda: None,
     ) -> None:
-        """Take the request to be answered, and what returns the seconds that are left.
+        """Take what judges the answers, and what returns the seconds that are left.
 
         `resized` returns what is to be shown when the terminal has got another size, if anything.
         """
         self._console = console
-        self._request = request
+        self._judge = judge
         self._left = left
         self._resized = resized
         self._size = console.size
@@ -86,7 +84,7 @@ class Asker:
         self._live = AnswerPrompt(
             self._console,
             label,
-            lambda text: settles(self._request, text),
+            lambda text: settles(self._judge, text),
             self._left,
             self.look,
         )
@@ -103,13 +101,5 @@ class Asker:
 
         if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
             return None
-        text = await read_pipe(sys.stdin.fileno(), lambda got: settles(self._request, got))
+        text = await read_pipe(sys.stdin.fileno(), lambda got: settles(self._judge, got))
         return text if text.strip() else None
-
-
-def without_input() -> WrongUsage:
-    """Return the error for a paste sign-in that nothing can be pasted into."""
-    return WrongUsage(
-        "There is no terminal and no input, so nothing can be pasted.",
-        "Run it in a terminal (ssh -t, docker exec -it), or pipe the pasted address into it.",
-    )

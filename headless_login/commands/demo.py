@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from tempfile import TemporaryDirectory
 
 from headless_login.codex.home import CodexHome
+from headless_login.commands.listeners import Listeners
 from headless_login.commands.options import Options
 from headless_login.commands.sign_in import SignIn
 from headless_login.commands.status import report_status
@@ -17,12 +17,13 @@ from headless_login.practice.person import approve
 from headless_login.terminal.console import Console
 
 
-def run_demo(console: Console) -> None:
+def run_demo(listeners: Listeners) -> None:
     """Sign in as a person who does not exist; only the hand at the browser is played.
 
     Raises:
         HeadlessLoginError: as for `login`.
     """
+    console = listeners.console
     console.say(
         "A practice sign-in: the issuer runs on this machine, nobody's account is touched, and "
         "everything is written into a temporary folder that goes away at the end.",
@@ -31,7 +32,7 @@ def run_demo(console: Console) -> None:
     )
     with TemporaryDirectory(prefix="headless-login-demo-") as folder, PracticeIssuer() as issuer:
         options = Options(Provider(issuer.issuer), codex_home=folder, paste=True)
-        SignIn(options, console, os.environ, answer=lambda request: _play(console, request)).run()
+        SignIn(options, listeners, answer=lambda request: _play(console, request)).run()
         console.say("", "$ headless-login login status")
         text, _ = report_status(CodexHome(folder), {}, time.time(), as_json=False)
         console.write(f"{text}\n")

@@ -11,6 +11,7 @@ from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
 from headless_login.terminal.console import Console
+from headless_login.terminal.events import Events, utc
 from headless_login.terminal.letters import large
 from headless_login.terminal.waiting import WaitingLine
 
@@ -28,10 +29,13 @@ def win_by_device(
     qr: str,
     *,
     qr_file: str | None = None,
+    announce: Callable[[DeviceCode], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Grant | Tokens:
     """Ask for a code, show it, and wait for its person; `left` returns the seconds that are left.
+
+    `announce` is told the code.
 
     Raises:
         SignInRefused: `device_auth_disabled` or `access_denied`.
@@ -41,10 +45,42 @@ def win_by_device(
     """
     code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, left()))
     code = replace(code, expires_in=min(code.expires_in, left()))
-    deadline = clock() + code.expires_in
+    announce(code)
     show_code(console, code, qr)
     if qr_file is not None:
         console.say(f"The QR code is in {write_qr_file(code.verification_uri, qr_file)}")
+    return wait_for_approval(console, client, code, clock=clock, sleep=sleep)
+
+
+def announce_code(events: Events, code: DeviceCode, **more: object) -> None:
+    """Tell a program the page and the code to be typed there."""
+    events.emit(
+        "device_code",
+        verification_uri=code.verification_uri,
+        user_code=code.user_code,
+        interval=code.interval,
+        expires_at=utc(time.time() + code.expires_in),
+        **more,
+    )
+
+
+def wait_for_approval(
+    console: Console,
+    client: IssuerClient,
+    code: DeviceCode,
+    *,
+    first_pause: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Grant | Tokens:
+    """Ask the issuer again and again, with the time that is left on the screen.
+
+    Raises:
+        SignInRefused: `access_denied`.
+        TimedOut: `device_code_expired`.
+        IssuerTrouble: the issuer gave no usable answer.
+    """
+    deadline = clock() + code.expires_in
     line = WaitingLine(console, "Waiting for you to approve there,", lambda: deadline - clock())
     told: set[str] = set()
 
@@ -64,6 +100,7 @@ def win_by_device(
         return win_by_device_code(
             code,
             lambda rest: client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, rest)),
+            first_pause=first_pause,
             clock=clock,
             sleep=live_sleep,
             on_trouble=lambda trouble: tell(trouble.message),
@@ -72,12 +109,12 @@ def win_by_device(
         line.clear()
 
 
-def show_code(console: Console, code: DeviceCode, qr: str) -> None:
-    """Show page and code, each alone on its line, and the QR code of the page."""
+def show_code(console: Console, code: DeviceCode, qr: str, *, advice: str = SWITCHED_OFF) -> None:
+    """Show page and code, each alone on its line, and the QR code of the page; then the advice."""
     minutes = max(1, round(code.expires_in / 60))
     valid = f"{minutes} minute{'s' if minutes > 1 else ''}"
     head = f"{OPEN_PAGE}\n{code.verification_uri}\n{TYPE_CODE.format(valid)}\n{code.user_code}\n"
-    after = [line for text in (ONLY_YOURSELF, SWITCHED_OFF) for line in console.wrapped(text)]
+    after = [line for text in (ONLY_YOURSELF, advice) for line in console.wrapped(text)]
     drawn = _drawn(console, code, qr, console.rows_of(head) + len(after) + 1)
     console.write("".join([head, *(f"{line}\n" for line in [*drawn, *after])]))
 

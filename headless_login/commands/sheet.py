@@ -27,13 +27,18 @@ _FEWEST_COLUMNS, _FEWEST_ROWS = 75, 42  # for an authorize URL in half blocks
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the words depend on; without a port, nothing but a paste can end the sign-in."""
+    """What the words depend on; without a port, nothing but a paste can end the sign-in.
+
+    `words` and `command` stand in place of all that `login` says around the address.
+    """
 
     place: Place
     port: int | None = None
     bind: str | None = None
     qr: str = "auto"
     can_paste: bool = True
+    words: tuple[str, ...] = ()
+    command: str = ""
 
 
 class Sheet:
@@ -63,7 +68,8 @@ class Sheet:
         if opened and self._scene.qr == "auto":
             self._console.write(f"\n{self._after(drawn=False)}\n")
         elif reason := self._draw():
-            self._console.say(*(["", f"({reason})"] if self._scene.qr != "never" else []))
+            told = self._scene.qr != "never" and not (self._scene.words and self._console.is_dumb)
+            self._console.say(*(["", f"({reason})"] if told else []))
             self._console.write(f"\n{self._after(drawn=False)}\n")
 
     def resized(self) -> Callable[[], None] | None:
@@ -127,6 +133,8 @@ class Sheet:
             self._console.write(f"{after}{self._url}\n{drawing.draw()}")
 
     def _address(self) -> str:
+        if self._scene.words:
+            return f"{self._url}\n"
         here = self._scene.port is not None and not self._scene.place.is_remote
         introduction = wording.OPEN_HERE if here else wording.OPEN_ANYWHERE
         return "\n".join([*self._console.wrapped(introduction), self._url, ""])
@@ -134,13 +142,15 @@ class Sheet:
     def _after(self, *, drawn: bool = True, doubt: str = "") -> str:
         """Return the words below the address, each line with its end."""
         scene = self._scene
-        texts = wording.explanations(
+        texts = list(scene.words) or wording.explanations(
             listening=scene.port is not None,
             can_paste=scene.can_paste,
             opened=self._opened,
             by_phone=drawn,
         )
         lines = [line for text in [*texts, doubt] if text for line in self._console.wrapped(text)]
+        if scene.command:
+            lines.append(scene.command)
         if scene.port is not None:
             # Not wrapped: a command has to be copied whole.
             lines += tunnel_advice(scene.place, scene.port, scene.bind)

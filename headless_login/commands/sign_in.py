@@ -1,4 +1,4 @@
-"""`login`: the conversation around a sign-in with ChatGPT, by loopback or by paste.
+"""`login`: the conversation around a sign-in with ChatGPT, by loopback, by paste or by device code.
 
 What is imported here at the top is all that is loaded before the address is on the screen.
 """
@@ -11,22 +11,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
-from headless_login.codex.troubles import check_writable
+from headless_login.commands.listeners import Listeners
 from headless_login.commands.options import Options
-from headless_login.errors import HeadlessLoginError, LocalTrouble, SignInRefused, WrongUsage
+from headless_login.commands.ready import Ready, finish_sign_in, make_ready
+from headless_login.commands.showing import WithoutInput, announce_request, show_way
+from headless_login.errors import (
+    HeadlessLoginError,
+    LocalTrouble,
+    RejectedAnswer,
+    SignInRefused,
+    WrongUsage,
+)
 from headless_login.flows.ports import LOOPBACK, bind_loopback
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
-from headless_login.terminal.console import Console
-from headless_login.terminal.place import look_around
-from headless_login.terminal.tty import can_be_asked, quiet_input
+from headless_login.terminal.tty import quiet_input
 
 if TYPE_CHECKING:
     import socket
 
-    from headless_login.commands.sheet import Sheet
     from headless_login.oauth.values import Grant, Tokens
     from headless_login.signin import SignedIn
 
@@ -34,20 +38,11 @@ _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for 
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """What was looked at before anything is shown; `deadline` is a time of the clock."""
-
-    home: CodexHome
-    config: Config
-    deadline: float
-
-
-@dataclass(frozen=True, slots=True)
 class SignIn:
     """One run of `login`, with everything it touches outside."""
 
     options: Options
-    console: Console = field(default_factory=Console)
+    listeners: Listeners = field(default_factory=Listeners)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Callable[[], float] = time.monotonic
     answer: Callable[[AuthorizationRequest], str] | None = None  # in the person's place
@@ -58,137 +53,157 @@ class SignIn:
         Raises:
             HeadlessLoginError: it did not come to that; nothing was written.
         """
-        ready = self._prepare()
+        deadline = self.clock() + self.options.timeout
+        home = CodexHome.find(self.options.codex_home, self.environ)
+        ready = make_ready(home, self.listeners.console)
+        return _Underway(self, ready, deadline).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Underway:
+    """A sign-in on a machine that is ready; `deadline` is a time of the clock."""
+
+    sign_in: SignIn
+    ready: Ready
+    deadline: float
+
+    @property
+    def _options(self) -> Options:
+        return self.sign_in.options
+
+    def _left(self) -> float:
+        return max(0.0, self.deadline - self.sign_in.clock())
+
+    def _say(self, text: str) -> None:
+        self.sign_in.listeners.console.say(text)
+
+    def run(self) -> SignedIn:
         with quiet_input():
-            if self.options.device:
-                return self._by_device(ready)
-            if self.options.paste:
-                return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
+            if self._options.device:
+                return self._by_device()
+            if self._options.paste:
+                return self._by_paste()
             try:
                 port, sockets = self._bind()
             except LocalTrouble as trouble:
                 unavailable = trouble
             else:
-                return self._sign_in(ready, port, sockets)
-            self.console.say(f"{unavailable.message} Signing in by paste instead.")
-            try:
-                return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
-            except WrongUsage:
-                pass  # nothing can be pasted either: the port is what is wrong
-            raise unavailable
+                return self._by_answer(port, sockets)
+            return self._by_paste_instead(unavailable)
 
-    def _prepare(self) -> _Ready:
-        """Find out what can be known to fail before a code is spent on it."""
-        deadline = self.clock() + self.options.timeout
-        home = CodexHome.find(self.options.codex_home, self.environ)
-        config = Config.read(home)
-        config.check_method("chatgpt")
-        if home.make():
-            self.console.say(f"Made the Codex folder {home.path}.")
-        check_writable(home)
-        if config.store_warning:
-            self.console.say(f"Note: {config.store_warning}")
-        return _Ready(home, config, deadline)
-
-    def _by_device(self, ready: _Ready) -> SignedIn:
+    def _by_device(self) -> SignedIn:
         """Sign in with a one-time code, or by paste where the issuer offers none."""
-        from headless_login.commands.device import win_by_device
+        from headless_login.commands.device import announce_code, win_by_device
         from headless_login.issuer.client import IssuerClient
 
-        client = IssuerClient(self.options.provider, environ=self.environ)
+        options, listeners = self._options, self.sign_in.listeners
         try:
             grant = win_by_device(
-                self.console,
-                client,
-                lambda: max(0.1, ready.deadline - self.clock()),
-                self.options.qr,
-                qr_file=self.options.qr_file,
+                listeners.console,
+                IssuerClient(options.provider, environ=self.sign_in.environ),
+                lambda: max(0.1, self._left()),
+                options.qr,
+                qr_file=options.qr_file,
+                announce=lambda code: announce_code(listeners.events, code),
             )
         except SignInRefused as refused:
             if refused.error != "device_auth_disabled":
                 raise
             disabled = refused
         else:
-            self.console.say("Approved; fetching the tokens…")
-            return self._complete(grant, ready)
-        self.console.say(f"{disabled.message} Signing in by paste instead.")
+            self._say("Approved; fetching the tokens…")
+            return self._complete(grant)
+        return self._by_paste_instead(disabled)
+
+    def _by_paste_instead(self, reason: HeadlessLoginError) -> SignedIn:
+        """Sign in by paste where the way that was wanted does not exist; else that is the error."""
+        self._say(f"{reason.message} Signing in by paste instead.")
         try:
-            return self._sign_in(ready, self.options.port or LOOPBACK_PORTS[0], [])
+            return self._by_paste()
         except WrongUsage:
             pass  # nothing can be pasted either
-        raise disabled
+        raise reason
+
+    def _by_paste(self) -> SignedIn:
+        return self._by_answer(self._options.port or LOOPBACK_PORTS[0], [])
 
     def _bind(self) -> tuple[int, list[socket.socket]]:
-        ports = (self.options.port,) if self.options.port else LOOPBACK_PORTS
-        addresses = (self.options.bind,) if self.options.bind else LOOPBACK
+        ports = (self._options.port,) if self._options.port else LOOPBACK_PORTS
+        addresses = (self._options.bind,) if self._options.bind else LOOPBACK
         return bind_loopback(
             ports,
             addresses,
-            take_over=self.options.take_over,
-            on_passed_over=lambda text: self.console.say(f"Note: {text}"),
+            take_over=self._options.take_over,
+            on_passed_over=lambda text: self._say(f"Note: {text}"),
         )
 
-    def _sign_in(self, ready: _Ready, port: int, sockets: list[socket.socket]) -> SignedIn:
+    def _by_answer(self, port: int, sockets: list[socket.socket]) -> SignedIn:
         """Show the way, wait for whichever answer comes first, and finish with it."""
-        request = AuthorizationRequest(
-            self.options.provider, redirect_uri_for(port), ready.config.forced_workspace_ids
+        sign_in = self.sign_in
+        workspaces = self.ready.config.forced_workspace_ids
+        request = AuthorizationRequest(self._options.provider, redirect_uri_for(port), workspaces)
+        announce_request(sign_in.listeners.events, request, self._left())
+        sheet = show_way(
+            request,
+            port if sockets else None,
+            self._options,
+            sign_in.listeners.console,
+            sign_in.environ,
+            is_played=sign_in.answer is not None,
         )
-        sheet = self._show(request, port if sockets else None)
         from headless_login.commands.waiting import Waiting, warm_up
 
         warm_up()
-
-        def left() -> float:
-            return max(0.0, ready.deadline - self.clock())
-
-        with Waiting(self.console, request, sockets, left, sheet.resized, self.answer) as waiting:
+        with Waiting(
+            sign_in.listeners, request, sockets, self._left, sheet.resized, sign_in.answer
+        ) as waiting:
             try:
-                signed_in = self._complete(waiting.win(), ready)
+                signed_in = self._complete(waiting.win())
+            except RejectedAnswer as rejected:
+                waiting.conclude(rejected)
+                return self._finish_another(waiting.last_answer, rejected)
+            except WithoutInput:
+                raise self._kept(request) from None
             except HeadlessLoginError as error:
                 waiting.conclude(error)
                 raise
             waiting.conclude()
             return signed_in
 
-    def _show(self, request: AuthorizationRequest, port: int | None) -> Sheet:
-        """Show the address, open a browser where one is here, and tell what comes next."""
-        from headless_login.commands.sheet import Scene, Sheet
+    def _kept(self, request: AuthorizationRequest) -> WithoutInput:
+        """Keep what was shown for a later call, as nobody can answer it in this one."""
+        from headless_login.codex.pending.record import PendingSignIn
+        from headless_login.codex.pending.store import PendingSignIns
+        from headless_login.commands.own_command import own_command
 
-        options = self.options
-        can_paste = self.answer is not None or can_be_asked()
-        scene = Scene(look_around(self.environ), port, options.bind, options.qr, can_paste)
-        sheet = Sheet(self.console, request, scene)
-        picture = ""
-        if options.qr_file:
-            from headless_login.commands.qr_file import write_qr_file
+        sign_in = PendingSignIn(request, self._options.provider, self._left())
+        try:
+            PendingSignIns(self.ready.home).add(sign_in)
+        except LocalTrouble:
+            return WithoutInput()
+        home, environ = self.ready.home, self.sign_in.environ
+        return WithoutInput(own_command(home, environ, "login", "finish", "-"))
 
-            picture = write_qr_file(request.url, options.qr_file)
-        sheet.show_address()
-        if picture:
-            self.console.say(f"The QR code is in {picture}")
-        opened = False
-        if options.browser and port is not None:
-            from headless_login.terminal.browser import open_browser
+    def _finish_another(self, text: str, rejected: RejectedAnswer) -> SignedIn:
+        """Finish the sign-in that `login start` began, if that is what was answered."""
+        from headless_login.commands.finish import Finish
+        from headless_login.commands.finishing import Finishing
 
-            opened = open_browser(request.url, self.environ, scene.place)
-        sheet.show_way(opened=opened)
-        return sheet
+        finish = Finish(Finishing(self.sign_in.listeners, self.ready, self.sign_in.environ))
+        if rejected.error == "state_mismatch" and finish.knows(text):
+            self._say("That answers the sign-in that `login start` began; finishing that one.")
+            return finish.by_answer(text)
+        raise rejected
 
-    def _complete(self, grant: Grant | Tokens, ready: _Ready) -> SignedIn:
-        from headless_login.commands.wording import show_signed_in
+    def _complete(self, grant: Grant | Tokens) -> SignedIn:
         from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
-        from headless_login.signin import complete
 
-        provider = self.options.provider
-        left = max(_SHORTEST_EXCHANGE, ready.deadline - self.clock())
-        signed_in = complete(
+        provider = self._options.provider
+        return finish_sign_in(
             grant,
             provider,
-            ready.home,
-            config=ready.config,
-            client=IssuerClient(provider, environ=self.environ),
-            timeout=min(EXCHANGE_TIMEOUT, left),
-            remark=lambda text: self.console.say(f"Note: {text}"),
+            self.ready,
+            self.sign_in.listeners,
+            IssuerClient(provider, environ=self.sign_in.environ),
+            timeout=min(EXCHANGE_TIMEOUT, max(_SHORTEST_EXCHANGE, self._left())),
         )
-        show_signed_in(self.console, signed_in)
-        return signed_in

@@ -12,6 +12,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.errors import HeadlessLoginError
 from headless_login.oauth.printable import printable
+from headless_login.terminal.events import utc
 
 _NOTHING = StoredSignIn(mode=None)
 _SKEW = 300  # seconds
@@ -74,7 +75,7 @@ def _document(
         "email": stored.identity.email,
         "account_id": stored.identity.account_id,
         "plan": stored.identity.plan,
-        "access_token_expires_at": None if expires_at is None else _utc(expires_at).isoformat(),
+        "access_token_expires_at": None if expires_at is None else utc(expires_at),
         "refresh_token": "present" if stored.refresh_token else "absent",
         "auth_file": home.auth_file,
         "credential_store": store,

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-from headless_login.commands.asking import Asker, Interrupted, without_input
+from headless_login.commands.asking import Asker, Interrupted
+from headless_login.commands.listeners import Listeners
+from headless_login.commands.showing import WithoutInput
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
@@ -19,7 +21,6 @@ from headless_login.flows.paste import win_by_paste
 from headless_login.flows.race import NoWayLeft, first_grant
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant
-from headless_login.terminal.console import Console
 
 _BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
 
@@ -29,7 +30,7 @@ class Waiting:
 
     def __init__(
         self,
-        console: Console,
+        listeners: Listeners,
         request: AuthorizationRequest,
         sockets: Sequence[socket.socket],
         left: Callable[[], float],
@@ -41,13 +42,15 @@ class Waiting:
         `resized` returns what is to be shown when the terminal has got another size, if anything.
         `answer` plays the person: it is asked in place of terminal and pipe.
         """
-        self._console = console
+        self._console = listeners.console
+        self._listeners = listeners
         self._request = request
         self._sockets = sockets
         self._left = left
         self._answer = answer
         self._told = False
-        self._asker = Asker(console, request, left, resized)
+        self.last_answer = ""
+        self._asker = Asker(self._console, request, left, resized)
 
     def __enter__(self) -> Self:
         gc.enable()  # off since the start, for speed; a wait may last, and see much
@@ -80,7 +83,7 @@ class Waiting:
         try:
             way, grant = self._runner.run(first_grant(ways, self._left()))
         except NoWayLeft:
-            reason = without_input()
+            reason = WithoutInput()
         except Interrupted:
             reason = KeyboardInterrupt()
         else:
@@ -114,13 +117,15 @@ class Waiting:
     async def _ask(self) -> str | None:
         if self._answer is not None:
             return self._answer(self._request)
-        return await self._asker.ask()
+        answer = await self._asker.ask()
+        self.last_answer = answer or ""
+        return answer
 
     def _reject(self, rejected: RejectedAnswer) -> None:
         """Say why an answer was not taken; only a person can be asked again."""
         if self._answer is not None or not self._asker.can_ask_again:
             raise rejected
-        self._console.say(f"{rejected.message} {rejected.hint}")
+        self._listeners.tell_rejected(rejected)
 
 
 def warm_up(delay: float = 0.5) -> None:

@@ -16,9 +16,13 @@ OPEN_HERE = "Open this address in your browser, and sign in:"
 COPY_IT = "copy the whole address from the address bar and paste it here."
 WILL_FAIL = f"Then the page will fail to load. That is expected: {COPY_IT}"
 MAY_FAIL = "The page may fail to load. That is expected: paste its whole address here."
+BY_PIPE = (
+    "Then the page will fail to load. That is expected: write its whole address to the standard "
+    "input of this command. If nothing can: headless-login login start"
+)
 NOWHERE_TO_PASTE = (
     "There is no terminal to paste into, so the browser has to reach this machine. If it cannot: "
-    "headless-login login --paste-redirect"
+    "headless-login login start"
 )
 OPENED = "A browser was opened here; if you see none, open the address yourself."
 ONLY_YOURSELF = (
@@ -34,6 +38,8 @@ NO_QR_FOR_THIS = "No QR code: the address is too long for one."
 
 def explanations(*, listening: bool, can_paste: bool, opened: bool, by_phone: bool) -> list[str]:
     """Return what comes next, in whole sentences."""
+    if not listening and not can_paste:
+        return [BY_PIPE, ONLY_YOURSELF]
     if listening and not can_paste:
         return [*([OPENED] if opened else []), NOWHERE_TO_PASTE, ONLY_YOURSELF]
     if opened:

@@ -18,13 +18,15 @@ def win_by_device_code(
     code: DeviceCode,
     poll: Callable[[float], Grant | Tokens | Pending],
     *,
+    first_pause: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     on_trouble: Callable[[IssuerTrouble], None] = lambda _: None,
 ) -> Grant | Tokens:
     """Return the grant, or the tokens themselves (RFC 8628 §3.5), once the person has approved.
 
-    `poll` gets the seconds that are left.
+    `poll` gets the seconds that are left; before the first one there is an interval like any other,
+    or `first_pause` where some of it has passed already.
 
     What may pass (a busy issuer, a broken connection) is ridden out with ever longer pauses, as
     RFC 8628 §3.5 asks, until the code expires; `on_trouble` hears of it.
@@ -36,8 +38,8 @@ def win_by_device_code(
     """
     deadline = clock() + code.expires_in
     interval, backoff = code.interval, 0.0
+    pause = interval if first_pause is None else first_pause
     while True:
-        pause = max(interval, backoff)
         left = deadline - clock()
         if pause >= left:
             sleep(max(0.0, left))
@@ -49,10 +51,17 @@ def win_by_device_code(
             if trouble.error not in _PASSES:
                 raise
             backoff = min(max(interval, backoff) * 2, _LONGEST_PAUSE)
+            pause = backoff
             on_trouble(trouble)
             continue
         if not isinstance(answer, Pending):
             return answer
         backoff = 0.0
         if answer.slow_down:
-            interval = min(interval + _SLOWER_BY, _LONGEST_PAUSE)
+            interval = slower(interval)
+        pause = interval
+
+
+def slower(interval: float) -> float:
+    """Return the interval after a `slow_down`, in seconds (RFC 8628 §3.5)."""
+    return min(interval + _SLOWER_BY, _LONGEST_PAUSE)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
-from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant
 
 
+class Judge(Protocol):
+    """Whoever tells answers from everything else: an AuthorizationRequest, or several."""
+
+    def accept(self, text: str) -> Grant:
+        """Judge a pasted answer; raises as `AuthorizationRequest.accept`."""
+
+
 async def win_by_paste(
-    request: AuthorizationRequest,
+    judge: Judge,
     ask: Callable[[], Awaitable[str | None]],
     reject: Callable[[RejectedAnswer], None],
 ) -> Grant | None:
@@ -19,21 +26,21 @@ async def win_by_paste(
     `reject` may raise to end the asking.
 
     Raises:
-        SignInRefused: the answer is this request's, and a refusal.
+        SignInRefused: the answer is a sign-in's own, and a refusal.
     """
     while (text := await ask()) is not None:
         try:
-            return request.accept(text)
+            return judge.accept(text)
         except RejectedAnswer as rejected:
             reason = rejected
         reject(reason)
     return None
 
 
-def settles(request: AuthorizationRequest, text: str) -> bool:
-    """Tell whether a text decides this request's sign-in, so that no more need be waited for."""
+def settles(judge: Judge, text: str) -> bool:
+    """Tell whether a text decides the sign-in, so that no more need be waited for."""
     try:
-        request.accept(text)
+        judge.accept(text)
     except RejectedAnswer:
         return False
     except HeadlessLoginError:

@@ -9,7 +9,7 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.printable import identifier
@@ -26,6 +26,7 @@ _QUERY = re.compile(r"[?&]|\w+=(?!=*#)", re.A)
 _DAMAGED_CODE = re.compile(r"(?:^|&)code=[^&#]*(?:[<>\"\\^`{|}]|=[^=&#]|%(?![0-9A-Fa-f]{2}))")
 _BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
 _CODE_AND_STATE = re.compile(r"([A-Za-z0-9._~+%!*\-]+=*)#([^#&?]+)")  # no address, no query
+_STATE = re.compile(r"(?:^|[?&])state=([^&#]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,20 @@ def read_pasted(text: str, sign_in: Expected) -> Parameters:
         query = "code={}&state={}".format(*both.groups())
         return _read_answer(query.replace("+", "%2B"), sign_in)
     raise _unfit(bare, sign_in)
+
+
+def state_in(text: str) -> str:
+    """Return the state that a pasted text carries, or nothing: it tells whose answer this may be.
+
+    Nothing is judged yet: that is for `read_pasted`, with the sign-in that is found by it.
+    """
+    if len(text) > LONGEST_ANSWER:
+        return ""
+    bare = unwrap(text)
+    if both := _CODE_AND_STATE.fullmatch(bare):
+        return unquote(both[2])
+    states = {unquote_plus(found) for found in _STATE.findall(bare)}
+    return states.pop() if len(states) == 1 else ""
 
 
 def _own(sign_in: Expected) -> re.Match[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,37 @@ def can_be_asked() -> bool:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (AttributeError, OSError):  # Windows, or a terminal that controls another session
         return True
+
+
+def has_input() -> bool:
+    """Tell whether anything can come from standard input: from a person, a file or a pipe.
+
+    A pipe that somebody holds open can; nobody knows whether it will.
+    """
+    if sys.stdin is None or sys.stdin.closed:
+        return False
+    if sys.stdin.isatty():
+        return can_be_asked()
+    try:
+        descriptor = sys.stdin.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size > os.lseek(descriptor, 0, os.SEEK_CUR)
+        return not stat.S_ISCHR(status.st_mode) and not _is_ended(descriptor)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_ended(descriptor: int) -> bool:
+    """Tell whether a pipe is empty and has nobody left who could write into it."""
+    import select
+
+    if not hasattr(select, "poll"):
+        return False  # Windows; reading will show it
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    states = [state for _, state in poll.poll(0)]
+    return any(state & select.POLLHUP and not state & select.POLLIN for state in states)
 
 
 @contextmanager

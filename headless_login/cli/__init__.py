@@ -1,0 +1,5 @@
+"""The command line: commands, options, environment, exit codes; the only place that exits."""
+
+from headless_login.cli.program import main
+
+__all__ = ["main"]

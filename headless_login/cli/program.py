@@ -1,0 +1,130 @@
+"""The program as a whole: its commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from headless_login import __version__
+from headless_login.cli.login import login_app
+from headless_login.cli.options import CodexHomeOption, JsonOption
+from headless_login.codex.home import CodexHome
+from headless_login.commands.listeners import Listeners
+from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
+from headless_login.terminal.console import Console
+from headless_login.terminal.events import Events
+
+INTERRUPTED, TERMINATED = 130, 143
+
+app = typer.Typer(
+    help="Sign in to Codex on a machine that has no browser and no tunnel.",
+    rich_markup_mode=None,  # rich would double the time to every help text and error
+    pretty_exceptions_enable=False,  # they print local variables, and those hold tokens
+    add_completion=False,
+    no_args_is_help=True,
+)
+app.add_typer(login_app, name="login")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"headless-login {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Sign in to Codex on a machine that has no browser and no tunnel."""
+
+
+@app.command()
+def logout(
+    revoke: Annotated[
+        bool,
+        typer.Option("--revoke", help="Also revoke the refresh token, on every machine."),
+    ] = False,
+    codex_home: CodexHomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove the sign-in from this machine, and what is pending."""
+    from headless_login.commands.logout import sign_out
+
+    home = CodexHome.find(codex_home, os.environ)
+    sign_out(home, Listeners(Console(), Events(as_json)), os.environ, revoke=revoke)
+
+
+@app.command()
+def demo(as_json: JsonOption = False) -> None:
+    """Show a whole sign-in against a built-in practice issuer: no account, no network."""
+    from headless_login.commands.demo import run_demo
+
+    run_demo(Listeners(Console(), Events(as_json)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    # Not what the parser makes of it: it may be the command line that is wrong.
+    listeners = Listeners(Console(), Events("--json" in given))
+    try:
+        result = app(args=list(given), prog_name="headless-login", standalone_mode=False)
+        if result == INTERRUPTED:  # typer makes an exit code of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        return result if isinstance(result, int) else 0
+    except HeadlessLoginError as error:
+        return _fail(error, listeners)
+    except (KeyboardInterrupt, typer.Abort):
+        return _end("Interrupted.", INTERRUPTED, listeners)
+    except Terminated:
+        return _end("Terminated.", TERMINATED, listeners)
+    except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
+        return _fail_unforeseen(error, given, listeners)
+
+
+def _fail(error: HeadlessLoginError, listeners: Listeners) -> int:
+    hint = [error.hint] if error.hint else []
+    listeners.console.say(f"Error: {error.message}", *hint)
+    listeners.events.emit(
+        "error",
+        error=error.error,
+        message=error.message,
+        hint=error.hint,
+        exit_code=error.exit_code,
+    )
+    return error.exit_code
+
+
+def _end(message: str, exit_code: int, listeners: Listeners) -> int:
+    listeners.console.say(message)
+    listeners.events.emit(
+        "error", error="interrupted", message=message, hint="", exit_code=exit_code
+    )
+    return exit_code
+
+
+def _fail_unforeseen(error: Exception, arguments: Sequence[str], listeners: Listeners) -> int:
+    """Report wrong usage found by the parser, or a defect of ours, without any value in it."""
+    message = getattr(error, "format_message", None)
+    if callable(message):
+        text = str(message())
+        for argument in sorted(arguments, key=len, reverse=True):
+            if not argument.startswith("-") and len(argument) > 7:
+                text = text.replace(argument, "…")  # it may be a key or a pasted answer
+        return _fail(WrongUsage(text, "See: headless-login login --help"), listeners)
+    where, trace = "", error.__traceback__
+    while trace is not None:
+        where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    defect = f"a defect of headless-login ({type(error).__name__} at {where})."
+    return _fail(LocalTrouble("internal_error", defect), listeners)

@@ -1,0 +1,156 @@
+"""`login start`: the first half of a sign-in whose second half is another process's affair."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from headless_login.codex.home import CodexHome
+from headless_login.codex.pending.record import PendingSignIn
+from headless_login.codex.pending.store import PendingSignIns
+from headless_login.commands.listeners import Listeners
+from headless_login.commands.options import Options
+from headless_login.commands.own_command import own_arguments
+from headless_login.commands.ready import Ready, make_ready
+from headless_login.commands.showing import announce_request
+from headless_login.errors import SignInRefused
+from headless_login.oauth.provider import LOOPBACK_PORTS
+from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
+from headless_login.terminal.console import Console
+
+SEND_IT = (
+    "Send this address, whole, to the person who signs in; they open it in any browser. It then "
+    "ends at a page that fails to load. That is expected: get that page's whole address back. It "
+    "begins with {}?"
+)
+ON_REQUEST = (
+    "Only for a person who asked for this: the address that comes back signs this machine in as "
+    "them."
+)
+THEN_RUN = "Then run this, within {}, with what came back in place of ADDRESS:"
+SEND_CODE = "Send page and code to the person who signs in. Then run this, at once or later:"
+SWITCHED_OFF = "Switched off? ChatGPT Settings, Security. Or: headless-login login start"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One run of `login start`, with everything it touches outside."""
+
+    options: Options
+    listeners: Listeners = field(default_factory=Listeners)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    answer: Console = field(default_factory=lambda: Console(sys.stdout))
+
+    def run(self) -> None:
+        """Keep a new sign-in, and print how it goes on.
+
+        Raises:
+            HeadlessLoginError: there is none.
+        """
+        home = CodexHome.find(self.options.codex_home, self.environ)
+        ready = make_ready(home, self.listeners.console)
+        if self.options.device:
+            self._by_device(ready)
+        else:
+            self._by_address(ready)
+
+    def _by_address(self, ready: Ready) -> None:
+        options = self.options
+        redirect_uri = redirect_uri_for(options.port or LOOPBACK_PORTS[0])
+        request = AuthorizationRequest(
+            options.provider, redirect_uri, ready.config.forced_workspace_ids
+        )
+        sign_in = PendingSignIn(request, options.provider, options.timeout)
+        self._keep(sign_in, ready, request.url)
+        events = self.listeners.events
+        if events.wanted:
+            command = own_arguments(ready.home, self.environ, "login", "finish", "-")
+            more = {"finish": command, **self._picture(request.url)}
+            announce_request(events, request, options.timeout, **more)
+        else:
+            self._show_address(ready, request)
+
+    def _show_address(self, ready: Ready, request: AuthorizationRequest) -> None:
+        from headless_login.commands.own_command import own_command
+        from headless_login.commands.sheet import Scene, Sheet
+        from headless_login.terminal.place import look_around
+
+        command = own_command(ready.home, self.environ, "login", "finish", "-")
+        words = (
+            SEND_IT.format(request.redirect_uri),
+            ON_REQUEST,
+            THEN_RUN.format(_duration(self.options.timeout)),
+        )
+        scene = Scene(
+            look_around(self.environ),
+            qr=self.options.qr,
+            words=words,
+            command=f"echo 'ADDRESS' | {command}",
+        )
+        sheet = Sheet(self.answer, request, scene)
+        sheet.show_address()
+        sheet.show_way(opened=False)
+
+    def _by_device(self, ready: Ready) -> None:
+        from headless_login.commands.device import announce_code, show_code
+        from headless_login.commands.own_command import own_command
+        from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
+
+        options = self.options
+        client = IssuerClient(options.provider, environ=self.environ)
+        try:
+            code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, options.timeout))
+        except SignInRefused as refused:
+            disabled = refused
+        else:
+            lifetime = min(code.expires_in, options.timeout)
+            code = replace(code, expires_in=lifetime)
+            self._keep(
+                PendingSignIn(code, options.provider, lifetime), ready, code.verification_uri
+            )
+            events = self.listeners.events
+            if events.wanted:
+                command = own_arguments(ready.home, self.environ, "login", "finish")
+                more = {"finish": command, **self._picture(code.verification_uri)}
+                announce_code(events, code, **more)
+                return
+            show_code(self.answer, code, options.qr, advice=SWITCHED_OFF)
+            self.answer.say("", SEND_CODE)
+            self.answer.write(own_command(ready.home, self.environ, "login", "finish") + "\n")
+            return
+        hint = f"{disabled.hint} Or: headless-login login start"
+        raise SignInRefused(disabled.error, disabled.message, hint)
+
+    def _keep(self, sign_in: PendingSignIn, ready: Ready, address: str) -> None:
+        """Keep it before anybody can answer it, and write its picture if one is wanted."""
+        picture = ""
+        if self.options.qr_file:
+            from headless_login.commands.qr_file import write_qr_file
+
+            picture = write_qr_file(address, self.options.qr_file)
+        PendingSignIns(ready.home).add(sign_in)
+        if picture:
+            self.listeners.console.say(f"The QR code is in {picture}")
+
+    def _picture(self, address: str) -> dict[str, str]:
+        """Return the QR code as a PNG that fits into a line, unless none is wanted or possible."""
+        from base64 import b64encode
+
+        from headless_login.terminal.qr.matrix import matrix_of
+        from headless_login.terminal.qr.pictures import png
+
+        matrix = None if self.options.qr == "never" else matrix_of(address)
+        if matrix is None:
+            return {}
+        return {"qr_png_base64": b64encode(png(matrix, scale=_SCALE)).decode()}
+
+
+_SCALE = 4  # pixels of a module's side: enough for a phone's camera, and a third of the text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"
