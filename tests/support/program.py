@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pyte
 
@@ -77,7 +78,12 @@ def url_in(text: str) -> str:
 class Piped:
     """The command with pipes at both ends, still running."""
 
-    def __init__(self, *arguments: str, environ: dict[str, str], stdin: int = subprocess.PIPE):
+    def __init__(
+        self,
+        *arguments: str,
+        environ: dict[str, str],
+        stdin: int | TextIO = subprocess.PIPE,
+    ):
         """Start it."""
         self.process = subprocess.Popen(
             [COMMAND, *arguments],

@@ -1,0 +1,64 @@
+"""A sign-in in two calls: what `start` printed, what the person sends back, what the issuer saw."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from headless_login.practice.issuer import PracticeIssuer
+from headless_login.practice.person import approve
+from tests.support.program import Outcome, run
+
+START, FINISH = ("login", "start"), ("login", "finish")
+PENDING = ".headless-login"
+
+
+def begin(environ: dict[str, str], *options: str) -> str:
+    """Run `login start` and return the address on its first line."""
+    outcome = run(*START, *options, environ=environ)
+    assert outcome.exit_code == 0, outcome.err
+    return outcome.out.splitlines()[0]
+
+
+def answered(environ: dict[str, str], *options: str) -> str:
+    """Begin a sign-in, have the person approve it, and return what they send back."""
+    return approve(begin(environ, *options))
+
+
+def finish(environ: dict[str, str], answer: str | None, *options: str) -> Outcome:
+    """Run `login finish -` with the answer on standard input (None: nothing there)."""
+    return run(*FINISH, "-", *options, environ=environ, stdin=answer)
+
+
+def exchanges(issuer: PracticeIssuer) -> int:
+    """Return how often the issuer was asked for tokens."""
+    return sum(request.path == "/oauth/token" for request in issuer.requests)
+
+
+def records(codex_home: Path) -> list[Path]:
+    """Return the files of the pending sign-ins."""
+    return sorted((codex_home / PENDING).glob("*.json"))
+
+
+def events_in(out: str) -> list[dict[str, Any]]:
+    """Return the events on standard output, each line of which is held against the schema."""
+    events = []
+    for line in out.splitlines():
+        event = json.loads(line)
+        validator("events").validate(event)
+        events.append(event)
+    return events
+
+
+@cache
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    """Return what checks a document against a schema of the package."""
+    text = (files("headless_login") / "schemas" / f"{name}.schema.json").read_text()
+    schema = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
