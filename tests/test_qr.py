@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
 import pyte
 import pytest
 from hypothesis import given, settings
@@ -22,7 +21,7 @@ from headless_login.terminal.qr.graphics import PROTOCOLS, picture
 from headless_login.terminal.qr.look import known_protocol
 from headless_login.terminal.qr.matrix import Matrix, matrix_of
 from headless_login.terminal.qr.pictures import png, svg
-from tests.support.scanning import DARK, LIGHT, Theme, picture_of, read
+from tests.support.scanning import DARK, LIGHT, Theme, picture_of, pixels_of_png, read
 
 URL = AuthorizationRequest(CODEX).url
 DEVICE = "https://auth.openai.com/codex/device"
@@ -260,24 +259,11 @@ def test_doubts_are_told() -> None:
 # Pictures.
 
 
-def _greyscale(content: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Decode a PNG of ours by its own rules, and no others."""
-    import struct
-    import zlib
-
-    side = struct.unpack(">I", content[16:20])[0]
-    start = content.index(b"IDAT") + 4
-    length = struct.unpack(">I", content[start - 8 : start - 4])[0]
-    data = zlib.decompress(content[start : start + length])
-    rows = np.frombuffer(data, np.uint8).reshape(side, -1)[:, 1:]
-    return (np.unpackbits(rows, axis=1)[:, :side] * 255).astype(np.uint8)
-
-
 @pytest.mark.parametrize("text", [URL, DEVICE], ids=["authorize", "device"])
 def test_a_png_is_read(text: str) -> None:
     """Ten pixels a module and the full quiet zone."""
     content = png(matrix_of(text) or [])
-    pixels = _greyscale(content)
+    pixels = pixels_of_png(content)
     assert pixels.shape == ((_size(text) + 8) * 10,) * 2
     assert read(pixels) == [text]
 

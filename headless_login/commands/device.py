@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from headless_login.commands.qr_file import write_qr_file
@@ -109,12 +109,23 @@ def wait_for_approval(
         line.clear()
 
 
-def show_code(console: Console, code: DeviceCode, qr: str, *, advice: str = SWITCHED_OFF) -> None:
-    """Show page and code, each alone on its line, and the QR code of the page; then the advice."""
+def show_code(
+    console: Console,
+    code: DeviceCode,
+    qr: str,
+    *,
+    advice: Sequence[str] = (ONLY_YOURSELF, SWITCHED_OFF),
+    command: str = "",
+) -> None:
+    """Show page and code, each alone on its line, and the QR code of the page; then the advice.
+
+    A `command` stands below it, whole.
+    """
     minutes = max(1, round(code.expires_in / 60))
     valid = f"{minutes} minute{'s' if minutes > 1 else ''}"
     head = f"{OPEN_PAGE}\n{code.verification_uri}\n{TYPE_CODE.format(valid)}\n{code.user_code}\n"
-    after = [line for text in (ONLY_YOURSELF, advice) for line in console.wrapped(text)]
+    after = [line for text in advice for line in console.wrapped(text)]
+    after += [command] if command else []
     drawn = _drawn(console, code, qr, console.rows_of(head) + len(after) + 1)
     console.write("".join([head, *(f"{line}\n" for line in [*drawn, *after])]))
 

@@ -94,7 +94,7 @@ class Start:
         sheet.show_way(opened=False)
 
     def _by_device(self, ready: Ready) -> None:
-        from headless_login.commands.device import announce_code, show_code
+        from headless_login.commands.device import ONLY_YOURSELF, announce_code, show_code
         from headless_login.commands.own_command import own_command
         from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 
@@ -116,9 +116,13 @@ class Start:
                 more = {"finish": command, **self._picture(code.verification_uri)}
                 announce_code(events, code, **more)
                 return
-            show_code(self.answer, code, options.qr, advice=SWITCHED_OFF)
-            self.answer.say("", SEND_CODE)
-            self.answer.write(own_command(ready.home, self.environ, "login", "finish") + "\n")
+            show_code(
+                self.answer,
+                code,
+                options.qr,
+                advice=(ONLY_YOURSELF, SWITCHED_OFF, SEND_CODE),
+                command=own_command(ready.home, self.environ, "login", "finish"),
+            )
             return
         hint = f"{disabled.hint} Or: headless-login login start"
         raise SignInRefused(disabled.error, disabled.message, hint)
