@@ -121,6 +121,29 @@ def test_by_device_code(
         _assert_signed_in(codex_home, provider)
 
 
+def test_in_two_calls(provider: OpenIdProvider, environ: dict[str, str], codex_home: Path) -> None:
+    """What discovery found is kept: `finish` needs neither issuer nor client nor network for it."""
+    port = str(provider.redirect_port)
+    started = run("login", "start", "--port", port, environ=environ)
+    answer = Browser().sign_in(started.out.splitlines()[0])
+    without = environment(codex_home, None)
+    assert run("login", "finish", "-", environ=without, stdin=answer).exit_code == 0
+    _assert_signed_in(codex_home, provider)
+
+
+def test_by_device_code_in_two_calls(
+    provider: OpenIdProvider, environ: dict[str, str], codex_home: Path
+) -> None:
+    """RFC 8628 across processes: pending, then the tokens, which the poll itself brings."""
+    started = run("login", "start", "--device-auth", "--json", environ=environ)
+    event = json.loads(started.out)
+    without = environment(codex_home, None)
+    assert run("login", "finish", "--no-wait", environ=without).exit_code == 5
+    Browser().type_code(event["verification_uri"], event["user_code"])
+    assert run("login", "finish", environ=without).exit_code == 0
+    _assert_signed_in(codex_home, provider)
+
+
 def test_another_issuers_document_is_refused(
     provider: OpenIdProvider, environ: dict[str, str]
 ) -> None:

@@ -29,6 +29,7 @@ from tests.support.codex import (
 )
 from tests.support.machine import in_namespace
 from tests.support.program import COMMAND, Piped, environment, run
+from tests.support.two_calls import answered, finish, records
 
 NEWEST = CODEX_VERSIONS[0]
 KEY = "sk-proj-practice-0123456789abcdefghij"
@@ -66,6 +67,24 @@ def test_codex_is_signed_in_with_chatgpt(
     assert asked.returncode == 0
     assert "Logged in using ChatGPT" in asked.stdout + asked.stderr
     assert (codex_home / "auth.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("version", CODEX_VERSIONS)
+def test_codex_never_meets_what_is_pending(
+    version: str, environ: dict[str, str], codex_home: Path
+) -> None:
+    """Between `login start` and `login finish` Codex works as ever, and leaves it alone."""
+    require_codex(version)
+    answer = answered(environ)
+    (pending,) = records(codex_home)
+    before = pending.read_bytes()
+    asked = run_codex(version, "login", "status", codex_home=codex_home)
+    assert asked.returncode == 1
+    assert "Not logged in" in asked.stdout + asked.stderr
+    assert pending.read_bytes() == before
+    assert finish(environ, answer).exit_code == 0
+    asked = run_codex(version, "login", "status", codex_home=codex_home)
+    assert "Logged in using ChatGPT" in asked.stdout + asked.stderr
 
 
 @pytest.mark.parametrize("version", CODEX_VERSIONS)
