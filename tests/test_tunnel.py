@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,3 +114,44 @@ def test_the_paste_wins_without_a_tunnel(machines: Machines, issuer: str, codex_
         assert terminal.wait() == 0
         assert "The pasted answer is accepted" in terminal.text
     assert (codex_home / "auth.json").exists()
+
+
+def test_two_calls_over_ssh(machines: Machines, issuer: str, codex_home: Path) -> None:
+    """`ssh host headless-login login start`, then `… finish` with the address on its input.
+
+    As an argument it has to be quoted twice: once for the laptop's shell, once for the server's,
+    which cuts it at the first `&` otherwise.
+    """
+    port = issuer.rpartition(":")[2]
+    tunnel = ("-R", f"{port}:localhost:{port}")
+    settings = f"CODEX_HOME={codex_home} HEADLESS_LOGIN_ISSUER={issuer}"
+
+    def on_server(words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = f"env {settings} {COMMAND} login {words}"
+        return machines.run_ssh(*tunnel, command=command, stdin=stdin)
+
+    def answer() -> str:
+        started = on_server("start")
+        assert started.returncode == 0, started.stderr
+        address = machines.python_on_laptop(BROWSER, started.stdout.splitlines()[0]).strip()
+        assert address.startswith("http://127.0.0.1:1455/auth/callback?")
+        return address
+
+    piped = on_server("finish -", answer())
+    assert piped.returncode == 0, piped.stderr
+    quoted = on_server(f"finish {shlex.quote(answer())}")
+    assert quoted.returncode == 0, quoted.stderr
+    bare = answer()
+    cut = on_server(f"finish {bare}")
+    assert "If a shell cut the address at an &" in cut.stderr
+    assert on_server("finish", bare).returncode == 0
+
+
+def test_paste_redirect_over_ssh_without_a_terminal(
+    machines: Machines, issuer: str, codex_home: Path
+) -> None:
+    """`ssh host headless-login login --paste-redirect` from a script ends at once, with advice."""
+    settings = f"CODEX_HOME={codex_home} HEADLESS_LOGIN_ISSUER={issuer}"
+    done = machines.run_ssh(command=f"env {settings} {COMMAND} login --paste-redirect")
+    assert done.returncode == 2
+    assert "login start" in done.stderr

@@ -62,6 +62,21 @@ class Machines:
         words = ["ssh", "-F", str(self.config), "-tt", *options, f"root@{SERVER}", command]
         return Terminal(environ=environ, command=self.on_laptop(*words))
 
+    def run_ssh(
+        self, *options: str, command: str, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on the server from the laptop, as a script does: without a terminal."""
+        words = ["ssh", "-F", str(self.config), *options, f"root@{SERVER}", command]
+        return subprocess.run(
+            self.on_laptop(*words),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def start(self) -> None:
         """Connect the machines and start the server's sshd."""
         laptop, server = self._names
