@@ -39,6 +39,7 @@ BUDGETS = {
     "login --paste-redirect: URL": 7.0,
     "login --paste-redirect: URL to QR code": 1.0,
     "login: URL, port bound": 8.0,
+    "login start": 8.0,
 }
 
 
@@ -100,6 +101,7 @@ def measurements(home: str) -> dict[str, Callable[[], float]]:
             b"page will fail", paste, home, after=b"codex_cli_rs\r\n"
         ),
         "login: URL, port bound": lambda: until(b"codex_cli_rs\r\n", [COMMAND, "login"], home),
+        "login start": lambda: whole([COMMAND, "login", "start", "--timeout", "1"], home),
     }
 
 

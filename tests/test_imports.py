@@ -42,7 +42,9 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("options", [["--paste-redirect"], []], ids=["paste", "loopback"])
+@pytest.mark.parametrize(
+    "options", [["--paste-redirect"], [], ["start"]], ids=["paste", "loopback", "start"]
+)
 def test_nothing_heavy_before_the_address(options: list[str], codex_home: Path) -> None:
     """The person sees the address as soon as the command line itself is loaded."""
     done = subprocess.run(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -21,6 +23,8 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.signin import complete
 from tests.support import misbehaving as bad
+from tests.support.program import Piped, environment, run
+from tests.support.two_calls import events_in, records
 from tests.test_failures_outside import ID_TOKEN, TOKEN_ENDPOINT
 
 ISSUERS = {
@@ -99,3 +103,28 @@ def test_no_secret_is_printed_logged_or_raised(
     for secret in secrets:
         parts = [part for part in secret.split(".") if len(part) > 20] or [secret]
         assert not [part for part in parts if part in everything]
+
+
+@pytest.mark.parametrize("case", [case for case in ISSUERS if case != "hanging"])
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_no_secret_leaves_the_two_calls(case: str, options: list[str], codex_home: Path) -> None:
+    """Neither start nor finish prints verifier or code, or has either in its arguments."""
+    with ISSUERS[case]() as issuer:
+        environ = environment(codex_home, issuer.issuer)
+        started = run("login", "start", "--json", environ=environ)
+        answer = approve(events_in(started.out)[0]["url"])
+        (record,) = records(codex_home)
+        verifier = json.loads(record.read_text())["awaits"]["verifier"]
+        code = parse_qs(urlsplit(answer).query)["code"][0]
+        with Piped("login", "finish", "-", *options, environ=environ) as piped:
+            process = Path(f"/proc/{piped.process.pid}")
+            seen = [
+                (process / name).read_text()
+                for name in ("cmdline", "environ")
+                if (process / name).exists()
+            ]
+            finished = piped.finish(answer)
+    told = (started.out, started.err, finished.out, finished.err, *seen)
+    for secret in (verifier, code):
+        assert len(secret) > 20
+        assert not [text for text in told if secret in text]
