@@ -12,7 +12,7 @@ import tempfile
 import threading
 import tomllib  # noqa: F401
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -126,3 +126,20 @@ def _namespaces_work() -> bool:
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def cgroups_swept() -> Iterator[None]:
+    """Remove the control groups that are new and empty at the end (Linux)."""
+    root = Path("/sys/fs/cgroup")
+
+    def groups() -> set[Path]:
+        return {path for depth in ("*/", "*/*/", "*/*/*/") for path in root.glob(depth)}
+
+    before = groups()
+    try:
+        yield
+    finally:
+        for path in sorted(groups() - before, reverse=True):
+            with suppress(OSError):
+                path.rmdir()

@@ -1,0 +1,117 @@
+"""A Docker daemon of our own, and a container that sees this machine's programs, read-only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.machine import cgroups_swept
+from tests.support.program import Outcome
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+_NOTHING_SHARED = ("--iptables=false", "--ip6tables=false", "--bridge=none")
+_NAME = "place"
+
+
+class Container:
+    """A running container on a daemon that nobody else uses."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder for all that the daemon keeps; sockets must have short names."""
+        self._folder = folder
+        self._socket = f"unix://{folder}/sock"
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def command(
+        self, docker: Sequence[str], words: Sequence[str], environ: dict[str, str]
+    ) -> list[str]:
+        """Return a command line that runs `words` in the container, by `docker exec …`."""
+        settings = [word for name in environ for word in ("-e", f"{name}={environ[name]}")]
+        return ["docker", "-H", self._socket, *docker, *settings, _NAME, *words]
+
+    def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
+        """Run a command to its end; without a file for its input as `docker exec` does it."""
+        options = ["exec", "-i"] if stdin else ["exec"]
+        with open(stdin or os.devnull) as file:
+            done = subprocess.run(
+                self.command(options, words, environ),
+                stdin=file,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *mounts: str) -> None:
+        """Start daemon and container, or skip the test where that is not possible."""
+        state = [f"--{name}={self._folder}/{name}" for name in ("data-root", "exec-root")]
+        log = open(self._folder / "log", "wb")  # noqa: SIM115
+        # Its mounts are nobody else's, and go with it.
+        words = ["unshare", "-m", "dockerd", "-H", self._socket, *_NOTHING_SHARED, *state]
+        words += ["--storage-driver=vfs", f"--pidfile={self._folder}/pid"]
+        self._daemon = subprocess.Popen(words, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while self._docker("info").returncode:
+            if self._daemon.poll() is not None or time.monotonic() > deadline:
+                said = (self._folder / "log").read_text().strip().splitlines()[-1:]
+                pytest.skip(f"no docker daemon can be started here: {said}")
+            time.sleep(0.1)
+        self._make_image()
+        volumes = [word for path in mounts for word in ("-v", path)]
+        words = ["run", "-d", "--name", _NAME, "--network", "host", *volumes, "image"]
+        started = self._docker(*words, "sleep", "600")
+        if started.returncode:
+            pytest.skip(f"no container can be started here: {started.stderr.decode()[-200:]}")
+
+    def stop(self) -> None:
+        """End both, and everything in them."""
+        self._docker("rm", "-f", _NAME)
+        if self._daemon:
+            self._daemon.terminate()
+            self._daemon.wait(20)
+
+    def _make_image(self) -> None:
+        """Make an image of empty folders, and of links where this machine has links."""
+        root = self._folder / "root"
+        for name in ("usr", "etc", "tmp", "proc", "sys", "dev"):
+            (root / name).mkdir(parents=True)
+        for name in ("bin", "lib", "lib64"):
+            if os.path.islink(f"/{name}"):
+                (root / name).symlink_to(os.readlink(f"/{name}"))
+        packed = subprocess.run(["tar", "-C", root, "-c", "."], capture_output=True, check=True)
+        self._docker("import", "-", "image", stdin=packed.stdout)
+
+    def _docker(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = ["docker", "-H", self._socket, *words]
+        return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
+
+
+@contextmanager
+def container(shared: Path) -> Iterator[Container]:
+    """A container that shares one folder with this machine, and its network."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("only root on Linux can start a docker daemon of its own")
+    if missing := [name for name in ("docker", "dockerd") if shutil.which(name) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    folder = Path(tempfile.mkdtemp(prefix="hl-docker-", dir="/tmp"))
+    running = Container(folder)
+    programs = {"/usr", "/etc", sys.base_prefix, sys.prefix, str(PROJECT)}
+    programs |= {f"/{name}" for name in ("bin", "lib", "lib64") if not os.path.islink(f"/{name}")}
+    seen = sorted(path for path in programs if not path.startswith("/usr/"))
+    with cgroups_swept():
+        try:
+            running.start(f"{shared}:{shared}", *(f"{path}:{path}:ro" for path in seen))
+            yield running
+        finally:
+            running.stop()
+            shutil.rmtree(folder, ignore_errors=True)

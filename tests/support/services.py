@@ -1,0 +1,143 @@
+"""Programs that run others without a terminal: cron and systemd, the real ones, once each."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Outcome
+
+SYSTEMD = "/lib/systemd/systemd"
+# Nothing of this machine's own jobs may run: cron sees none, and believes that it has just booted.
+_CRON = """
+mount -t tmpfs none /run
+mount --bind "$1" /etc/cron.d
+mount --bind /dev/null /etc/crontab
+mount -t tmpfs none /var/spool/cron
+exec cron -f
+"""
+# A manager takes every process of its control group to be its own: it gets a group to itself, and
+# sees no other.
+_SYSTEMD = r"""
+mount -t tmpfs none /run
+mkdir -p /run/systemd/system /run/groups
+mount -t cgroup2 none /run/groups
+mkdir "$2"
+sh -euc 'echo $$ > "$2/cgroup.procs"; exec unshare -C sh -euc '\''
+mount -t cgroup2 none /sys/fs/cgroup
+exec "$1" --user --log-target=null --unit=try.service
+'\'' sh "$1"' sh "$1" "$2" &
+manager=$!
+trap : TERM
+wait || :
+kill -9 $manager $(find "$2" -name cgroup.procs -exec cat {} +) || :
+for try in 1 2 3 4 5 6 7 8 9; do
+    find "$2" -depth -type d -exec rmdir {} + 2>/dev/null && break
+    sleep 0.1
+done
+"""
+
+
+class Service:
+    """Runs commands in a folder's files; what they print lands there."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take an empty folder."""
+        self._folder = folder
+
+    def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
+        """Run one command to its end."""
+        raise NotImplementedError
+
+    def _in_private(self, script: str, *arguments: str, environ: dict[str, str]) -> Outcome:
+        """Run the service, with mounts that nobody else sees, until the command has ended."""
+        ended = self._folder / "exit"
+        ended.unlink(missing_ok=True)
+        service = subprocess.Popen(
+            ["unshare", "-m", "sh", "-euc", script, "sh", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environ,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while not ended.exists() or not ended.read_text().strip():
+                if service.poll() is not None and service.stderr:
+                    pytest.skip(f"it cannot run here: {service.stderr.read().decode()[-200:]}")
+                assert time.monotonic() < deadline, "the command has not ended"
+                time.sleep(0.05)
+        finally:
+            service.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                service.wait(5)
+            with suppress(ProcessLookupError):
+                os.killpg(service.pid, signal.SIGKILL)
+            service.communicate()
+        texts = [(self._folder / name).read_text() for name in ("out", "err")]
+        return Outcome(int(ended.read_text()), *texts)
+
+    def _script(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Path:
+        """Write a script that runs the command, and at last says how it ended."""
+        settings = [f"export {name}={shlex.quote(environ[name])}" for name in environ]
+        files = {name: shlex.quote(str(self._folder / name)) for name in ("out", "err", "exit")}
+        line = f"{shlex.join(words)} > {files['out']} 2> {files['err']}"
+        if stdin:
+            line += f" < {shlex.quote(str(stdin))}"
+        path = self._folder / "script"
+        path.write_text("\n".join(["#!/bin/sh", *settings, line, f"echo $? > {files['exit']}", ""]))
+        path.chmod(0o755)
+        return path
+
+
+class Cron(Service):
+    """Debian's cron: an `@reboot` line runs at once."""
+
+    def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
+        """Run one command to its end."""
+        tables = self._folder / "cron.d"
+        tables.mkdir(exist_ok=True)
+        script = self._script(words, environ, stdin)
+        (tables / "try").write_text(f"@reboot root {script}\n")
+        return self._in_private(_CRON, str(tables), environ={"PATH": os.environ["PATH"]})
+
+
+class Systemd(Service):
+    """systemd as a user's manager: a unit whose standard input is /dev/null, or a file."""
+
+    def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
+        """Run one command to its end."""
+        runtime, units = self._folder / "run", self._folder / "systemd" / "user"
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        units.mkdir(parents=True, exist_ok=True)
+        script = self._script(words, environ, None)
+        given = [f"StandardInput=file:{stdin}"] if stdin else []
+        unit = ["[Service]", "Type=oneshot", f"ExecStart={script}", *given, ""]
+        (units / "try.service").write_text("\n".join(unit))
+        settings = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "XDG_RUNTIME_DIR": str(runtime),
+            "XDG_CONFIG_HOME": str(self._folder),
+        }
+        group = f"/run/groups/headless-login-{os.getpid()}"
+        return self._in_private(_SYSTEMD, SYSTEMD, group, environ=settings)
+
+
+def require(*programs: str) -> None:
+    """Skip the test where these are missing, or where mounts are not permitted."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("only root on Linux can have mounts of its own")
+    if missing := [name for name in (*programs, "unshare") if shutil.which(name) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
