@@ -43,8 +43,9 @@ def start(
 ) -> None:
     """Begin a sign-in that `login finish` completes in another call.
 
-    For agents, scripts and chat. It prints an address on the first line, keeps the sign-in pending for 15 minutes, and ends at
-    once. Nothing listens and nothing waits, so it needs no terminal.
+    For agents, scripts and chat. It prints an address on the first line, keeps the sign-in
+    pending for 15 minutes, and ends at once. Nothing listens and nothing waits, so it needs no
+    terminal.
 
     \b
     WITH A PERSON IN A CHAT

@@ -38,7 +38,7 @@ class PendingJudge:
             raise self._pending.reason(identifier)
         if not waiting:
             raise self._pending.reason()
-        _check_form(text, waiting[0])
+        _check_form(text, waiting)
         raise refusals.unknown()
 
 
@@ -48,15 +48,18 @@ def _request_of(sign_in: PendingSignIn) -> AuthorizationRequest:
     return AuthorizationRequest(sign_in.provider)  # with a state that nobody knows
 
 
-def _check_form(text: str, sign_in: PendingSignIn) -> None:
+def _check_form(text: str, waiting: list[PendingSignIn]) -> None:
     """Raise what is wrong with a text whose state is nobody's, if anything else is."""
-    try:
-        _request_of(sign_in).accept(text)
-    except RejectedAnswer as rejected:
-        if rejected.error == "state_mismatch":
-            return
-        wrong = rejected
-    raise wrong
+    reasons = []
+    for request in {each.redirect_uri: each for each in map(_request_of, waiting)}.values():
+        try:
+            request.accept(text)
+        except RejectedAnswer as rejected:
+            reasons.append(rejected)
+    # That it leads to another port says nothing where one of them has this port.
+    told = [reason for reason in reasons if reason.error != "not_a_redirect"] or reasons
+    if told[0].error != "state_mismatch":
+        raise told[0].with_traceback(None)
 
 
 def device_code_among(waiting: list[PendingSignIn], answer: str | None) -> PendingSignIn | None:
