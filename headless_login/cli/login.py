@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from headless_login.cli.choices import check_choices, hand_down, provider_of
+from headless_login.cli.lazy import LazyGroup
 from headless_login.cli.options import (
     ClientIdOption,
     CodexHomeOption,
@@ -20,17 +20,23 @@ from headless_login.cli.options import (
     ScopeOption,
     TimeoutOption,
 )
-from headless_login.cli.two_calls import finish, start
 from headless_login.codex.home import CodexHome
 from headless_login.commands.listeners import Listeners
 from headless_login.errors import WrongUsage
 from headless_login.terminal.console import Console
 from headless_login.terminal.events import Events
 
-if TYPE_CHECKING:
-    pass
 
-login_app = typer.Typer(
+class _Commands(LazyGroup):
+    homes: ClassVar = {
+        "start": "headless_login.cli.two_calls",
+        "finish": "headless_login.cli.two_calls",
+        "status": "headless_login.cli.others",
+    }
+
+
+login = typer.Typer(
+    cls=_Commands,
     help=(
         "Sign in with ChatGPT: by a browser that reaches this machine, or by pasting the address "
         "that the browser ends at, whichever comes first. Or store an API key. Without a terminal: "
@@ -42,8 +48,8 @@ login_app = typer.Typer(
 )
 
 
-@login_app.callback()
-def login(
+@login.callback()
+def sign_in(
     context: typer.Context,
     paste_redirect: Annotated[
         bool,
@@ -122,21 +128,3 @@ def login(
         device=device_auth,
     )
     SignIn(options, listeners).run()
-
-
-login_app.command()(start)
-login_app.command()(finish)
-
-
-@login_app.command(short_help="Tell whether and as whom this machine is signed in.")
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    codex_home: CodexHomeOption = None,
-) -> None:
-    """Tell whether and as whom this machine is signed in; never touches the network."""
-    from headless_login.commands.status import report_status
-
-    home = CodexHome.find(codex_home, os.environ)
-    text, exit_code = report_status(home, os.environ, time.time(), as_json=as_json)
-    typer.echo(text)
-    raise typer.Exit(exit_code)

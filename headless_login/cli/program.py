@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from headless_login import __version__
-from headless_login.cli.login import login_app
-from headless_login.cli.options import CodexHomeOption, JsonOption
-from headless_login.codex.home import CodexHome
+from headless_login.cli.lazy import LazyGroup
 from headless_login.commands.listeners import Listeners
 from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
 from headless_login.terminal.console import Console
@@ -20,14 +18,23 @@ from headless_login.terminal.events import Events
 
 INTERRUPTED, TERMINATED = 130, 143
 
+
+class _Commands(LazyGroup):
+    homes: ClassVar = {
+        "login": "headless_login.cli.login",
+        "logout": "headless_login.cli.others",
+        "demo": "headless_login.cli.others",
+    }
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Sign in to Codex on a machine that has no browser and no tunnel.",
     rich_markup_mode=None,  # rich would double the time to every help text and error
     pretty_exceptions_enable=False,  # they print local variables, and those hold tokens
     add_completion=False,
     no_args_is_help=True,
 )
-app.add_typer(login_app, name="login")
 
 
 def _print_version(asked: bool) -> None:
@@ -46,30 +53,6 @@ def program(
     ] = False,
 ) -> None:
     """Sign in to Codex on a machine that has no browser and no tunnel."""
-
-
-@app.command()
-def logout(
-    revoke: Annotated[
-        bool,
-        typer.Option("--revoke", help="Also revoke the refresh token, on every machine."),
-    ] = False,
-    codex_home: CodexHomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove the sign-in from this machine, and what is pending."""
-    from headless_login.commands.logout import sign_out
-
-    home = CodexHome.find(codex_home, os.environ)
-    sign_out(home, Listeners(Console(), Events(as_json)), os.environ, revoke=revoke)
-
-
-@app.command()
-def demo(as_json: JsonOption = False) -> None:
-    """Show a whole sign-in against a built-in practice issuer: no account, no network."""
-    from headless_login.commands.demo import run_demo
-
-    run_demo(Listeners(Console(), Events(as_json)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,6 +101,9 @@ def _fail_unforeseen(error: Exception, arguments: Sequence[str], listeners: List
     message = getattr(error, "format_message", None)
     if callable(message):
         text = str(message())
+        if not arguments:  # nothing was asked: the help answers, and the exit code says so
+            listeners.console.write(f"{text}\n")
+            return WrongUsage.exit_code
         for argument in sorted(arguments, key=len, reverse=True):
             if not argument.startswith("-") and len(argument) > 7:
                 text = text.replace(argument, "…")  # it may be a key or a pasted answer

@@ -23,7 +23,6 @@ from headless_login.errors import (
     SignInRefused,
     WrongUsage,
 )
-from headless_login.flows.ports import LOOPBACK, bind_loopback
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.terminal.tty import quiet_input
@@ -128,6 +127,8 @@ class _Underway:
         return self._by_answer(self._options.port or LOOPBACK_PORTS[0], [])
 
     def _bind(self) -> tuple[int, list[socket.socket]]:
+        from headless_login.flows.ports import LOOPBACK, bind_loopback
+
         ports = (self._options.port,) if self._options.port else LOOPBACK_PORTS
         addresses = (self._options.bind,) if self._options.bind else LOOPBACK
         return bind_loopback(
