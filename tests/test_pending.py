@@ -28,7 +28,7 @@ from headless_login.errors import HeadlessLoginError
 from headless_login.oauth.provider import CODEX, Endpoints, Provider
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode, Grant
-from tests.support.machine import NOBODY, needs_root
+from tests.support.machine import NOBODY, as_user, needs_root, public_folder
 
 BEGUN = Moment(wall=1_800_000_000.0, uptime=5_000.0, boot="first")
 CODE = DeviceCode("https://auth.openai.com/codex/device", "ABCD-EFGH", 5.0, 900.0, "device-secret")
@@ -203,6 +203,20 @@ def test_another_users_record_is_refused(pending: PendingSignIns, codex_home: Pa
     sign_in = _begin(pending)
     os.chown(_record(codex_home, sign_in), NOBODY, NOBODY)
     assert "by another user" in _refusal(pending, sign_in)
+
+
+@needs_root
+def test_what_root_begins_in_a_users_folder_is_the_users() -> None:
+    """`sudo headless-login login start` with the user's HOME: the user can finish it."""
+    with public_folder(NOBODY) as folder:
+        pending = PendingSignIns(CodexHome(str(folder)))
+        sign_in = _begin(pending)
+        with pending.claim(sign_in.identifier):
+            pass
+        for path in (folder / FOLDER).iterdir():
+            assert path.stat().st_uid == NOBODY, path
+        assert as_user(NOBODY, lambda: _refusal(pending, sign_in)) == ""
+        assert _refusal(pending, sign_in) == ""
 
 
 def test_a_copy_for_another_folder_is_refused(

@@ -60,6 +60,38 @@ def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
     assert "sk-practice-key-0123456789" in (codex_home / "auth.json").read_text()
 
 
+def test_the_two_calls_sign_in(environ: dict[str, str], codex_home: Path) -> None:
+    """Both lines for agents run as they stand, with the person's answer in place of ADDRESS."""
+    (example,) = [block for block in _blocks("sh") if "login start" in block]
+    start, finish = example.splitlines()
+    environ["PATH"] = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
+
+    def shell(line: str) -> str:
+        done = subprocess.run(
+            ["sh", "-ec", line], env=environ, check=True, timeout=30, capture_output=True, text=True
+        )
+        return done.stdout
+
+    answer = approve(shell(start).splitlines()[0])
+    assert "'ADDRESS'" in finish
+    shell(finish.replace("ADDRESS", answer))
+    assert (codex_home / "auth.json").exists()
+
+
+def test_the_help_of_start_names_what_there_is() -> None:
+    """Every command, option and exit code in the text for agents exists."""
+    environ = environment(None, None)
+    text = run("login", "start", "--help", environ=environ).out
+    recipe, options = text.split("Options:")
+    finish = run("login", "finish", "--help", environ=environ).out
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", recipe))
+    assert {"--device-auth", "--no-wait", "--json", "--qr-file"} <= used
+    assert not {option for option in used if option not in options + finish}
+    codes = {int(code) for code in re.findall(r"(?m)^  (\d)  [a-z]", recipe)}
+    assert codes == {2, 3, 4, 5, 6}
+    assert max(map(len, recipe.splitlines())) < 80
+
+
 def test_every_option_exists() -> None:
     """No option is described that the command does not know."""
     environ = environment(None, None)
