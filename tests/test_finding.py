@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import PendingSignIn, identifier_of
 from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.finding import PendingJudge
+from headless_login.commands.two_calls.finding import PendingJudge
 from headless_login.errors import RejectedAnswer, SignInRefused
 from headless_login.oauth.pasted import state_in
 from headless_login.oauth.provider import CODEX

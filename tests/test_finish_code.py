@@ -13,10 +13,10 @@ from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import PendingSignIn
 from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.finish_code import FinishCode
-from headless_login.commands.finishing import Finishing
 from headless_login.commands.listeners import Listeners
 from headless_login.commands.ready import Ready
+from headless_login.commands.two_calls.code import FinishCode
+from headless_login.commands.two_calls.finishing import Finishing
 from headless_login.errors import TimedOut
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.values import DeviceCode

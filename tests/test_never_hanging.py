@@ -119,8 +119,8 @@ def test_a_pipe_that_stays_open_after_the_answer(environ: dict[str, str]) -> Non
 IMPATIENT = """
 import sys
 from headless_login.codex.home import CodexHome
-from headless_login.commands.finish import Finish, ready_to_finish
-from headless_login.commands.finishing import Finishing
+from headless_login.commands.two_calls.finish import Finish, ready_to_finish
+from headless_login.commands.two_calls.finishing import Finishing
 from headless_login.commands.listeners import Listeners
 from headless_login.errors import WrongUsage
 

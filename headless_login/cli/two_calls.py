@@ -87,7 +87,7 @@ def start(
     person for a password. --json prints events for programs.
     """
     from headless_login.commands.options import Options
-    from headless_login.commands.start import Start
+    from headless_login.commands.two_calls.start import Start
 
     check_choices(qr, qr_file, timeout)
     options = Options(
@@ -132,8 +132,8 @@ def finish(
     headless-login login finish            asks for it on a terminal
     headless-login login finish --no-wait  for a one-time code
     """
-    from headless_login.commands.finish import Finish, ready_to_finish
-    from headless_login.commands.finishing import Finishing
+    from headless_login.commands.two_calls.finish import Finish, ready_to_finish
+    from headless_login.commands.two_calls.finishing import Finishing
 
     listeners = Listeners(Console(), Events(as_json))
     ready = ready_to_finish(CodexHome.find(codex_home, os.environ), listeners)

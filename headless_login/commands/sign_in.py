@@ -160,41 +160,26 @@ class _Underway:
         ) as waiting:
             try:
                 signed_in = self._complete(waiting.win())
-            except RejectedAnswer as rejected:
-                waiting.conclude(rejected)
-                return self._finish_another(waiting.last_answer, rejected)
-            except WithoutInput:
-                raise self._kept(request) from None
+            except (RejectedAnswer, WithoutInput) as error:
+                waiting.conclude(error)
+                return self._hand_over(request, waiting.last_answer, error)
             except HeadlessLoginError as error:
                 waiting.conclude(error)
                 raise
             waiting.conclude()
             return signed_in
 
-    def _kept(self, request: AuthorizationRequest) -> WithoutInput:
-        """Keep what was shown for a later call, as nobody can answer it in this one."""
-        from headless_login.codex.pending.record import PendingSignIn
-        from headless_login.codex.pending.store import PendingSignIns
-        from headless_login.commands.own_command import own_command
+    def _hand_over(
+        self, request: AuthorizationRequest, text: str, error: RejectedAnswer | WithoutInput
+    ) -> SignedIn:
+        """Keep this sign-in for another process, or finish another's that was answered here."""
+        from headless_login.commands.two_calls.finishing import Finishing
+        from headless_login.commands.two_calls.handover import finish_another, keep_for_later
 
-        sign_in = PendingSignIn(request, self._options.provider, self._left())
-        try:
-            PendingSignIns(self.ready.home).add(sign_in)
-        except LocalTrouble:
-            return WithoutInput()
-        home, environ = self.ready.home, self.sign_in.environ
-        return WithoutInput(own_command(home, environ, "login", "finish", "-"))
-
-    def _finish_another(self, text: str, rejected: RejectedAnswer) -> SignedIn:
-        """Finish the sign-in that `login start` began, if that is what was answered."""
-        from headless_login.commands.finish import Finish
-        from headless_login.commands.finishing import Finishing
-
-        finish = Finish(Finishing(self.sign_in.listeners, self.ready, self.sign_in.environ))
-        if rejected.error == "state_mismatch" and finish.knows(text):
-            self._say("That answers the sign-in that `login start` began; finishing that one.")
-            return finish.by_answer(text)
-        raise rejected
+        finishing = Finishing(self.sign_in.listeners, self.ready, self.sign_in.environ)
+        if isinstance(error, RejectedAnswer):
+            return finish_another(finishing, text, error)
+        raise keep_for_later(finishing, request, self._left())
 
     def _complete(self, grant: Grant | Tokens) -> SignedIn:
         from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient

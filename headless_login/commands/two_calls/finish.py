@@ -13,12 +13,12 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.pending import refusals
 from headless_login.codex.pending.record import PendingSignIn
 from headless_login.commands.asking import Asker, Interrupted
-from headless_login.commands.finding import PendingJudge, device_code_among
-from headless_login.commands.finish_code import FinishCode
-from headless_login.commands.finishing import Finishing
 from headless_login.commands.listeners import Listeners
 from headless_login.commands.own_command import own_command
 from headless_login.commands.ready import Ready, make_ready
+from headless_login.commands.two_calls.code import FinishCode
+from headless_login.commands.two_calls.finding import PendingJudge, device_code_among
+from headless_login.commands.two_calls.finishing import Finishing
 from headless_login.errors import (
     HeadlessLoginError,
     RejectedAnswer,

@@ -1,0 +1,1 @@
+"""`login start` and `login finish`: one sign-in in two processes."""
