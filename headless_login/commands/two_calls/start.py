@@ -18,6 +18,7 @@ from headless_login.commands.showing import announce_request
 from headless_login.errors import SignInRefused
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
+from headless_login.oauth.values import DeviceCode
 from headless_login.terminal.console import Console
 
 SEND_IT = (
@@ -32,6 +33,7 @@ ON_REQUEST = (
 THEN_RUN = "Then run this, within {}, with what came back in place of ADDRESS:"
 SEND_CODE = "Send page and code to the person who signs in. Then run this, at once or later:"
 SWITCHED_OFF = "Switched off? ChatGPT Settings, Security. Or: headless-login login start"
+_SCALE = 4  # pixels of a module's side: enough for a phone's camera, and a third of the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,38 +96,42 @@ class Start:
         sheet.show_way(opened=False)
 
     def _by_device(self, ready: Ready) -> None:
-        from headless_login.commands.device import ONLY_YOURSELF, announce_code, show_code
-        from headless_login.commands.own_command import own_command
+        from headless_login.commands.device import announce_code
+
+        code = self._new_code()
+        sign_in = PendingSignIn(code, self.options.provider, code.expires_in)
+        self._keep(sign_in, ready, code.verification_uri)
+        events = self.listeners.events
+        if events.wanted:
+            command = own_arguments(ready.home, self.environ, "login", "finish")
+            announce_code(events, code, finish=command, **self._picture(code.verification_uri))
+        else:
+            self._show_code(ready, code)
+
+    def _new_code(self) -> DeviceCode:
         from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 
-        options = self.options
-        client = IssuerClient(options.provider, environ=self.environ)
+        client = IssuerClient(self.options.provider, environ=self.environ)
+        longest = self.options.timeout
         try:
-            code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, options.timeout))
+            code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, longest))
+            return replace(code, expires_in=min(code.expires_in, longest))
         except SignInRefused as refused:
             disabled = refused
-        else:
-            lifetime = min(code.expires_in, options.timeout)
-            code = replace(code, expires_in=lifetime)
-            self._keep(
-                PendingSignIn(code, options.provider, lifetime), ready, code.verification_uri
-            )
-            events = self.listeners.events
-            if events.wanted:
-                command = own_arguments(ready.home, self.environ, "login", "finish")
-                more = {"finish": command, **self._picture(code.verification_uri)}
-                announce_code(events, code, **more)
-                return
-            show_code(
-                self.answer,
-                code,
-                options.qr,
-                advice=(ONLY_YOURSELF, SWITCHED_OFF, SEND_CODE),
-                command=own_command(ready.home, self.environ, "login", "finish"),
-            )
-            return
         hint = f"{disabled.hint} Or: headless-login login start"
         raise SignInRefused(disabled.error, disabled.message, hint)
+
+    def _show_code(self, ready: Ready, code: DeviceCode) -> None:
+        from headless_login.commands.device import ONLY_YOURSELF, show_code
+        from headless_login.commands.own_command import own_command
+
+        show_code(
+            self.answer,
+            code,
+            self.options.qr,
+            advice=(ONLY_YOURSELF, SWITCHED_OFF, SEND_CODE),
+            command=own_command(ready.home, self.environ, "login", "finish"),
+        )
 
     def _keep(self, sign_in: PendingSignIn, ready: Ready, address: str) -> None:
         """Keep it before anybody can answer it, and write its picture if one is wanted."""
@@ -149,9 +155,6 @@ class Start:
         if matrix is None:
             return {}
         return {"qr_png_base64": b64encode(png(matrix, scale=_SCALE)).decode()}
-
-
-_SCALE = 4  # pixels of a module's side: enough for a phone's camera, and a third of the text
 
 
 def _duration(seconds: float) -> str:
