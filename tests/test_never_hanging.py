@@ -135,6 +135,8 @@ except WrongUsage as error:
 def test_finish_does_not_wait_long_for_nobody(environ: dict[str, str], codex_home: Path) -> None:
     """Without `-` a silent pipe is given up; what is pending stays so."""
     begin(environ)
+    with Piped(*FINISH, environ=environ) as piped:
+        piped.read_until("Reading the address from standard input")
     command = [sys.executable, "-c", IMPATIENT, str(codex_home)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, text=True

@@ -252,6 +252,20 @@ def test_what_the_issuer_has_judged_is_used_up(
         assert exchanges(issuer) == 1
 
 
+def test_what_cannot_be_stored_is_not_exchanged(
+    environ: dict[str, str], codex_home: Path, issuer: PracticeIssuer
+) -> None:
+    """The disk is tried before the code is spent; mended, the same command finishes."""
+    answer = answered(environ)
+    (codex_home / "auth.json").mkdir()
+    outcome = finish(environ, answer)
+    assert outcome.exit_code == 6
+    assert "it is a folder" in outcome.err
+    assert exchanges(issuer) == 0
+    (codex_home / "auth.json").rmdir()
+    assert finish(environ, answer).exit_code == 0
+
+
 def test_two_at_once_are_one_exchange(environ: dict[str, str], issuer: PracticeIssuer) -> None:
     """Of many calls with the same answer one signs in; every other one says why it does not."""
     answer = answered(environ)

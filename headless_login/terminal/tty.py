@@ -38,6 +38,17 @@ def has_input() -> bool:
         return False
 
 
+def is_silent() -> bool:
+    """Tell whether standard input is a pipe into which nobody has written yet (POSIX)."""
+    import select
+
+    try:
+        status = os.fstat(sys.stdin.fileno())
+        return stat.S_ISFIFO(status.st_mode) and not select.select([sys.stdin], [], [], 0)[0]
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
 def _is_ended(descriptor: int) -> bool:
     """Tell whether a pipe is empty and has nobody left who could write into it."""
     import select

@@ -30,7 +30,7 @@ from headless_login.flows.paste import win_by_paste
 from headless_login.flows.race import NoWayLeft, first_grant
 from headless_login.oauth.values import Grant
 from headless_login.signin import SignedIn
-from headless_login.terminal.tty import can_be_asked, has_input, quiet_input
+from headless_login.terminal.tty import can_be_asked, has_input, is_silent, quiet_input
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: whoever calls has it already
 _STDIN = "-"
@@ -67,6 +67,8 @@ class Finish:
             return self._by_argument(str(answer))
         if not waiting and (can_be_asked() or not has_input()):
             raise pending.reason()
+        if is_silent():
+            self.finishing.listeners.console.say("Reading the address from standard input…")
         patient = answer == _STDIN or can_be_asked()
         longest = max((sign_in.left for sign_in in waiting), default=0.0)
         with quiet_input():
