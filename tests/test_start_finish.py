@@ -168,6 +168,15 @@ def test_used_is_used(environ: dict[str, str], issuer: PracticeIssuer) -> None:
     assert exchanges(issuer) == 1
 
 
+def test_anothers_answer_where_all_is_used(environ: dict[str, str], tmp_path: Path) -> None:
+    """The sentence is about the answer that came, not about the last one."""
+    assert finish(environ, answered(environ)).exit_code == 0
+    foreign = begin(environ, "--codex-home", str(tmp_path))
+    assert "belongs to no sign-in" in finish(environ, approve(foreign)).err
+    assert "That is the address to open" in finish(environ, foreign).err
+    assert "used up" in finish(environ, "hello").err
+
+
 def test_the_persons_refusal_uses_it_up(environ: dict[str, str], issuer: PracticeIssuer) -> None:
     """`access_denied` with this sign-in's state ends it; nothing is exchanged."""
     denied = approve(begin(environ), decision="deny")
@@ -184,6 +193,8 @@ def test_nothing_is_pending(environ: dict[str, str], codex_home: Path, tmp_path:
     assert (outcome.exit_code, outcome.out) == (3, "")
     assert "No sign-in is pending" in outcome.err
     assert not list(codex_home.iterdir())
+    with Piped(*FINISH, "-", environ=environ) as piped:  # and no input is waited for
+        assert piped.process.wait(20) == 3
     missing = run(*FINISH, "--codex-home", str(tmp_path / "missing"), environ=environ)
     assert missing.exit_code == 3
     assert not (tmp_path / "missing").exists()
@@ -196,6 +207,9 @@ def test_another_folders_sign_in_is_unknown(environ: dict[str, str], tmp_path: P
     outcome = finish(environ, answer)
     assert outcome.exit_code == 3
     assert "belongs to no sign-in that was begun here" in outcome.err
+    assert finish(environ, answered(environ)).exit_code == 0
+    again = finish(environ, answer)  # and where nothing is pending any more
+    assert "belongs to no sign-in that was begun here" in again.err
     assert finish(environ, answer, "--codex-home", str(tmp_path / "other")).exit_code == 0
 
 

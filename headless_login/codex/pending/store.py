@@ -62,6 +62,11 @@ class PendingSignIns:
         found.sort(key=lambda pair: pair[1].moment.uptime, reverse=True)
         return [sign_in for sign_in, _ in found]
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was begun here of which anybody still knows."""
+        return not self._folder.latest()
+
     def knows(self, identifier: str) -> bool:
         """Tell whether a sign-in of that name was begun here, whatever became of it."""
         return self._folder.has(identifier, RECORD, USED, EXPIRED)

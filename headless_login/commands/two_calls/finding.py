@@ -7,6 +7,7 @@ from headless_login.codex.pending.record import PendingSignIn, identifier_of
 from headless_login.codex.pending.store import PendingSignIns
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.pasted import state_in
+from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode, Grant
 
@@ -36,7 +37,7 @@ class PendingJudge:
                 return _request_of(sign_in).accept(text)
         if identifier and self._pending.knows(identifier):
             raise self._pending.reason(identifier)
-        if not waiting:
+        if not waiting and (not identifier or self._pending.is_blank):
             raise self._pending.reason()
         _check_form(text, waiting)
         raise refusals.unknown()
@@ -51,7 +52,8 @@ def _request_of(sign_in: PendingSignIn) -> AuthorizationRequest:
 def _check_form(text: str, waiting: list[PendingSignIn]) -> None:
     """Raise what is wrong with a text whose state is nobody's, if anything else is."""
     reasons = []
-    for request in {each.redirect_uri: each for each in map(_request_of, waiting)}.values():
+    requests = [_request_of(sign_in) for sign_in in waiting] or [AuthorizationRequest(CODEX)]
+    for request in {each.redirect_uri: each for each in requests}.values():
         try:
             request.accept(text)
         except RejectedAnswer as rejected:

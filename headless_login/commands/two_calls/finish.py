@@ -65,7 +65,7 @@ class Finish:
             return FinishCode(self.finishing, wait).run(chosen)
         if answer not in (None, _STDIN):
             return self._by_argument(str(answer))
-        if not waiting and (can_be_asked() or not has_input()):
+        if not waiting and (pending.is_blank or can_be_asked() or not has_input()):
             raise pending.reason()
         if is_silent():
             self.finishing.listeners.console.say("Reading the address from standard input…")
