@@ -7,16 +7,31 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 
 def can_be_asked() -> bool:
     """Tell whether standard input is a person's: in the background a terminal is not ours."""
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
         return False
+    if sys.platform == "win32":
+        return _is_windows_console(sys.stdin.fileno())
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (AttributeError, OSError):  # Windows, or a terminal that controls another session
+    except OSError:  # a terminal that controls another session
         return True
+
+
+def _is_windows_console(descriptor: int) -> bool:
+    """Tell a console from NUL, which counts as a terminal there, too (GetConsoleMode)."""
+    import ctypes
+    import msvcrt
+
+    console: Any = msvcrt
+    windows: Any = ctypes
+    mode = ctypes.c_ulong()
+    handle = console.get_osfhandle(descriptor)
+    return bool(windows.windll.kernel32.GetConsoleMode(handle, ctypes.byref(mode)))
 
 
 def has_input() -> bool:
