@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import tempfile
@@ -16,7 +17,7 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.docker import Container, container
 from tests.support.program import COMMAND, PROMPT, Outcome, Terminal, environment, url_in
-from tests.support.services import SYSTEMD, Cron, Systemd, require
+from tests.support.services import SYSTEMD, Cron, Systemd, SystemdAsInit, require
 
 
 class Place(Protocol):
@@ -44,10 +45,17 @@ def _systemd(folder: Path) -> Iterator[Systemd]:
     yield Systemd(folder)
 
 
+@contextmanager
+def _init(folder: Path) -> Iterator[Systemd]:
+    require(SYSTEMD)
+    yield SystemdAsInit(folder)
+
+
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "docker exec": _docker,
     "cron": _cron,
     "systemd": _systemd,
+    "systemd as init": _init,
 }
 
 
@@ -78,6 +86,19 @@ def test_two_calls(place: tuple[Place, Path], shared: Path, issuer: PracticeIssu
     finished = where.run([COMMAND, "login", "finish", "-"], environ, answer)
     assert finished.exit_code == 0, finished.err
     assert stat.S_IMODE((shared / "auth.json").stat().st_mode) == 0o600
+
+
+def test_nothing_is_set_but_what_the_place_sets(
+    place: tuple[Place, Path], shared: Path, issuer: PracticeIssuer
+) -> None:
+    """Without $HOME, $LANG, $TERM and $PATH of a person it works as well."""
+    environ = {"CODEX_HOME": str(shared), "HEADLESS_LOGIN_ISSUER": issuer.issuer}
+    started = place[0].run([COMMAND, "login", "start"], environ, None)
+    assert started.exit_code == 0, started.err
+    answer = approve(started.out.splitlines()[0])
+    finished = place[0].run([COMMAND, "login", "finish", answer, "--json"], environ, None)
+    assert finished.exit_code == 0, finished.err
+    assert json.loads(finished.out.splitlines()[-1])["event"] == "signed_in"
 
 
 def test_the_address_as_an_argument(

@@ -39,7 +39,7 @@ def test_nobody_is_asked_at_nul(is_console: bool, monkeypatch: pytest.MonkeyPatc
     console = SimpleNamespace(get_osfhandle=lambda number: number + 100)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(sys, "stdin", _Stdin())
-    monkeypatch.setitem(sys.modules, "msvcrt", console)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "msvcrt", console)
     monkeypatch.setattr(ctypes, "windll", windows, raising=False)
     assert can_be_asked() is is_console
     assert asked == [100]

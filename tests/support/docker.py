@@ -20,6 +20,14 @@ from tests.support.program import Outcome
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _NOTHING_SHARED = ("--iptables=false", "--ip6tables=false", "--bridge=none")
 _NAME = "place"
+# A daemon uses the machine's containerd, settings and key if it finds them: here it finds none. It
+# has no systemd to ask for control groups either, and ends when the tests do, however they end.
+_ALONE = """
+mount -t tmpfs none /run
+mkdir -p /etc/docker
+mount -t tmpfs none /etc/docker
+exec setpriv --pdeathsig TERM dockerd --exec-opt native.cgroupdriver=cgroupfs "$@"
+"""
 
 
 class Container:
@@ -57,8 +65,9 @@ class Container:
         state = [f"--{name}={self._folder}/{name}" for name in ("data-root", "exec-root")]
         log = open(self._folder / "log", "wb")  # noqa: SIM115
         # Its mounts are nobody else's, and go with it.
-        words = ["unshare", "-m", "dockerd", "-H", self._socket, *_NOTHING_SHARED, *state]
-        words += ["--storage-driver=vfs", f"--pidfile={self._folder}/pid"]
+        words = ["unshare", "-m", "sh", "-euc", _ALONE, "sh", "-H", self._socket, *_NOTHING_SHARED]
+        words += [*state, "--storage-driver=vfs", f"--pidfile={self._folder}/pid"]
+        words += [f"--cgroup-parent=/{self._folder.name}"]
         self._daemon = subprocess.Popen(words, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while self._docker("info").returncode:
@@ -101,14 +110,15 @@ def container(shared: Path) -> Iterator[Container]:
     """A container that shares one folder with this machine, and its network."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("only root on Linux can start a docker daemon of its own")
-    if missing := [name for name in ("docker", "dockerd") if shutil.which(name) is None]:
+    needed = ("docker", "dockerd", "setpriv")
+    if missing := [name for name in needed if shutil.which(name) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     folder = Path(tempfile.mkdtemp(prefix="hl-docker-", dir="/tmp"))
     running = Container(folder)
     programs = {"/usr", "/etc", sys.base_prefix, sys.prefix, str(PROJECT)}
     programs |= {f"/{name}" for name in ("bin", "lib", "lib64") if not os.path.islink(f"/{name}")}
     seen = sorted(path for path in programs if not path.startswith("/usr/"))
-    with cgroups_swept():
+    with cgroups_swept(folder.name):
         try:
             running.start(f"{shared}:{shared}", *(f"{path}:{path}:ro" for path in seen))
             yield running

@@ -129,17 +129,12 @@ def _namespaces_work() -> bool:
 
 
 @contextmanager
-def cgroups_swept() -> Iterator[None]:
-    """Remove the control groups that are new and empty at the end (Linux)."""
-    root = Path("/sys/fs/cgroup")
-
-    def groups() -> set[Path]:
-        return {path for depth in ("*/", "*/*/", "*/*/*/") for path in root.glob(depth)}
-
-    before = groups()
+def cgroups_swept(name: str) -> Iterator[None]:
+    """Remove the control groups of this name at the end, if they are empty (Linux)."""
     try:
         yield
     finally:
-        for path in sorted(groups() - before, reverse=True):
-            with suppress(OSError):
-                path.rmdir()
+        for depth in ("", "*/", "*/*/"):
+            for path in Path("/sys/fs/cgroup").glob(f"{depth}{name}"):
+                with suppress(OSError):
+                    path.rmdir()

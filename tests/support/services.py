@@ -18,6 +18,8 @@ import pytest
 from tests.support.program import Outcome
 
 SYSTEMD = "/lib/systemd/systemd"
+# However the tests end, the service does too.
+_PRIVATELY = ("setpriv", "--pdeathsig", "TERM", "unshare", "-m")
 # Nothing of this machine's own jobs may run: cron sees none, and believes that it has just booted.
 _CRON = """
 mount -t tmpfs none /run
@@ -30,13 +32,15 @@ exec cron -f
 # sees no other.
 _SYSTEMD = r"""
 mount -t tmpfs none /run
+mount --bind -o ro /etc /etc
+[ ! -e /dev/console ] || mount --bind /dev/null /dev/console
 mkdir -p /run/systemd/system /run/groups
 mount -t cgroup2 none /run/groups
 mkdir "$2"
-sh -euc 'echo $$ > "$2/cgroup.procs"; exec unshare -C sh -euc '\''
+sh -euc 'echo $$ > "$2/cgroup.procs"; exec unshare -C $4 sh -euc '\''
 mount -t cgroup2 none /sys/fs/cgroup
-exec "$1" --user --log-target=null --unit=try.service
-'\'' sh "$1"' sh "$1" "$2" &
+exec "$1" $2 --log-target=null --unit=try.service
+'\'' sh "$1" "$3"' sh "$1" "$2" "$3" "${4:-}" &
 manager=$!
 trap : TERM
 wait || :
@@ -64,7 +68,7 @@ class Service:
         ended = self._folder / "exit"
         ended.unlink(missing_ok=True)
         service = subprocess.Popen(
-            ["unshare", "-m", "sh", "-euc", script, "sh", *arguments],
+            [*_PRIVATELY, "sh", "-euc", script, "sh", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -116,6 +120,8 @@ class Cron(Service):
 class Systemd(Service):
     """systemd as a user's manager: a unit whose standard input is /dev/null, or a file."""
 
+    kind: tuple[str, ...] = ("--user",)
+
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
         """Run one command to its end."""
         runtime, units = self._folder / "run", self._folder / "systemd" / "user"
@@ -123,21 +129,31 @@ class Systemd(Service):
         units.mkdir(parents=True, exist_ok=True)
         script = self._script(words, environ, None)
         given = [f"StandardInput=file:{stdin}"] if stdin else []
-        unit = ["[Service]", "Type=oneshot", f"ExecStart={script}", *given, ""]
+        unit = ["[Unit]", "DefaultDependencies=no", "[Service]", "Type=oneshot"]
+        unit += [f"ExecStart={script}", *given, ""]
         (units / "try.service").write_text("\n".join(unit))
         settings = {
             "PATH": os.environ["PATH"],
             "HOME": str(self._folder),
             "XDG_RUNTIME_DIR": str(runtime),
             "XDG_CONFIG_HOME": str(self._folder),
+            "SYSTEMD_UNIT_PATH": f"{units}:",
+            "container": "tests",  # a system's manager leaves the kernel's settings alone
         }
         group = f"/run/groups/headless-login-{os.getpid()}"
-        return self._in_private(_SYSTEMD, SYSTEMD, group, environ=settings)
+        return self._in_private(_SYSTEMD, SYSTEMD, group, *self.kind, environ=settings)
+
+
+class SystemdAsInit(Systemd):
+    """systemd as the first process of a system: a unit that has not even $HOME."""
+
+    kind = ("--system", "-p -u -i --fork --kill-child --mount-proc")
 
 
 def require(*programs: str) -> None:
     """Skip the test where these are missing, or where mounts are not permitted."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("only root on Linux can have mounts of its own")
-    if missing := [name for name in (*programs, "unshare") if shutil.which(name) is None]:
+    programs = (*programs, "setpriv", "unshare")
+    if missing := [name for name in programs if shutil.which(name) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")

@@ -93,12 +93,21 @@ class Finish:
             rejected = error
         if rejected.error != "missing_state":
             raise rejected
-        finishing = self.finishing
-        command = own_command(finishing.ready.home, finishing.environ, "login", "finish", _STDIN)
         raise RejectedAnswer(
             rejected.error,
             rejected.message,
-            f"If a shell cut the address at an &, put it into a file: {command} < FILE",
+            f"If a shell cut the address at an &, put it into a file: {self._command} < FILE",
+        )
+
+    @property
+    def _command(self) -> str:
+        finishing = self.finishing
+        return own_command(finishing.ready.home, finishing.environ, "login", "finish", _STDIN)
+
+    def _without_address(self) -> WrongUsage:
+        return WrongUsage(
+            "There is no address: none came on standard input.",
+            f"Use: echo 'ADDRESS' | {self._command} (in a container: docker exec -i)",
         )
 
     def _by_input(self, seconds: float) -> SignedIn:
@@ -123,7 +132,7 @@ class Finish:
         try:
             return self._complete(judge, ask)
         except (NoWayLeft, TimedOut):
-            reason = _without_address()
+            reason = self._without_address()
         except Interrupted:
             reason = KeyboardInterrupt()
         raise reason
@@ -148,10 +157,3 @@ class Finish:
 def _found(judge: PendingJudge) -> PendingSignIn:
     assert judge.found is not None  # noqa: S101
     return judge.found
-
-
-def _without_address() -> WrongUsage:
-    return WrongUsage(
-        "There is no address: none came on standard input.",
-        "Use: echo 'ADDRESS' | headless-login login finish -",
-    )
