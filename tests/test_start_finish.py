@@ -145,6 +145,7 @@ def test_a_rejected_answer_uses_nothing_up(
     outcome = finish(environ, damage(answer))  # type: ignore[operator]
     assert outcome.exit_code == 3
     assert phrase in outcome.err
+    assert ("The sign-in stays pending." in outcome.err) is ("no sign-in" not in outcome.err)
     assert (codex_home / "auth.json").read_bytes() == OLD
     assert exchanges(issuer) == 0
     assert finish(environ, answer).exit_code == 0

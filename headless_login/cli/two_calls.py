@@ -48,43 +48,49 @@ def start(
     terminal.
 
     \b
-    WITH A PERSON IN A CHAT
+    WITH AN ADDRESS THAT COMES BACK
     1. headless-login login start
-       prints an address. (--qr-file code.png: also as a picture.)
+       prints an address, and the command for step 3.
+       (--qr-file code.png: the address as a picture, too.)
     2. Send the person that address, whole and unchanged, and write:
-       "Please open this address and sign in. Your browser will then end
-       at a page that cannot be loaded. That is expected: copy its whole
-       address (http://127.0.0.1:1455/auth/callback?code=...&state=...)
-       from the address bar and send it to me."
-    3. When it has come, write it into standard input, in single quotes:
-       echo 'ADDRESS' | headless-login login finish -
+       "Please open this address and sign in. Your browser will then show
+       an error such as 'This site can't be reached'. Nothing is broken:
+       stay on that page, tap the address bar, select all, copy, and send
+       it to me. It is not the address that I sent you: it begins with
+       http://127.0.0.1:1455/auth/callback?code="
+    3. Run the command that step 1 printed, with what they send in place
+       of ADDRESS. Line breaks, > and <...> in it do no harm; leave out
+       the words around it.
     4. Exit code 0: done, codex is signed in on this machine.
 
     \b
-    OR WITH A CODE, so that nothing has to be sent back
+    WITH A CODE: easier for a person on a phone, as nothing comes back
     1. headless-login login start --device-auth
-       prints a page and a one-time code.
-    2. Send the person both: "Open the page, sign in, and type the code.
-       Go on only if you asked me for this."
-    3. headless-login login finish --no-wait
-       asks once; exit code 5: not yet, ask again some seconds later.
+       prints a page, a one-time code, and the command for step 3.
+    2. Send the person both, and write: "Please open this page, sign in,
+       and type this code. Go on only if you asked me for this sign-in.
+       Tell me when you are done." Some accounts do not allow codes; then
+       the page says so: use an address.
+    3. Run the command that step 1 printed (login finish --no-wait). It
+       asks once; exit code 5: not yet, run it again some seconds later.
        Without --no-wait it waits until the person is done.
 
     \b
     IF finish FAILS, it says why, and the exit code tells what to do:
     2  the command is wrong, or no address came in: mend it, go on at 3.
-    3  the answer was refused. If it says what to paste instead, ask the
-       person for that and go on at 3. If it says that the sign-in is
-       used up, has expired, or is not known here: go back to 1.
-    4  the issuer cannot be reached: the sign-in stays pending, go on at 3.
+    3  the answer was refused. If it stays pending, ask the person for
+       what the message names and go on at 3; they may open the same
+       address again. If it is used up, expired or unknown: back to 1.
+    4  the issuer cannot be reached: it stays pending, go on at 3.
     5  not approved yet, or the code has expired: the message says which.
-    6  this machine cannot store it: mend what is named, go back to 1.
+    6  this machine cannot store it: mend what is named, back to 1.
 
     \b
     Start and finish have to run as the same user, on the same machine,
     with the same Codex folder. Several sign-ins may be pending at once.
-    The address that comes back is worthless anywhere else. Never ask the
-    person for a password. --json prints events for programs.
+    What comes back works only with its pending sign-in, on this machine;
+    here it signs in as that person. Never ask anybody for a password.
+    --json prints events for programs.
     """
     from headless_login.commands.options import Options
     from headless_login.commands.two_calls.start import Start

@@ -96,7 +96,8 @@ class Finish:
         raise RejectedAnswer(
             rejected.error,
             rejected.message,
-            f"If a shell cut the address at an &, put it into a file: {self._command} < FILE",
+            f"If a shell cut the address at an &, put it into a file: {self._command} < FILE "
+            "The sign-in stays pending.",
         )
 
     @property
@@ -139,19 +140,25 @@ class Finish:
 
     def _complete(self, judge: PendingJudge, win: Callable[[], Grant]) -> SignedIn:
         """Exchange the grant that is won; a refusal by the issuer uses its sign-in up, too."""
-        refused: SignInRefused
         try:
             grant = win()
-        except RejectedAnswer:
-            raise
         except SignInRefused as error:
             refused = error
         else:
             with self.finishing.pending.claim(_found(judge).identifier) as claim:
                 return self.finishing.exchange(claim, grant)
+        if isinstance(refused, RejectedAnswer):
+            raise self._still_pending(refused)
         with self.finishing.pending.claim(_found(judge).identifier) as claim:
             claim.use_up()
         raise refused
+
+    def _still_pending(self, rejected: RejectedAnswer) -> RejectedAnswer:
+        """Say of a final rejection that it has used nothing up."""
+        if rejected.error == "no_pending_login" or not self.finishing.pending.waiting():
+            return rejected
+        hint = f"{rejected.hint} The sign-in stays pending."
+        return RejectedAnswer(rejected.error, rejected.message, hint)
 
 
 def _found(judge: PendingJudge) -> PendingSignIn:

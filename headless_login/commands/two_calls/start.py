@@ -22,17 +22,17 @@ from headless_login.oauth.values import DeviceCode
 from headless_login.terminal.console import Console
 
 SEND_IT = (
-    "Send this address, whole, to the person who signs in; they open it in any browser. It then "
-    "ends at a page that fails to load. That is expected: get that page's whole address back. It "
-    "begins with {}?"
+    "Send this address, whole, to the person who signs in. Their browser then ends at an error "
+    "page (such as: This site can't be reached). That is expected: ask for the whole address of "
+    "that page. It begins with {}?code="
 )
-ON_REQUEST = (
-    "Only for a person who asked for this: the address that comes back signs this machine in as "
-    "them."
-)
+ON_REQUEST = "Only for a person who asked for this: what comes back signs this machine in as them."
 THEN_RUN = "Then run this, within {}, with what came back in place of ADDRESS:"
-SEND_CODE = "Send page and code to the person who signs in. Then run this, at once or later:"
-SWITCHED_OFF = "Switched off? ChatGPT Settings, Security. Or: headless-login login start"
+ON_REQUEST_TOO = "Tell them: go on only if you asked for this; never type a code sent unasked."
+SWITCHED_OFF = (
+    "Where that page refuses codes: ChatGPT Settings, Security. Or: headless-login login start"
+)
+SEND_CODE = "Send both to the person; when they are done, run this (exit code 5: not yet):"
 _SCALE = 4  # pixels of a module's side: enough for a phone's camera, and a third of the text
 
 
@@ -122,15 +122,15 @@ class Start:
         raise SignInRefused(disabled.error, disabled.message, hint)
 
     def _show_code(self, ready: Ready, code: DeviceCode) -> None:
-        from headless_login.commands.device import ONLY_YOURSELF, show_code
+        from headless_login.commands.device import show_code
         from headless_login.commands.own_command import own_command
 
         show_code(
             self.answer,
             code,
             self.options.qr,
-            advice=(ONLY_YOURSELF, SWITCHED_OFF, SEND_CODE),
-            command=own_command(ready.home, self.environ, "login", "finish"),
+            advice=(ON_REQUEST_TOO, SWITCHED_OFF, SEND_CODE),
+            command=own_command(ready.home, self.environ, "login", "finish", "--no-wait"),
         )
 
     def _keep(self, sign_in: PendingSignIn, ready: Ready, address: str) -> None:
