@@ -94,7 +94,7 @@ def _silence() -> None:
 def _open(path: str) -> int | None:
     """Open a lock file, or make it; None where none can be made."""
     try:
-        return open_lock_file(path)
+        return _open_or_make(path)
     except OSError as error:
         if error.errno in _READ_ONLY | _FULL or not os.path.isdir(os.path.dirname(path)):
             return None  # the write that follows says so in better words
@@ -104,8 +104,7 @@ def _open(path: str) -> int | None:
     )
 
 
-def open_lock_file(path: str) -> int:
-    """Open a lock file, or make it (0600); raises OSError where neither can be done."""
+def _open_or_make(path: str) -> int:
     with suppress(FileNotFoundError):
         return _open_existing(path)
     try:

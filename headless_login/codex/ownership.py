@@ -12,7 +12,7 @@ def is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def give_to_owner(descriptor: int, like: str) -> None:
+def give_to_owner(descriptor: int, like: str | int) -> None:
     """As root, give an open file to whom `like` belongs: their Codex has to open it."""
     if not is_root():
         return

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from headless_login.codex.home import CodexHome, make_private_folder
-from headless_login.codex.locks import open_lock_file, try_lock
+from headless_login.codex.locks import try_lock
 from headless_login.codex.ownership import is_root
+from headless_login.codex.pending.directory import TEMPORARY, Directory
 from headless_login.codex.signals import signals_held
 from headless_login.errors import LocalTrouble
 
@@ -33,26 +33,40 @@ class PendingFolder:
         return os.path.join(self.home.path, FOLDER)
 
     def file(self, identifier: str, kind: str) -> str:
-        """Return the path of a sign-in's record, lock or mark."""
+        """Return the path of a sign-in's record, lock or mark, to be named in a message."""
         return os.path.join(self.path, identifier + kind)
 
     def has(self, identifier: str, *kinds: str) -> bool:
         """Tell whether a sign-in has a file of one of these kinds."""
-        return any(os.path.lexists(self.file(identifier, kind)) for kind in kinds)
+        with suppress(OSError), self._opened() as directory:
+            return any(directory.has(identifier + kind) for kind in kinds)
+        return False
 
     def identifiers(self) -> list[str]:
         """Return the names of all sign-ins that have a record."""
-        return [name.removesuffix(RECORD) for name in self._names() if name.endswith(RECORD)]
+        names = self._names()
+        return [name.removesuffix(RECORD) for name in names if name.endswith(RECORD)]
 
     def latest(self) -> str:
         """Return the name of the sign-in that was begun, used up or expired last, if any."""
         times = {}
-        for name in self._names():
-            stem, kind = os.path.splitext(name)
-            if kind in (RECORD, USED, EXPIRED):
-                with suppress(OSError):
-                    times[stem] = os.lstat(os.path.join(self.path, name)).st_mtime_ns
+        with suppress(OSError), self._opened() as directory:
+            for name in directory.names():
+                stem, kind = os.path.splitext(name)
+                if kind in (RECORD, USED, EXPIRED):
+                    with suppress(OSError):
+                        times[stem] = directory.status_of(name).st_mtime_ns
         return max(times, key=lambda stem: times[stem], default="")
+
+    def read(self, identifier: str) -> tuple[bytes, os.stat_result]:
+        """Return a record; raises OSError."""
+        with self._opened() as directory:
+            return directory.read(identifier + RECORD)
+
+    def write(self, identifier: str, content: bytes) -> None:
+        """Put a record in the place of the one before; raises OSError."""
+        with signals_held(), self._opened() as directory:
+            directory.write(identifier + RECORD, content)
 
     def make(self) -> None:
         """Make it (0700) if it is missing.
@@ -63,17 +77,13 @@ class PendingFolder:
         """
         with suppress(FileExistsError):
             make_private_folder(self.path)
-        status = os.lstat(self.path)
-        if not stat.S_ISDIR(status.st_mode):
-            raise LocalTrouble("store_failed", f"{self.path} is no folder.", "Move it away.")
-        if os.name != "posix":
-            return
-        if not self.is_ours(status):
-            raise LocalTrouble(
-                "store_failed", f"{self.path} belongs to another user.", "Move it away."
-            )
-        if stat.S_IMODE(status.st_mode) != 0o700:
-            os.chmod(self.path, 0o700)
+        with suppress(OSError), Directory.opened(self.path) as directory:
+            if self.is_ours(directory.status()):
+                directory.make_private()
+                return
+        raise LocalTrouble(
+            "store_failed", f"{self.path} is no folder of this user's.", "Move it away."
+        )
 
     def is_ours(self, status: os.stat_result) -> bool:
         """Tell whether a file is ours: in another user's folder root's files are that user's."""
@@ -87,7 +97,8 @@ class PendingFolder:
 
         Its file stays: removed, it would let two processes hold "the" lock at once.
         """
-        descriptor = open_lock_file(self.file(identifier, LOCK))
+        with self._opened() as directory:
+            descriptor = directory.open_to_lock(identifier + LOCK)
         try:
             yield try_lock(descriptor)
         finally:
@@ -95,23 +106,61 @@ class PendingFolder:
 
     def end(self, identifier: str, mark: str) -> None:
         """Put a mark in the place of a sign-in; not even a full disk keeps it alive."""
-        with signals_held():
+        with signals_held(), suppress(OSError), self._opened() as directory:
             with suppress(OSError):
-                os.close(os.open(self.file(identifier, mark), os.O_CREAT | os.O_WRONLY, 0o600))
+                directory.mark(identifier + mark)
             with suppress(OSError):
-                os.unlink(self.file(identifier, RECORD))
+                directory.remove(identifier + RECORD)
 
-    def sweep(self) -> None:
-        """Throw away old marks and locks, and what somebody left behind who was killed."""
-        for name in self._names():
-            with suppress(OSError):
-                path = os.path.join(self.path, name)
-                age = time.time() - os.lstat(path).st_mtime
-                if age > (_MARKS_STAY if name.endswith((USED, EXPIRED)) else _RUBBISH_STAYS):
-                    os.unlink(path)
+    def forget(self, identifier: str) -> bool:
+        """Remove a record, and tell whether there was one."""
+        with suppress(OSError), self._opened() as directory:
+            directory.remove(identifier + RECORD)
+            return True
+        return False
+
+    def sweep(self, alive: set[str], *, halves_stay: float = _RUBBISH_STAYS) -> None:
+        """Throw away old marks and locks, and what somebody left behind who was killed.
+
+        What belongs to the sign-ins that are `alive` stays, whatever the clock says; so does
+        everything that this program has not put there.
+        """
+        with suppress(OSError), self._opened() as directory:
+            for name in directory.names():
+                stem, kind = os.path.splitext(name)
+                stays = _stays(name, kind, halves_stay)
+                if stays is None or stem in alive:
+                    continue
+                with suppress(OSError):
+                    if time.time() - directory.status_of(name).st_mtime >= stays:
+                        self._throw_away(directory, name, stem, kind)
+
+    def _throw_away(self, directory: Directory, name: str, stem: str, kind: str) -> None:
+        if kind in (RECORD, LOCK) and directory.has(stem + LOCK):
+            with self.locked(stem) as is_free:
+                if is_free:
+                    directory.remove(name)
+        else:
+            directory.remove(name)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Directory]:
+        """Open the folder if it is a folder, and ours."""
+        with Directory.opened(self.path) as directory:
+            if not self.is_ours(directory.status()):
+                raise PermissionError(f"{self.path} belongs to another user")
+            yield directory
 
     def _names(self) -> list[str]:
-        try:
-            return os.listdir(self.path)
-        except OSError:
-            return []
+        with suppress(OSError), self._opened() as directory:
+            return directory.names()
+        return []
+
+
+def _stays(name: str, kind: str, halves_stay: float) -> float | None:
+    """Return for how many seconds a file of ours is kept; None for somebody else's."""
+    if name.startswith(TEMPORARY):
+        return halves_stay
+    if kind in (USED, EXPIRED):
+        return _MARKS_STAY
+    return _RUBBISH_STAYS if kind in (RECORD, LOCK) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from headless_login.codex.moment import Moment
@@ -108,7 +108,25 @@ def _interpret(document: dict[str, Any]) -> tuple[PendingSignIn, Origin]:
             provider, **document["awaits"], allowed_workspace_ids=workspaces
         )
     grant = Grant(**document["grant"]) if document["grant"] else None
+    for value in (moment, begun, provider, provider.endpoints, awaits, grant):
+        _check_types(value)
     return PendingSignIn(awaits, provider, begun.lifetime, grant), begun
+
+
+def _check_types(value: object) -> None:
+    """Raise TypeError where a text, number or truth is something else."""
+    if not is_dataclass(value):
+        return
+    for field in fields(value):
+        wanted = _TYPES.get(str(field.type))
+        held = getattr(value, field.name)
+        if wanted and (
+            not isinstance(held, wanted) or (isinstance(held, bool) and bool not in wanted)
+        ):
+            raise TypeError(field.name)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (int, float), "bool": (bool,)}
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -19,8 +19,6 @@ from headless_login.codex.pending.record import (
     read_record,
     write_record,
 )
-from headless_login.codex.reading import read_regular
-from headless_login.codex.replace import replace_file
 from headless_login.codex.troubles import cannot_write
 from headless_login.errors import RejectedAnswer
 
@@ -44,9 +42,9 @@ class PendingSignIns:
         refused: OSError
         try:
             self._folder.make()
-            self.waiting()
-            self._folder.sweep()
-            replace_file(path, write_record(sign_in, self._origin(sign_in.left)))
+            self._folder.sweep({each.identifier for each in self.waiting()})
+            record = write_record(sign_in, self._origin(sign_in.left))
+            self._folder.write(sign_in.identifier, record)
         except OSError as error:
             refused = error
         else:
@@ -111,9 +109,8 @@ class PendingSignIns:
         """Remove every pending sign-in, and return how many there were."""
         count = 0
         for identifier in self._folder.identifiers():
-            with suppress(OSError):
-                os.unlink(self._folder.file(identifier, RECORD))
-                count += 1
+            count += self._folder.forget(identifier)
+        self._folder.sweep(set(), halves_stay=0.0)
         return count
 
     def _load(self, identifier: str) -> tuple[PendingSignIn, Origin]:
@@ -133,8 +130,11 @@ class PendingSignIns:
 
     def _read(self, identifier: str) -> tuple[PendingSignIn, Origin]:
         """Return what a record says if it is ours, private and whole."""
+        if self._folder.has(identifier, USED, EXPIRED):
+            self._folder.forget(identifier)  # it came back: from a backup, or from a kill
+            raise self._gone(identifier)
         try:
-            content, status = read_regular(self._folder.file(identifier, RECORD))
+            content, status = self._folder.read(identifier)
         except OSError:
             raise self._gone(identifier) from None
         if not self._folder.is_ours(status):
@@ -182,8 +182,7 @@ class Claim:
     def keep(self, sign_in: PendingSignIn) -> None:
         """Keep what is known by now for a later call, if the disk takes it; its time goes on."""
         with suppress(OSError):
-            path = self.folder.file(self.sign_in.identifier, RECORD)
-            replace_file(path, write_record(sign_in, self.origin))
+            self.folder.write(self.sign_in.identifier, write_record(sign_in, self.origin))
 
     @property
     def age(self) -> float:
