@@ -11,7 +11,7 @@ import typer
 from headless_login.cli.options import CodexHomeOption, JsonOption
 from headless_login.codex.home import CodexHome
 from headless_login.commands.listeners import Listeners
-from headless_login.terminal.console import Console
+from headless_login.terminal.console import AnswerConsole, Console
 from headless_login.terminal.events import Events
 
 
@@ -27,7 +27,7 @@ def status(
 
     home = CodexHome.find(codex_home, os.environ)
     text, exit_code = report_status(home, os.environ, time.time(), as_json=as_json)
-    typer.echo(text)
+    AnswerConsole().write(f"{text}\n")
     raise typer.Exit(exit_code)
 
 

@@ -13,7 +13,7 @@ from headless_login import __version__
 from headless_login.cli.lazy import LazyGroup
 from headless_login.commands.listeners import Listeners
 from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
-from headless_login.terminal.console import Console
+from headless_login.terminal.console import AnswerConsole, Console
 from headless_login.terminal.events import Events
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -39,7 +39,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"headless-login {__version__}")
+        AnswerConsole().write(f"headless-login {__version__}\n")
         raise typer.Exit
 
 
@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end("Interrupted.", INTERRUPTED, listeners)
     except Terminated:
         return _end("Terminated.", TERMINATED, listeners)
+    except SystemExit as ended:  # the parser's own, when the reader of a help text is gone
+        return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
         return _fail_unforeseen(error, given, listeners)
 
@@ -96,6 +98,13 @@ def _end(message: str, exit_code: int, listeners: Listeners) -> int:
     return exit_code
 
 
+def _values(arguments: Sequence[str]) -> set[str]:
+    """Return what stands on the command line beside options, also as the parser quotes it."""
+    given = {argument.partition("=")[2] if argument.startswith("-") else argument
+             for argument in arguments}  # fmt: skip
+    return {form for value in given if len(value) > 7 for form in (value, repr(value)[1:-1])}
+
+
 def _fail_unforeseen(error: Exception, arguments: Sequence[str], listeners: Listeners) -> int:
     """Report wrong usage found by the parser, or a defect of ours, without any value in it."""
     message = getattr(error, "format_message", None)
@@ -104,9 +113,8 @@ def _fail_unforeseen(error: Exception, arguments: Sequence[str], listeners: List
         if not arguments:  # nothing was asked: the help answers, and the exit code says so
             listeners.console.write(f"{text}\n")
             return WrongUsage.exit_code
-        for argument in sorted(arguments, key=len, reverse=True):
-            if not argument.startswith("-") and len(argument) > 7:
-                text = text.replace(argument, "…")  # it may be a key or a pasted answer
+        for value in sorted(_values(arguments), key=len, reverse=True):
+            text = text.replace(value, "…")  # it may be a key or a pasted answer
         return _fail(WrongUsage(text, "See: headless-login login --help"), listeners)
     where, trace = "", error.__traceback__
     while trace is not None:

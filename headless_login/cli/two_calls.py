@@ -105,7 +105,7 @@ def start(
         port=port,
         device=device_auth,
     )
-    Start(options, Listeners(Console(), Events(as_json))).run()
+    Start(options, Listeners(Console(), Events(as_json, strict=True))).run()
 
 
 def finish(

@@ -7,13 +7,23 @@ import sys
 from collections.abc import Mapping
 
 from headless_login.codex.home import CodexHome
+from headless_login.errors import LocalTrouble
 
 
 def own_arguments(home: CodexHome, environ: Mapping[str, str], *arguments: str) -> list[str]:
-    """Return the words of a call; a Codex home that is not the usual one is named."""
-    usual = CodexHome.find(None, {name: environ[name] for name in ("HOME",) if environ.get(name)})
-    named = [] if home == usual else ["--codex-home", home.path]
+    """Return the words of a call, with the Codex home unless every shell would find it."""
+    named = [] if _is_usual(home, environ) else ["--codex-home", home.path]
     return [*_program(), *arguments, *named]
+
+
+def _is_usual(home: CodexHome, environ: Mapping[str, str]) -> bool:
+    """Tell whether a call finds this home by itself, with and without the variables of this one."""
+    if environ.get("CODEX_HOME"):
+        return False
+    try:
+        return home == CodexHome.find(None, environ)
+    except LocalTrouble:  # nobody knows where this user's files are
+        return False
 
 
 def own_command(home: CodexHome, environ: Mapping[str, str], *arguments: str) -> str:

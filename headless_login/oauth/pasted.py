@@ -26,7 +26,6 @@ _QUERY = re.compile(r"[?&]|\w+=(?!=*#)", re.A)
 _DAMAGED_CODE = re.compile(r"(?:^|&)code=[^&#]*(?:[<>\"\\^`{|}]|=[^=&#]|%(?![0-9A-Fa-f]{2}))")
 _BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
 _CODE_AND_STATE = re.compile(r"([A-Za-z0-9._~+%!*\-]+=*)#([^#&?]+)")  # no address, no query
-_STATE = re.compile(r"(?:^|[?&])state=([^&#]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ def state_in(text: str) -> str:
     bare = unwrap(text)
     if both := _CODE_AND_STATE.fullmatch(bare):
         return unquote(both[2])
-    states = {unquote_plus(found) for found in _STATE.findall(bare)}
+    pairs = (part.partition("=") for part in re.split("[&?#]", bare))
+    states = {unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == "state"}
     return states.pop() if len(states) == 1 else ""
 
 

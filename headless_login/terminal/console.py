@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from headless_login.errors import LocalTrouble
+
 _WIDEST_TEXT = 100  # columns; longer lines are hard to read
 
 
@@ -52,12 +54,7 @@ class Console:
         if self.stream is None:
             return
         with suppress(OSError, ValueError):
-            try:
-                self.stream.write(text)
-            except UnicodeEncodeError:
-                encoding = self.stream.encoding or "ascii"
-                self.stream.write(text.encode(encoding, "replace").decode(encoding))
-            self.stream.flush()
+            write_text(self.stream, text)
 
     def wrapped(self, text: str) -> list[str]:
         """Return the lines that a paragraph takes; words are never broken, nor lines in a log."""
@@ -70,3 +67,55 @@ class Console:
         """Return how many rows lines of text will take on the screen."""
         columns = self.size[0]
         return sum(max(1, -(-len(line) // columns)) for line in text.splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerConsole(Console):
+    """Standard output, for what a command is called for: that must not be lost unnoticed."""
+
+    stream: TextIO | None = field(default_factory=lambda: sys.stdout)
+
+    def write(self, text: str) -> None:
+        """Write text; a reader that has seen enough may be gone.
+
+        Raises:
+            LocalTrouble: `store_failed`; it cannot be written.
+        """
+        write_answer(self.stream, text)
+
+
+def write_answer(stream: TextIO | None, text: str) -> None:
+    """Write text, or raise the LocalTrouble that says why it cannot be written."""
+    reason = "it is closed"
+    try:
+        if stream is not None:
+            write_text(stream, text)
+            return
+    except BrokenPipeError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or reason
+    raise LocalTrouble(
+        "store_failed",
+        f"Standard output cannot be written: {reason}.",
+        "Run it again where its answer can be read.",
+    )
+
+
+def write_text(stream: TextIO, text: str) -> None:
+    """Write text and flush it; file names that are no text keep their bytes where possible."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        try:
+            content = text.encode(encoding, "surrogateescape")
+        except UnicodeEncodeError:
+            content = text.encode(encoding, "replace")
+        stream.flush()
+        buffer = getattr(stream, "buffer", None)
+        if buffer is None:
+            stream.write(content.decode(encoding, "replace"))
+        else:
+            buffer.write(content)
+    stream.flush()

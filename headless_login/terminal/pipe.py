@@ -9,18 +9,21 @@ from contextlib import suppress
 
 _LONGEST = 64 * 1024  # bytes
 _SETTLES = 0.2  # seconds of silence after a line break: the writer may be waiting for us
+_GIVEN_UP = 2.0  # after what is no answer, or has no line break: more of it may be on its way
 
 
 async def read_pipe(descriptor: int, enough: Callable[[str], bool]) -> str:
-    """Return all that comes until the end, or until a silence after an answer that is `enough`."""
+    """Return all that comes until the end, or until a silence after something to be judged.
+
+    The silence is short after an answer that is `enough`, and longer after any other line.
+    """
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
     stop = _watch(descriptor, chunks)
     content = b""
     try:
         while len(content) <= _LONGEST:
-            complete = content.endswith(b"\n") and enough(_decode(content))
             try:
-                chunk = await asyncio.wait_for(chunks.get(), _SETTLES if complete else None)
+                chunk = await asyncio.wait_for(chunks.get(), _patience(content, enough))
             except TimeoutError:
                 break
             if not chunk:
@@ -29,6 +32,14 @@ async def read_pipe(descriptor: int, enough: Callable[[str], bool]) -> str:
     finally:
         stop()
     return _decode(content)
+
+
+def _patience(content: bytes, enough: Callable[[str], bool]) -> float | None:
+    """Return how long more may be waited for, in seconds; None is until the end."""
+    is_line, is_enough = content.endswith(b"\n"), bool(content) and enough(_decode(content))
+    if is_line and is_enough:
+        return _SETTLES
+    return _GIVEN_UP if is_enough or (is_line and content.strip()) else None
 
 
 def _watch(descriptor: int, chunks: asyncio.Queue[bytes]) -> Callable[[], object]:

@@ -34,6 +34,14 @@ def used() -> RejectedAnswer:
     )
 
 
+def forgotten() -> RejectedAnswer:
+    """It was thrown away while somebody was finishing it."""
+    return _refused(
+        "This sign-in was forgotten meanwhile: `headless-login logout` has thrown it away.",
+        f"Begin anew if that was not meant: {_BEGIN}",
+    )
+
+
 def expired() -> RejectedAnswer:
     """Its time was over before it was finished."""
     return _refused("This sign-in has expired.", f"Begin anew and finish in time: {_BEGIN}")

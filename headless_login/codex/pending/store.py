@@ -175,6 +175,11 @@ class Claim:
         """Have it used: the issuer has judged it, and will not do so again."""
         self.folder.end(self.sign_in.identifier, USED)
 
+    def check(self) -> None:
+        """Raise RejectedAnswer (`no_pending_login`) if somebody has signed out meanwhile."""
+        if not self.folder.has(self.sign_in.identifier, RECORD):
+            raise refusals.forgotten()
+
     def expire(self) -> None:
         """Have it expired: nobody can approve it any more."""
         self.folder.end(self.sign_in.identifier, EXPIRED)
@@ -182,6 +187,7 @@ class Claim:
     def keep(self, sign_in: PendingSignIn) -> None:
         """Keep what is known by now for a later call, if the disk takes it; its time goes on."""
         with suppress(OSError):
+            self.check()
             self.folder.write(self.sign_in.identifier, write_record(sign_in, self.origin))
 
     @property

@@ -37,6 +37,7 @@ class FinishCode:
         """
         with self.finishing.pending.claim(chosen.identifier) as claim:
             grant = claim.sign_in.grant or self._approved(claim)
+            claim.check()
             if isinstance(grant, Tokens):
                 claim.use_up()
             elif claim.sign_in.grant is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headless_login.codex.pending import refusals
 from headless_login.codex.pending.record import PendingSignIn, identifier_of
 from headless_login.codex.pending.store import PendingSignIns
-from headless_login.errors import RejectedAnswer
+from headless_login.errors import RejectedAnswer, SignInRefused
 from headless_login.oauth.pasted import state_in
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
@@ -39,8 +39,7 @@ class PendingJudge:
             raise self._pending.reason(identifier)
         if not waiting and (not identifier or self._pending.is_blank):
             raise self._pending.reason()
-        _check_form(text, waiting)
-        raise refusals.unknown()
+        raise _wrong_form(text, waiting) or refusals.unknown()
 
 
 def _request_of(sign_in: PendingSignIn) -> AuthorizationRequest:
@@ -49,19 +48,20 @@ def _request_of(sign_in: PendingSignIn) -> AuthorizationRequest:
     return AuthorizationRequest(sign_in.provider)  # with a state that nobody knows
 
 
-def _check_form(text: str, waiting: list[PendingSignIn]) -> None:
-    """Raise what is wrong with a text whose state is nobody's, if anything else is."""
+def _wrong_form(text: str, waiting: list[PendingSignIn]) -> RejectedAnswer | None:
+    """Return what is wrong with a text whose state is nobody's, if anything else is."""
     reasons = []
     requests = [_request_of(sign_in) for sign_in in waiting] or [AuthorizationRequest(CODEX)]
     for request in {each.redirect_uri: each for each in requests}.values():
         try:
             request.accept(text)
         except RejectedAnswer as rejected:
-            reasons.append(rejected)
+            reasons.append(rejected.with_traceback(None))
+        except SignInRefused:
+            return None
     # That it leads to another port says nothing where one of them has this port.
     told = [reason for reason in reasons if reason.error != "not_a_redirect"] or reasons
-    if told[0].error != "state_mismatch":
-        raise told[0].with_traceback(None)
+    return told[0] if told and told[0].error != "state_mismatch" else None
 
 
 def device_code_among(waiting: list[PendingSignIn], answer: str | None) -> PendingSignIn | None:

@@ -63,6 +63,8 @@ class Finish:
         waiting = pending.waiting()
         if chosen := device_code_among(waiting, answer):
             return FinishCode(self.finishing, wait).run(chosen)
+        if answer is None and not wait:
+            raise _no_code() if waiting else pending.reason()
         if answer not in (None, _STDIN):
             return self._by_argument(str(answer))
         if not waiting and (pending.is_blank or can_be_asked() or not has_input()):
@@ -146,6 +148,7 @@ class Finish:
             refused = error
         else:
             with self.finishing.pending.claim(_found(judge).identifier) as claim:
+                claim.check()
                 return self.finishing.exchange(claim, grant)
         if isinstance(refused, RejectedAnswer):
             raise self._still_pending(refused)
@@ -159,6 +162,13 @@ class Finish:
             return rejected
         hint = f"{rejected.hint} The sign-in stays pending."
         return RejectedAnswer(rejected.error, rejected.message, hint)
+
+
+def _no_code() -> WrongUsage:
+    return WrongUsage(
+        "The newest sign-in awaits an address, not the approval of a code.",
+        "Name the code: headless-login login finish CODE --no-wait. Or leave --no-wait out.",
+    )
 
 
 def _found(judge: PendingJudge) -> PendingSignIn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +18,7 @@ from headless_login.errors import SignInRefused
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import DeviceCode
-from headless_login.terminal.console import Console
+from headless_login.terminal.console import AnswerConsole, Console
 
 SEND_IT = (
     "Send this address, whole, to the person who signs in. Their browser then ends at an error "
@@ -43,7 +42,7 @@ class Start:
     options: Options
     listeners: Listeners = field(default_factory=Listeners)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    answer: Console = field(default_factory=lambda: Console(sys.stdout))
+    answer: Console = field(default_factory=AnswerConsole)
 
     def run(self) -> None:
         """Keep a new sign-in, and print how it goes on.
