@@ -155,9 +155,14 @@ def test_the_newest_decides_what_finish_does(environ: dict[str, str]) -> None:
     page, code = _begin(environ)
     url = begin(environ)
     assert run(*FINISH, environ=environ, stdin=approve(url)).exit_code == 0
-    other = begin(environ)
+    other, third = begin(environ), begin(environ)
     _begin(environ)
     assert finish(environ, approve(other)).exit_code == 0
+    with Piped(*FINISH, environ=environ) as piped:  # what is there already, goes first
+        piped.process.send_signal(signal.SIGSTOP)
+        piped.send(approve(third))
+        piped.process.send_signal(signal.SIGCONT)
+        assert piped.finish().exit_code == 0
     approve_device(page, code)
     assert _ask(environ, code).exit_code == 0
 

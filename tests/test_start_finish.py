@@ -226,6 +226,8 @@ class TroubledIssuer(PracticeIssuer):
 
 UNANSWERED = {
     "busy": text_answer(503, "upstream"),
+    "timed out": text_answer(408, ""),
+    "passing": json_answer(400, {"error": "temporarily_unavailable"}),
     "too many": json_answer(429, {"error": "slow"}),
     "challenge": Answer(403, b"<html>", (("cf-mitigated", "challenge"),)),
     "country": json_answer(403, {"error": {"code": "unsupported_country_region_territory"}}),

@@ -14,6 +14,7 @@ from headless_login.oauth.printable import identifier, printable
 from headless_login.oauth.values import Tokens
 
 _TOKENS = ("id_token", "access_token", "refresh_token")
+_PASSES = (408, 425, 429)  # time-out, too early, too many: what is asked again may be answered
 _AGAIN = "Start a new sign-in: a code works once, and only for minutes."
 
 
@@ -74,7 +75,7 @@ def read_trouble(status: int, headers: Mapping[str, str], body: bytes) -> Issuer
             f"The issuer does not serve the country this machine appears to be in{request}.",
             "This machine has to reach it the way your browser did (proxy, VPN): set HTTPS_PROXY.",
         )
-    if status == 429 or status >= 500:
+    if status in _PASSES or status >= 500 or word in ("server_error", "temporarily_unavailable"):
         return IssuerTrouble(
             "issuer_unreachable", f"The issuer is busy or broken (HTTP {status}{request}).", _AGAIN
         )

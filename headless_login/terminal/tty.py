@@ -53,6 +53,24 @@ def has_input() -> bool:
         return False
 
 
+def input_is_ready() -> bool:
+    """Tell whether a file or a pipe already holds something (POSIX)."""
+    import select
+
+    try:
+        descriptor = sys.stdin.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return has_input()
+        if not stat.S_ISFIFO(status.st_mode):
+            return False  # a socket that is ended looks as if it held something
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return any(state & select.POLLIN for _, state in poll.poll(0))
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
 def is_silent() -> bool:
     """Tell whether standard input is a pipe into which nobody has written yet (POSIX)."""
     import select

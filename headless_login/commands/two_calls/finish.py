@@ -30,7 +30,13 @@ from headless_login.flows.paste import win_by_paste
 from headless_login.flows.race import NoWayLeft, first_grant
 from headless_login.oauth.values import Grant
 from headless_login.signin import SignedIn
-from headless_login.terminal.tty import can_be_asked, has_input, is_silent, quiet_input
+from headless_login.terminal.tty import (
+    can_be_asked,
+    has_input,
+    input_is_ready,
+    is_silent,
+    quiet_input,
+)
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: whoever calls has it already
 _STDIN = "-"
@@ -54,6 +60,7 @@ class Finish:
     def run(self, answer: str | None, *, wait: bool = True) -> SignedIn:
         """Finish by an answer (`-`: on standard input), or by the one-time code that is pending.
 
+        Without one, what standard input already holds is the answer; else the newest decides.
         Without `wait` the issuer is asked once whether the code was approved.
 
         Raises:
@@ -61,6 +68,8 @@ class Finish:
         """
         pending = self.finishing.pending
         waiting = pending.waiting()
+        if answer is None and wait and input_is_ready():
+            answer = _STDIN
         if chosen := device_code_among(waiting, answer):
             return FinishCode(self.finishing, wait).run(chosen)
         if answer is None and not wait:
