@@ -28,7 +28,7 @@ HEAVY = {
 # Stops at the first write of an address, and tells what was loaded by then.
 WATCH = """
 import os, sys
-from headless_login.terminal.console import Console
+from headless_login.terminal.console import AnswerConsole, Console
 
 def write(self, text):
     if "/oauth/authorize" in text:
@@ -36,7 +36,7 @@ def write(self, text):
         sys.stdout.flush()
         os._exit(0)
 
-Console.write = write
+Console.write = AnswerConsole.write = write
 from headless_login.cli import main
 main(sys.argv[1:])
 """
