@@ -6,11 +6,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.moment import Moment
 from headless_login.codex.pending import refusals
+from headless_login.codex.pending.claim import Claim
 from headless_login.codex.pending.folder import EXPIRED, RECORD, USED, PendingFolder
 from headless_login.codex.pending.record import (
     Damaged,
@@ -161,39 +162,6 @@ class PendingSignIns:
         path = os.path.realpath(self._home.path)
         identity = (status.st_dev, status.st_ino)
         return Origin(path, identity, _host(), self._now(), lifetime)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A pending sign-in in the hands of one process."""
-
-    folder: PendingFolder
-    sign_in: PendingSignIn
-    origin: Origin
-
-    def use_up(self) -> None:
-        """Have it used: the issuer has judged it, and will not do so again."""
-        self.folder.end(self.sign_in.identifier, USED)
-
-    def check(self) -> None:
-        """Raise RejectedAnswer (`no_pending_login`) if somebody has signed out meanwhile."""
-        if not self.folder.has(self.sign_in.identifier, RECORD):
-            raise refusals.forgotten()
-
-    def expire(self) -> None:
-        """Have it expired: nobody can approve it any more."""
-        self.folder.end(self.sign_in.identifier, EXPIRED)
-
-    def keep(self, sign_in: PendingSignIn) -> None:
-        """Keep what is known by now for a later call, if the disk takes it; its time goes on."""
-        with suppress(OSError):
-            self.check()
-            self.folder.write(self.sign_in.identifier, write_record(sign_in, self.origin))
-
-    @property
-    def age(self) -> float:
-        """The seconds since it was begun."""
-        return self.origin.lifetime - self.sign_in.left
 
 
 def _host() -> str:

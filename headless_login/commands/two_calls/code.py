@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from headless_login.codex.pending.claim import Claim
 from headless_login.codex.pending.record import PendingSignIn
-from headless_login.codex.pending.store import Claim
 from headless_login.commands.device import wait_for_approval
 from headless_login.commands.own_command import own_command
 from headless_login.commands.two_calls.finishing import Finishing, is_final

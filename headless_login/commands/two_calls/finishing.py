@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headless_login.codex.pending.store import Claim, PendingSignIns
+from headless_login.codex.pending.claim import Claim
+from headless_login.codex.pending.store import PendingSignIns
 from headless_login.commands.listeners import Listeners
 from headless_login.commands.ready import Ready, finish_sign_in
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
