@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headless_login.codex.auth_file import Credentials, store_or_set_aside
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
+from headless_login.codex.rules import Config
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.id_token import verify_id_token
 from headless_login.oauth.identity import Identity, claims_of, numeric_date

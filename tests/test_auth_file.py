@@ -13,9 +13,9 @@ import pytest
 
 from headless_login.codex.auth_file import Credentials, remove, store, store_or_set_aside
 from headless_login.codex.home import CodexHome
+from headless_login.codex.preflight import check_writable
 from headless_login.codex.replace import create_beside
 from headless_login.codex.stored import read_stored
-from headless_login.codex.troubles import check_writable
 from headless_login.errors import LocalTrouble, WrongUsage
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder, umask, within
 from tests.support.stored_files import KEY, REFRESH_TOKEN, chatgpt

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
+from headless_login.codex.rules import Config
 from headless_login.errors import LocalTrouble, SignInRefused
 from tests.support.machine import NOBODY, as_user, public_folder, within
 

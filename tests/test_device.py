@@ -21,15 +21,15 @@ from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefus
 from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.device import read_device_code, read_poll
-from headless_login.oauth.pkce import challenge_of
 from headless_login.oauth.provider import CODEX, Provider
+from headless_login.oauth.request import challenge_of
 from headless_login.oauth.values import DeviceCode, Grant
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve_device
 from headless_login.practice.wire import Parameters, json_answer, text_answer
 from headless_login.signin import complete
-from headless_login.terminal.console import Console
 from headless_login.terminal.letters import large
+from headless_login.terminal.output import Console
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 NOW = 1_800_000_000.0

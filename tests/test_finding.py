@@ -16,7 +16,7 @@ from headless_login.codex.pending.record import PendingSignIn, identifier_of
 from headless_login.codex.pending.store import PendingSignIns
 from headless_login.commands.two_calls.finding import PendingJudge
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.pasted import state_in
+from headless_login.oauth.answers import state_in
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from tests.support.pastes import CODE, COMMANDS, QUERY, REQUEST, STATE, SURROUNDINGS, URL

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import PendingSignIn
 from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.listeners import Listeners
+from headless_login.codex.rules import Config
 from headless_login.commands.ready import Ready
 from headless_login.commands.two_calls.code import FinishCode
 from headless_login.commands.two_calls.finishing import Finishing
@@ -23,8 +22,7 @@ from headless_login.oauth.values import DeviceCode
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import Parameters, json_answer, text_answer
-from headless_login.terminal.console import Console
-from headless_login.terminal.events import Events
+from headless_login.terminal.output import Console, Events, Listeners
 from tests.support.program import Outcome, Piped, environment, run
 from tests.support.two_calls import FINISH, START, begin, events_in, exchanges, finish, records
 

@@ -28,7 +28,7 @@ HEAVY = {
 # Stops at the first write of an address, and tells what was loaded by then.
 WATCH = """
 import os, sys
-from headless_login.terminal.console import AnswerConsole, Console
+from headless_login.terminal.output import AnswerConsole, Console
 
 def write(self, text):
     if "/oauth/authorize" in text:

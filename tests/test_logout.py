@@ -15,13 +15,12 @@ import pytest
 
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
-from headless_login.commands.listeners import Listeners
 from headless_login.commands.logout import sign_out
 from headless_login.errors import LocalTrouble
 from headless_login.practice.issuer import Answer, PracticeIssuer, RecordedRequest
 from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
-from headless_login.terminal.console import Console
+from headless_login.terminal.output import Console, Listeners
 from tests.support.machine import NOBODY, as_user, in_namespace, public_folder
 from tests.support.program import COMMAND, Outcome, Piped, environment, run
 from tests.support.stored_files import KEY, REFRESH_TOKEN, document, made_by, with_tokens

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from headless_login.errors import SignInRefused, TimedOut
 from headless_login.flows import page
+from headless_login.flows.http_server import MOST_CONNECTIONS
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.ports import bind_loopback
-from headless_login.flows.server import MOST_CONNECTIONS
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import Grant

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from headless_login.errors import IssuerTrouble
-from headless_login.issuer.discovery import discover
-from headless_login.oauth.metadata import read_metadata, well_known_addresses
-from headless_login.oauth.provider import OPENID_SCOPE, Endpoints, Provider
+from headless_login.issuer.client import discover
+from headless_login.oauth.provider import (
+    OPENID_SCOPE,
+    Endpoints,
+    Provider,
+    read_metadata,
+    well_known_addresses,
+)
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.practice.issuer import Answer, PracticeIssuer, RecordedRequest
 from headless_login.practice.wire import json_answer

@@ -121,7 +121,7 @@ import sys
 from headless_login.codex.home import CodexHome
 from headless_login.commands.two_calls.finish import Finish, ready_to_finish
 from headless_login.commands.two_calls.finishing import Finishing
-from headless_login.commands.listeners import Listeners
+from headless_login.terminal.output import Listeners
 from headless_login.errors import WrongUsage
 
 ready = ready_to_finish(CodexHome(sys.argv[1]), Listeners())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headless_login.issuer.discovery import discover
+from headless_login.issuer.client import discover
 from tests.support.browsing import follow
 from tests.support.openid_provider import CLIENT_ID, Browser, OpenIdProvider
 from tests.support.program import Piped, environment, run

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.printable import printable
+from headless_login.oauth.text import printable
 from tests.support.pastes import (
     CODE,
     COMMANDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headless_login.commands.advice import tunnel_advice
+from headless_login.commands.words import tunnel_advice
 from headless_login.terminal.place import Place, SshConnection, look_around
 
 HERE = Place(has_screen=True)

@@ -15,12 +15,19 @@ from hypothesis import strategies as st
 
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
-from headless_login.terminal.qr.blocks import full_blocks, half_blocks, plain_half_blocks
-from headless_login.terminal.qr.choice import Look, choose, forced, forced_picture, least
-from headless_login.terminal.qr.graphics import PROTOCOLS, picture
-from headless_login.terminal.qr.look import known_protocol
+from headless_login.terminal.qr.capabilities import known_protocol
+from headless_login.terminal.qr.drawing import (
+    Look,
+    choose,
+    forced,
+    forced_picture,
+    full_blocks,
+    half_blocks,
+    least,
+    plain_half_blocks,
+)
 from headless_login.terminal.qr.matrix import Matrix, matrix_of
-from headless_login.terminal.qr.pictures import png, svg
+from headless_login.terminal.qr.pictures import PROTOCOLS, picture, png, svg
 from tests.support.scanning import DARK, LIGHT, Theme, picture_of, pixels_of_png, read
 
 URL = AuthorizationRequest(CODEX).url

@@ -15,7 +15,7 @@ from tests.support.windows import Display, Window
 # Shows the address of the sign-in to the test, which cannot read it off a window.
 TELL = """
 import sys
-from headless_login.terminal.console import Console
+from headless_login.terminal.output import Console
 write = Console.write
 def told(self, text):
     for line in text.splitlines():

@@ -31,7 +31,7 @@ ATTEMPT = """
 import os, sys
 from headless_login.codex.auth_file import Credentials, remove, store
 from headless_login.codex.home import CodexHome
-from headless_login.codex.troubles import check_writable
+from headless_login.codex.preflight import check_writable
 from headless_login.errors import LocalTrouble
 
 home, size = CodexHome(sys.argv[1]), int(sys.argv[2])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
-from headless_login.oauth.printable import printable
+from headless_login.oauth.text import printable
 from headless_login.oauth.token_response import read_token_response
 
 GOOD = {"id_token": "a.b.c", "access_token": "d.e.f", "refresh_token": "rt_" + "x" * 40}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from headless_login.terminal.tty import can_be_asked
+from headless_login.terminal.input import can_be_asked
 
 
 class _Stdin:

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from headless_login.cli.choices import check_choices, hand_down, provider_of
 from headless_login.cli.lazy import LazyGroup
 from headless_login.cli.options import (
     ClientIdOption,
@@ -19,19 +18,20 @@ from headless_login.cli.options import (
     QrOption,
     ScopeOption,
     TimeoutOption,
+    check_choices,
+    hand_down,
+    provider_of,
 )
 from headless_login.codex.home import CodexHome
-from headless_login.commands.listeners import Listeners
 from headless_login.errors import WrongUsage
-from headless_login.terminal.console import Console
-from headless_login.terminal.events import Events
+from headless_login.terminal.output import Console, Events, Listeners
 
 
 class _Commands(LazyGroup):
     homes: ClassVar = {
-        "start": "headless_login.cli.two_calls",
-        "finish": "headless_login.cli.two_calls",
-        "status": "headless_login.cli.others",
+        "start": "headless_login.cli.start_finish",
+        "finish": "headless_login.cli.start_finish",
+        "status": "headless_login.cli.account",
     }
 
 

@@ -1,10 +1,15 @@
-"""The options that more than one command has, each with its one meaning."""
+"""The options that more than one command has, and what they mean together."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from headless_login.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from headless_login.oauth.provider import Provider
 
 CodexHomeOption = Annotated[
     str | None,
@@ -49,3 +54,65 @@ ClientIdOption = Annotated[
 ScopeOption = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Other scopes, separated by blanks.")
 ]
+
+
+def hand_down(context: typer.Context, subcommand: str) -> None:
+    """Have what was given before a subcommand mean the same as behind it."""
+    group: Any = context.command
+    command = group.get_command(context, subcommand)
+    given = {name: context.params[name] for name in context.params if _is_given(context, name)}
+    flags = {option.name: option.opts[0] for option in group.params}
+    known = {option.name for option in command.params}
+    if strange := [flags[name] for name in given if name not in known]:
+        raise WrongUsage(
+            f"{' and '.join(strange)} does not go with `login {subcommand}`.",
+            f"See: headless-login login {subcommand} --help",
+        )
+    context.default_map = {subcommand: given}
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _chosen(context: typer.Context, name: str, value: str | None) -> str | None:
+    """Return a value with a variable of its own, to which an option before it is preferred."""
+    above = context.parent
+    if above is None or _is_given(context, name) or not _is_given(above, name):  # type: ignore[arg-type]
+        return value
+    return str(above.params[name])
+
+
+def provider_of(
+    context: typer.Context, issuer: str | None, client_id: str | None, scope: str | None
+) -> Provider:
+    """Return Codex's client on its own or another server, or another client altogether."""
+    from headless_login.oauth.provider import (
+        CODEX_CLIENT_ID,
+        CODEX_ISSUER,
+        CODEX_SCOPE,
+        OPENID_SCOPE,
+        Provider,
+    )
+
+    issuer = _chosen(context, "issuer", issuer) or CODEX_ISSUER
+    client_id = _chosen(context, "client_id", client_id)
+    if client_id in (None, "", CODEX_CLIENT_ID):
+        return Provider(issuer, scope=scope or CODEX_SCOPE)
+    from headless_login.issuer.client import discover
+
+    endpoints = discover(issuer)
+    return Provider(issuer, str(client_id), scope or OPENID_SCOPE, endpoints)
+
+
+def check_choices(qr: str, qr_file: str | None, timeout: float) -> None:
+    """Refuse what no sign-in can be made with, before anything is done."""
+    if qr not in ("auto", "always", "never", "graphics"):
+        raise WrongUsage("--qr takes auto, always, never or graphics.")
+    if qr_file is not None:
+        from headless_login.commands.qr_file import check_qr_file
+
+        check_qr_file(qr_file)
+    if not 0 < timeout <= 86400:
+        raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")

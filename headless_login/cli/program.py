@@ -11,10 +11,8 @@ import typer
 
 from headless_login import __version__
 from headless_login.cli.lazy import LazyGroup
-from headless_login.commands.listeners import Listeners
 from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
-from headless_login.terminal.console import AnswerConsole, Console
-from headless_login.terminal.events import Events
+from headless_login.terminal.output import AnswerConsole, Console, Events, Listeners
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -22,8 +20,8 @@ INTERRUPTED, TERMINATED = 130, 143
 class _Commands(LazyGroup):
     homes: ClassVar = {
         "login": "headless_login.cli.login",
-        "logout": "headless_login.cli.others",
-        "demo": "headless_login.cli.others",
+        "logout": "headless_login.cli.account",
+        "demo": "headless_login.cli.account",
     }
 
 

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
+from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import remove_file, replace_file
-from headless_login.codex.troubles import cannot_write
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity
-from headless_login.oauth.pkce import base64url
 from headless_login.oauth.provider import Provider
+from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Tokens
 
 

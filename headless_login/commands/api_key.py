@@ -6,13 +6,13 @@ import sys
 
 from headless_login.codex.api_key import masked, read_api_key
 from headless_login.codex.auth_file import Credentials, store
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
+from headless_login.codex.rules import Config
 from headless_login.codex.stored import read_stored
-from headless_login.commands.listeners import Listeners
 from headless_login.commands.status import shadowed_by
 from headless_login.errors import LocalTrouble, WrongUsage
+from headless_login.terminal.output import Listeners
 
 _LONGEST = 64 * 1024  # bytes
 PIPE_IT = "printenv OPENAI_API_KEY | headless-login login --with-api-key"

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headless_login.flows.paste import Judge, settles
-from headless_login.terminal.console import Console
-from headless_login.terminal.tty import can_be_asked
-from headless_login.terminal.waiting import WaitingLine
+from headless_login.flows.race import Judge, settles
+from headless_login.terminal.countdown import WaitingLine
+from headless_login.terminal.input import can_be_asked
+from headless_login.terminal.output import Console
 
 if TYPE_CHECKING:
     from headless_login.terminal.prompt import AnswerPrompt
@@ -97,7 +97,7 @@ class Asker:
         return answer
 
     async def _from_pipe(self) -> str | None:
-        from headless_login.terminal.pipe import read_pipe
+        from headless_login.terminal.input import read_pipe
 
         if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
             return None

@@ -6,7 +6,6 @@ import time
 from tempfile import TemporaryDirectory
 
 from headless_login.codex.home import CodexHome
-from headless_login.commands.listeners import Listeners
 from headless_login.commands.options import Options
 from headless_login.commands.sign_in import SignIn
 from headless_login.commands.status import report_status
@@ -14,7 +13,7 @@ from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from headless_login.terminal.console import Console
+from headless_login.terminal.output import Console, Listeners
 
 
 def run_demo(listeners: Listeners) -> None:

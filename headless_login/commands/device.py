@@ -10,10 +10,9 @@ from headless_login.commands.qr_file import write_qr_file
 from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
-from headless_login.terminal.console import Console
-from headless_login.terminal.events import Events, utc
+from headless_login.terminal.countdown import WaitingLine
 from headless_login.terminal.letters import large
-from headless_login.terminal.waiting import WaitingLine
+from headless_login.terminal.output import Console, Events, utc
 
 OPEN_PAGE = "Open this page on any device and sign in:"
 TYPE_CODE = "Type this one-time code there, valid for {}:"
@@ -134,8 +133,8 @@ def _drawn(console: Console, code: DeviceCode, qr: str, other_rows: int) -> list
     """Return the QR code with the large letters beside it, or whatever of both fits."""
     if console.is_dumb:
         return []
-    from headless_login.terminal.qr.choice import choose, forced
-    from headless_login.terminal.qr.look import look_at
+    from headless_login.terminal.qr.capabilities import look_at
+    from headless_login.terminal.qr.drawing import choose, forced
     from headless_login.terminal.qr.matrix import matrix_of
 
     look = look_at(console, colours_asked=qr == "always")._replace(protocol=None)

@@ -10,10 +10,9 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
 from headless_login.codex.pending.store import PendingSignIns
 from headless_login.codex.stored import StoredSignIn, read_stored
-from headless_login.commands.listeners import Listeners
 from headless_login.errors import HeadlessLoginError, LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
-from headless_login.terminal.console import Console
+from headless_login.terminal.output import Console, Listeners
 
 REVOKE_TIMEOUT = 10.0  # seconds; codex-facts.md §7
 
@@ -88,7 +87,7 @@ def _is_revoked(
         from headless_login.issuer.client import IssuerClient
 
         if provider.client_id != CODEX.client_id:
-            from headless_login.issuer.discovery import discover
+            from headless_login.issuer.client import discover
 
             endpoints = discover(provider.issuer, environ=environ)
             provider = replace(provider, endpoints=endpoints)

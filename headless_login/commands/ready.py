@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
-from headless_login.codex.troubles import check_writable
-from headless_login.commands.listeners import Listeners
-from headless_login.terminal.console import Console
+from headless_login.codex.preflight import check_writable
+from headless_login.codex.rules import Config
+from headless_login.terminal.output import Console, Listeners
 
 if TYPE_CHECKING:
     from headless_login.issuer.client import IssuerClient
@@ -55,9 +54,9 @@ def finish_sign_in(
     on_exchanged: Callable[[], None] = lambda: None,
 ) -> SignedIn:
     """Exchange, verify and store, and say who is signed in; raises as `signin.complete`."""
-    from headless_login.commands.wording import show_signed_in
+    from headless_login.commands.words import show_signed_in
     from headless_login.signin import complete
-    from headless_login.terminal.events import utc
+    from headless_login.terminal.output import utc
 
     signed_in = complete(
         grant,

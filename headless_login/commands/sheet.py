@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headless_login.commands import wording
-from headless_login.commands.advice import tunnel_advice
+from headless_login.commands import words
+from headless_login.commands.words import tunnel_advice
 from headless_login.oauth.request import AuthorizationRequest
-from headless_login.terminal.console import Console
+from headless_login.terminal.output import Console
 from headless_login.terminal.place import Place
-from headless_login.terminal.qr.choice import (
+from headless_login.terminal.qr.capabilities import look_at
+from headless_login.terminal.qr.drawing import (
     Drawing,
     Look,
     choose,
@@ -18,7 +19,6 @@ from headless_login.terminal.qr.choice import (
     forced_picture,
     least,
 )
-from headless_login.terminal.qr.look import look_at
 from headless_login.terminal.qr.matrix import Matrix, load, matrix_of
 
 _QUESTION = 1  # row
@@ -59,7 +59,7 @@ class Sheet:
         if self._may_draw():
             load()  # now, so that the code follows the address at once
         if scene.port is not None and is_wide(scene.bind):
-            self._console.say(wording.wide(str(scene.bind), scene.port))
+            self._console.say(words.wide(str(scene.bind), scene.port))
         self._console.write(self._address())
 
     def show_way(self, *, opened: bool) -> None:
@@ -93,10 +93,10 @@ class Sheet:
         if self._scene.qr == "never":
             return "none is wanted"
         if self._console.is_dumb:
-            return wording.NO_QR_HERE
+            return words.NO_QR_HERE
         self._matrix = matrix_of(self._url)
         if self._matrix is None:
-            return wording.NO_QR_FOR_THIS
+            return words.NO_QR_FOR_THIS
         look = self._look()
         chosen = self._choose(self._matrix, look)
         if chosen is None:
@@ -136,13 +136,13 @@ class Sheet:
         if self._scene.words:
             return f"{self._url}\n"
         here = self._scene.port is not None and not self._scene.place.is_remote
-        introduction = wording.OPEN_HERE if here else wording.OPEN_ANYWHERE
+        introduction = words.OPEN_HERE if here else words.OPEN_ANYWHERE
         return "\n".join([*self._console.wrapped(introduction), self._url, ""])
 
     def _after(self, *, drawn: bool = True, doubt: str = "") -> str:
         """Return the words below the address, each line with its end."""
         scene = self._scene
-        texts = list(scene.words) or wording.explanations(
+        texts = list(scene.words) or words.explanations(
             listening=scene.port is not None,
             can_paste=scene.can_paste,
             opened=self._opened,
@@ -163,7 +163,7 @@ class Sheet:
         """Return the size that is needed, at this width if it is wide enough."""
         columns = max(look.columns, drawing.columns)
         rows = -(-len(self._url) // columns) + drawing.rows + _QUESTION
-        return wording.too_small((columns, rows), (look.columns, look.rows), self._scene.place)
+        return words.too_small((columns, rows), (look.columns, look.rows), self._scene.place)
 
 
 def is_wide(bind: str | None) -> bool:

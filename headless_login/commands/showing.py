@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from headless_login.commands.options import Options
 from headless_login.errors import WrongUsage
 from headless_login.oauth.request import AuthorizationRequest
-from headless_login.terminal.console import Console
-from headless_login.terminal.events import Events, utc
+from headless_login.terminal.input import can_be_asked
+from headless_login.terminal.output import Console, Events, utc
 from headless_login.terminal.place import look_around
-from headless_login.terminal.tty import can_be_asked
 
 if TYPE_CHECKING:
     from headless_login.commands.sheet import Sheet

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headless_login.codex.home import CodexHome
-from headless_login.commands.listeners import Listeners
 from headless_login.commands.options import Options
 from headless_login.commands.ready import Ready, finish_sign_in, make_ready
 from headless_login.commands.showing import WithoutInput, announce_request, show_way
@@ -25,7 +24,8 @@ from headless_login.errors import (
 )
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
-from headless_login.terminal.tty import quiet_input
+from headless_login.terminal.input import quiet_input
+from headless_login.terminal.output import Listeners
 
 if TYPE_CHECKING:
     import socket

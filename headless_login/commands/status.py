@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from headless_login.codex.api_key import masked
-from headless_login.codex.config import Config
 from headless_login.codex.home import CodexHome
+from headless_login.codex.rules import Config
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.printable import printable
-from headless_login.terminal.events import utc
+from headless_login.oauth.text import printable
+from headless_login.terminal.output import utc
 
 _NOTHING = StoredSignIn(mode=None)
 _SKEW = 300  # seconds

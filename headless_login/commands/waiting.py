@@ -12,15 +12,14 @@ from contextlib import suppress
 from typing import Self
 
 from headless_login.commands.asking import Asker, Interrupted
-from headless_login.commands.listeners import Listeners
 from headless_login.commands.showing import WithoutInput
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
-from headless_login.flows.paste import win_by_paste
-from headless_login.flows.race import NoWayLeft, first_grant
+from headless_login.flows.race import NoWayLeft, first_grant, win_by_paste
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant
+from headless_login.terminal.output import Listeners
 
 _BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Sequence
 
 from headless_login.errors import Cancelled, RejectedAnswer, SignInRefused
 from headless_login.flows import page
-from headless_login.flows.http import HttpRequest, Response
+from headless_login.flows.http_server import ConnectionServer, HttpRequest, Response
 from headless_login.flows.page import Page
-from headless_login.flows.server import ConnectionServer
 from headless_login.oauth.provider import CALLBACK_PATH
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant

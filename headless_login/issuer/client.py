@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from joserfc.errors import JoseError
@@ -13,8 +14,8 @@ from joserfc.jwk import KeySet
 from headless_login.errors import IssuerTrouble
 from headless_login.issuer.transport import Transport, new_session, read_body
 from headless_login.oauth.device import Pending, disabled, lost, read_device_code, read_poll
-from headless_login.oauth.provider import Provider
-from headless_login.oauth.token_response import read_token_response
+from headless_login.oauth.provider import Endpoints, Provider, read_metadata, well_known_addresses
+from headless_login.oauth.token_response import read_document, read_token_response
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
 
 if TYPE_CHECKING:
@@ -191,3 +192,30 @@ class IssuerClient:
             return self._transport.run(timeout, ask)
         except IssuerTrouble:
             return False
+
+
+_TIMEOUT = 20.0  # seconds for each address
+
+
+def discover(issuer: str, *, environ: Mapping[str, str] = os.environ) -> Endpoints:
+    """Return the endpoints that the issuer publishes (OpenID Connect Discovery §4, RFC 8414 §3).
+
+    Raises:
+        IssuerTrouble: it cannot be reached, or publishes nothing usable.
+    """
+    provider = Provider(issuer)
+    transport, session = Transport(provider, environ), new_session(provider)
+
+    def fetch(address: str) -> Mapping[str, object]:
+        response = session.get(address, withhold_token=True, **transport.options(_TIMEOUT))
+        body = read_body(response)
+        return read_document(body) if response.status_code == 200 else {}
+
+    for address in well_known_addresses(issuer):
+        if document := transport.run(_TIMEOUT, partial(fetch, address)):
+            return read_metadata(document, issuer)
+    raise IssuerTrouble(
+        "token_response_invalid",
+        "The issuer publishes no discovery document.",
+        "Check --issuer, or leave --client-id out if it is Codex's own kind of server.",
+    )

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused, TimedOut
-from headless_login.oauth.pkce import challenge_of
 from headless_login.oauth.provider import Provider, is_safe
+from headless_login.oauth.request import challenge_of
 from headless_login.oauth.token_response import (
     read_document,
     read_error,

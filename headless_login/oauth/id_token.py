@@ -23,8 +23,8 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from headless_login.errors import SignInRefused
 from headless_login.oauth.identity import Claims, Identity, claims_of, identity_of, read_part
-from headless_login.oauth.pkce import base64url
 from headless_login.oauth.provider import Provider
+from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Tokens
 
 # Only signatures by a key pair: `none` and HS* would let anybody sign (RFC 8725 §3.1, §3.2).

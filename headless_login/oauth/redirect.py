@@ -12,7 +12,7 @@ from collections import Counter
 from urllib.parse import parse_qsl, unquote_plus
 
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.printable import identifier, printable
+from headless_login.oauth.text import identifier, printable
 
 Parameters = dict[str, str]
 

@@ -1,12 +1,41 @@
-"""One sign-in attempt: the authorization request, which judges its own answer."""
+"""The authorization request with its state and PKCE verifier; it judges its own answer."""
 
 from __future__ import annotations
 
+import binascii
+import hashlib
+import os
 from dataclasses import dataclass, field
 
-from headless_login.oauth.pkce import challenge_of, new_state, new_verifier
 from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provider
 from headless_login.oauth.values import Grant
+
+
+def base64url(data: bytes) -> str:
+    """Encode without padding (RFC 7515 §2); binascii, because base64 imports re."""
+    return binascii.b2a_base64(data, newline=False).decode().translate(_URL_SAFE).rstrip("=")
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+def new_verifier() -> str:
+    """Return 64 random bytes in base64url, 86 characters, as Codex does (RFC 7636 §4.1)."""
+    return base64url(os.urandom(64))
+
+
+def challenge_of(verifier: str) -> str:
+    """Return the S256 code challenge of a verifier (RFC 7636 §4.2)."""
+    return base64url(hashlib.sha256(verifier.encode("ascii")).digest())
+
+
+def new_state() -> str:
+    """Return 128 random bits in base64url, 22 characters.
+
+    RFC 6749 §10.10 asks that guessing succeed with a chance of at most 2^-128, and an attempt
+    lives minutes; the 21 characters that Codex's 256 bits would add cost the QR code a version.
+    """
+    return base64url(os.urandom(16))
 
 
 def redirect_uri_for(port: int) -> str:
@@ -55,7 +84,7 @@ class AuthorizationRequest:
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.pasted import Expected, read_pasted
+        from headless_login.oauth.answers import Expected, read_pasted
 
         sign_in = Expected(self.redirect_uri, self.provider.authorization_endpoint)
         return self._judged(read_pasted(text, sign_in))

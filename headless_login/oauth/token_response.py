@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
-from headless_login.oauth.printable import identifier, printable
+from headless_login.oauth.text import identifier, printable
 from headless_login.oauth.values import Tokens
 
 _TOKENS = ("id_token", "access_token", "refresh_token")

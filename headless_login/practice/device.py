@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from headless_login.practice.authorization import AuthorizationRequest
 from headless_login.practice.pages import device_page, error_page, message_page
 from headless_login.practice.person import Person
-from headless_login.practice.refusal import nested
-from headless_login.practice.wire import Answer, Parameters, RecordedRequest, json_answer
+from headless_login.practice.wire import Answer, Parameters, RecordedRequest, json_answer, nested
 
 CODE_LIFETIME = 900  # seconds
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"  # nothing that is taken for another

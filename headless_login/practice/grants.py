@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from headless_login.practice.authorization import AuthorizationRequest
-from headless_login.practice.refusal import refresh_refused, refused
-from headless_login.practice.wire import Parameters
+from headless_login.practice.wire import Parameters, refresh_refused, refused
 
 CODE_LIFETIME = 600  # seconds; RFC 6749 §4.1.2 recommends ten minutes at most
 

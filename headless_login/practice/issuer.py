@@ -18,13 +18,14 @@ from headless_login.practice.device import DeviceCodes
 from headless_login.practice.discovery import metadata
 from headless_login.practice.grants import Approval, Granted, Grants
 from headless_login.practice.person import Person
-from headless_login.practice.refusal import TokenRefused, refused
 from headless_login.practice.server import LoopbackServer
 from headless_login.practice.wire import (
     Answer,
     Parameters,
     RecordedRequest,
+    TokenRefused,
     json_answer,
+    refused,
     text_answer,
 )
 

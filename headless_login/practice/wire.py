@@ -1,4 +1,4 @@
-"""What comes in and what goes out: small frozen values, so that a test can answer anything."""
+"""Requests and answers of the practice issuer, as values."""
 
 from __future__ import annotations
 
@@ -90,3 +90,28 @@ def text_answer(status: int, text: str, *headers: tuple[str, str]) -> Answer:
 def redirect_answer(location: str) -> Answer:
     """Send the browser on by GET, whatever it came with (RFC 9700 §4.12 asks for 303)."""
     return Answer(303, headers=(("Location", location),))
+
+
+class TokenRefused(Exception):
+    """A request to the token or revocation endpoint is refused; `answer` says so on the wire."""
+
+    def __init__(self, answer: Answer, description: str) -> None:
+        super().__init__(description)
+        self.answer = answer
+
+
+def refused(error: str, description: str, *, status: int = 400) -> TokenRefused:
+    """Return a refusal as flat JSON (RFC 6749 §5.2)."""
+    flat = {"error": error, "error_description": description}
+    return TokenRefused(json_answer(status, flat), description)
+
+
+def refresh_refused(code: str, description: str) -> TokenRefused:
+    """Return a refused refresh, nested as in OpenAI's APIs (codex-facts.md §3, §7)."""
+    return TokenRefused(nested(401, code, description), description)
+
+
+def nested(status: int, code: str, description: str) -> Answer:
+    """Return an error as OpenAI's APIs nest it."""
+    error = {"message": description, "type": "invalid_request_error", "param": None, "code": code}
+    return json_answer(status, {"error": error})

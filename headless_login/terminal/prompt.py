@@ -16,8 +16,8 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
-from headless_login.terminal.console import Console
-from headless_login.terminal.waiting import EVERY, time_left
+from headless_login.terminal.countdown import EVERY, time_left
+from headless_login.terminal.output import Console
 
 # A pasted line break looks like the Enter key unless the terminal marks pastes: an Enter that is
 # followed by more within this time (seconds) was part of the paste.

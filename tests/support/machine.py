@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 # Another user cannot read every folder that holds modules: what they need is loaded before.
-import headless_login.codex.troubles
+import headless_login.codex.preflight
 import headless_login.commands.status  # noqa: F401
 
 NOBODY = 65534

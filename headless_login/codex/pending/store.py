@@ -20,7 +20,7 @@ from headless_login.codex.pending.record import (
     read_record,
     write_record,
 )
-from headless_login.codex.troubles import cannot_write
+from headless_login.codex.preflight import cannot_write
 from headless_login.errors import RejectedAnswer
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from headless_login.codex.pending.claim import Claim
 from headless_login.codex.pending.record import PendingSignIn
+from headless_login.commands.command_line import own_command
 from headless_login.commands.device import wait_for_approval
-from headless_login.commands.own_command import own_command
 from headless_login.commands.two_calls.finishing import Finishing, is_final
 from headless_login.errors import HeadlessLoginError, TimedOut
 from headless_login.flows.device import slower

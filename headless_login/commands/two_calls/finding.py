@@ -6,7 +6,7 @@ from headless_login.codex.pending import refusals
 from headless_login.codex.pending.record import PendingSignIn, identifier_of
 from headless_login.codex.pending.store import PendingSignIns
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.pasted import state_in
+from headless_login.oauth.answers import state_in
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode, Grant

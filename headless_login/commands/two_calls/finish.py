@@ -13,8 +13,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.pending import refusals
 from headless_login.codex.pending.record import PendingSignIn
 from headless_login.commands.asking import Asker, Interrupted
-from headless_login.commands.listeners import Listeners
-from headless_login.commands.own_command import own_command
+from headless_login.commands.command_line import own_command
 from headless_login.commands.ready import Ready, make_ready
 from headless_login.commands.two_calls.code import FinishCode
 from headless_login.commands.two_calls.finding import PendingJudge, device_code_among
@@ -26,17 +25,17 @@ from headless_login.errors import (
     TimedOut,
     WrongUsage,
 )
-from headless_login.flows.paste import win_by_paste
-from headless_login.flows.race import NoWayLeft, first_grant
+from headless_login.flows.race import NoWayLeft, first_grant, win_by_paste
 from headless_login.oauth.values import Grant
 from headless_login.signin import SignedIn
-from headless_login.terminal.tty import (
+from headless_login.terminal.input import (
     can_be_asked,
     has_input,
     input_is_ready,
     is_silent,
     quiet_input,
 )
+from headless_login.terminal.output import Listeners
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: whoever calls has it already
 _STDIN = "-"

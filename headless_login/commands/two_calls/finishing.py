@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from headless_login.codex.pending.claim import Claim
 from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.listeners import Listeners
 from headless_login.commands.ready import Ready, finish_sign_in
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
 from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import SignedIn
+from headless_login.terminal.output import Listeners
 
 _AGAIN = "This sign-in stays pending: then run the same command again."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headless_login.codex.pending.record import PendingSignIn
-from headless_login.commands.own_command import own_command
+from headless_login.commands.command_line import own_command
 from headless_login.commands.showing import WithoutInput
 from headless_login.commands.two_calls.finish import Finish
 from headless_login.commands.two_calls.finishing import Finishing

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field, replace
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import PendingSignIn
 from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.listeners import Listeners
+from headless_login.commands.command_line import own_arguments
 from headless_login.commands.options import Options
-from headless_login.commands.own_command import own_arguments
 from headless_login.commands.ready import Ready, make_ready
 from headless_login.commands.showing import announce_request
 from headless_login.errors import SignInRefused
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import DeviceCode
-from headless_login.terminal.console import AnswerConsole, Console
+from headless_login.terminal.output import AnswerConsole, Console, Listeners
 
 SEND_IT = (
     "Send this address, whole, to the person who signs in. Their browser then ends at an error "
@@ -74,7 +73,7 @@ class Start:
             self._show_address(ready, request)
 
     def _show_address(self, ready: Ready, request: AuthorizationRequest) -> None:
-        from headless_login.commands.own_command import own_command
+        from headless_login.commands.command_line import own_command
         from headless_login.commands.sheet import Scene, Sheet
         from headless_login.terminal.place import look_around
 
@@ -121,8 +120,8 @@ class Start:
         raise SignInRefused(disabled.error, disabled.message, hint)
 
     def _show_code(self, ready: Ready, code: DeviceCode) -> None:
+        from headless_login.commands.command_line import own_command
         from headless_login.commands.device import show_code
-        from headless_login.commands.own_command import own_command
 
         show_code(
             self.answer,

@@ -1,7 +1,6 @@
-"""The conversation with the person, on standard error: words, addresses, questions.
+"""What is written: prose for the person on standard error, answers and events on standard output.
 
-Everything goes out in whole writes; what cannot be shown (a closed terminal) is let go, because
-a sign-in must not die of it.
+Everything goes out in whole writes. A closed standard error is no reason to end a sign-in.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ import os
 import sys
 import textwrap
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from headless_login.errors import LocalTrouble
+from headless_login.errors import LocalTrouble, RejectedAnswer
 
 _WIDEST_TEXT = 100  # columns; longer lines are hard to read
 
@@ -119,3 +118,49 @@ def write_text(stream: TextIO, text: str) -> None:
         else:
             buffer.write(content)
     stream.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A stream of events, described in `headless_login/schemas/events.schema.json`.
+
+    Silent unless `wanted`; `strict` where the event is all that the command is called for.
+    """
+
+    wanted: bool = False
+    strict: bool = False
+    stream: TextIO | None = field(default_factory=lambda: sys.stdout)
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Write one event at once; a reader that is gone does not end the sign-in.
+
+        Raises:
+            LocalTrouble: `store_failed`; it is strict, and cannot be written.
+        """
+        if not self.wanted:
+            return
+        import json
+
+        line = json.dumps({"event": event, **fields}) + "\n"
+        with nullcontext() if self.strict else suppress(LocalTrouble):
+            write_answer(self.stream, line)
+
+
+def utc(seconds: float) -> str:
+    """Return a time (seconds since the epoch) as ISO 8601 in UTC, whole seconds."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears how it goes: a person, and a program if it asked for events."""
+
+    console: Console = field(default_factory=Console)
+    events: Events = field(default_factory=Events)
+
+    def tell_rejected(self, rejected: RejectedAnswer) -> None:
+        """Say that an answer was not accepted, and what is awaited instead."""
+        self.console.say(f"{rejected.message} {rejected.hint}")
+        self.events.emit("rejected", error=rejected.error, message=rejected.message)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from headless_login.cli.choices import check_choices, provider_of
 from headless_login.cli.options import (
     ClientIdOption,
     CodexHomeOption,
@@ -18,11 +17,11 @@ from headless_login.cli.options import (
     QrOption,
     ScopeOption,
     TimeoutOption,
+    check_choices,
+    provider_of,
 )
 from headless_login.codex.home import CodexHome
-from headless_login.commands.listeners import Listeners
-from headless_login.terminal.console import Console
-from headless_login.terminal.events import Events
+from headless_login.terminal.output import Console, Events, Listeners
 
 
 def start(

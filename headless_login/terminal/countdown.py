@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from headless_login.terminal.console import Console
+from headless_login.terminal.output import Console
 
 EVERY = 1.0  # seconds between two looks at the clock
 _CLEARED = "\r\x1b[K"

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from headless_login.terminal.console import Console
-from headless_login.terminal.qr.choice import Look
+from headless_login.terminal.output import Console
+from headless_login.terminal.qr.drawing import Look
 
 if sys.platform != "win32":
     import fcntl

@@ -10,9 +10,7 @@ import typer
 
 from headless_login.cli.options import CodexHomeOption, JsonOption
 from headless_login.codex.home import CodexHome
-from headless_login.commands.listeners import Listeners
-from headless_login.terminal.console import AnswerConsole, Console
-from headless_login.terminal.events import Events
+from headless_login.terminal.output import AnswerConsole, Console, Events, Listeners
 
 
 def status(

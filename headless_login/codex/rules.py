@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headless_login.codex.home import CodexHome
 from headless_login.codex.reading import read_regular
 from headless_login.errors import LocalTrouble, SignInRefused
-from headless_login.oauth.printable import printable
+from headless_login.oauth.text import printable
 
 # Codex's name for each way to sign in, and the command that takes it.
 _COMMANDS = {"chatgpt": "headless-login login", "api": "headless-login login --with-api-key"}
