@@ -1,20 +1,89 @@
-"""What can go wrong, sorted by what the person does about it.
+"""What can go wrong, sorted by what the person does about it; and what that is, by its word.
 
     HeadlessLoginError
-    ├── NotSignedIn        1  sign in
     ├── WrongUsage         2  fix the command
     ├── SignInRefused      3  start a new sign-in
     │   └── RejectedAnswer 3  paste another answer: the sign-in is still alive
     ├── IssuerTrouble      4  try later, or look at the network
     ├── TimedOut           5  again, or another way
-    ├── LocalTrouble       6  mend this machine: port, disk, permissions
+    ├── LocalTrouble       6  fix this machine: port, disk, permissions
     └── Cancelled        130  nothing: another program on this machine asked for it
 
-Each carries the word that programs read (`error`), one sentence for people (`message`) and,
-where there is one, the way out (`hint`). None of them ever carries a secret.
+Each carries the word that programs read (`error`), one sentence for people (`message`) and what
+to do (`hint`). None of them ever carries a secret.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+_COPY_AGAIN = "Copy the whole address from the address bar once more and paste it."
+_OPEN_AGAIN = "Open the address shown above, sign in there, and paste the address that it ends at."
+_PASTE_ADDRESS = "Paste the whole address of the page that failed to load."
+_CODE_WORKS_ONCE = "Start a new sign-in: a code works once, and only for minutes."
+
+
+class Remedy(NamedTuple):
+    """What to do about an error: the exit code, a sentence, and one while it is still pending."""
+
+    exit_code: int
+    hint: str = ""
+    while_pending: str = ""
+
+
+# Every word of the contract that this program uses. Where an error knows more than its word (which
+# folder, which command), its own hint stands in place of the one here.
+REMEDIES = {
+    "usage": Remedy(2, "See: headless-login login --help"),
+    "not_a_redirect": Remedy(3, _PASTE_ADDRESS),
+    "authorize_url_pasted": Remedy(3, _PASTE_ADDRESS),
+    "issuer_error_page": Remedy(3, "Open the address above again, and paste what it ends at."),
+    "missing_code": Remedy(3, _COPY_AGAIN),
+    "missing_state": Remedy(3, _COPY_AGAIN),
+    "duplicate_parameter": Remedy(3, _COPY_AGAIN),
+    "ambiguous_response": Remedy(3, _COPY_AGAIN),
+    "state_mismatch": Remedy(3, _OPEN_AGAIN),
+    "issuer_mismatch": Remedy(3, _OPEN_AGAIN),
+    "access_denied": Remedy(3, "Start a new sign-in if that was a mistake."),
+    "missing_codex_entitlement": Remedy(
+        3, "Ask the workspace's administrator for access to Codex."
+    ),
+    "invalid_grant": Remedy(3, _CODE_WORKS_ONCE),
+    "id_token_invalid": Remedy(
+        3,
+        "Start a new sign-in; if it happens again, the issuer or the network is not to be trusted.",
+    ),
+    "workspace_not_allowed": Remedy(
+        3, "Sign in again and choose the allowed workspace in the browser."
+    ),
+    "login_method_not_allowed": Remedy(3, "Use the allowed way to sign in, or change config.toml."),
+    "device_auth_disabled": Remedy(
+        3,
+        "Use --paste-redirect, or switch device codes on: ChatGPT Settings, Security (in a "
+        "workspace: its administrator, under Permissions).",
+    ),
+    "no_pending_login": Remedy(3, "Start a new sign-in: headless-login login start"),
+    "token_response_invalid": Remedy(4, _CODE_WORKS_ONCE),
+    "challenge_page": Remedy(4, "Try again later, or from another network address."),
+    "unsupported_country": Remedy(
+        4,
+        "This machine has to reach it the way your browser did (proxy, VPN): set HTTPS_PROXY.",
+    ),
+    "tls_error": Remedy(
+        4, "Behind a corporate proxy, set CODEX_CA_CERTIFICATE to its certificate file (PEM)."
+    ),
+    "issuer_unreachable": Remedy(
+        4,
+        "Check the network and HTTPS_PROXY, then start a new sign-in.",
+        "Check the network and HTTPS_PROXY.",
+    ),
+    "timed_out": Remedy(5, "Start a new sign-in."),
+    "device_code_expired": Remedy(5, "Start a new sign-in."),
+    "port_unavailable": Remedy(6, "End the program that uses the port, or use --paste-redirect."),
+    "store_failed": Remedy(6, "Fix that, or name another folder with --codex-home."),
+    "internal_error": Remedy(6, "Please report it with the command and this line."),
+    "interrupted": Remedy(130, "Start again when you are ready."),
+}
 
 
 class HeadlessLoginError(Exception):
@@ -23,17 +92,19 @@ class HeadlessLoginError(Exception):
     exit_code = 1
 
     def __init__(self, error: str, message: str, hint: str = "") -> None:
-        """Take the `error` word of the contract, one sentence, and what to do about it."""
+        """`error` is a word of the contract; without a `hint` the word finds what to do."""
         super().__init__(message)
         self.error = error
         self.message = message
-        self.hint = hint
+        self.pending = ""
+        self._hint = hint
 
-
-class NotSignedIn(HeadlessLoginError):
-    """This machine holds no sign-in."""
-
-    exit_code = 1
+    @property
+    def hint(self) -> str:
+        """What to do; where the sign-in is still pending, that this is so, and how it goes on."""
+        remedy = REMEDIES.get(self.error, _UNKNOWN_WORD)
+        hint = self._hint or (self.pending and remedy.while_pending) or remedy.hint
+        return f"{hint} {self.pending}".strip()
 
 
 class WrongUsage(HeadlessLoginError):
@@ -42,7 +113,7 @@ class WrongUsage(HeadlessLoginError):
     exit_code = 2
 
     def __init__(self, message: str, hint: str = "") -> None:
-        """Take one sentence and the right command."""
+        """`hint` is the right command."""
         super().__init__("usage", message, hint)
 
 
@@ -63,12 +134,12 @@ class IssuerTrouble(HeadlessLoginError):
 
 
 class TimedOut(HeadlessLoginError):
-    """Nobody answered in time."""
+    """No answer came in time."""
 
     exit_code = 5
 
     def __init__(self, message: str, hint: str = "", *, error: str = "timed_out") -> None:
-        """Take one sentence and the way out."""
+        """`error` is `timed_out` or `device_code_expired`."""
         super().__init__(error, message, hint)
 
 
@@ -84,7 +155,7 @@ class Cancelled(HeadlessLoginError):
     exit_code = 130
 
     def __init__(self) -> None:
-        """Need nothing: there is one way to be cancelled."""
+        """There is one way to be cancelled."""
         super().__init__(
             "interrupted",
             "Another program on this machine asked this sign-in to end (GET /cancel).",
@@ -97,3 +168,7 @@ class Terminated(SystemExit):
 
     A SystemExit, because asyncio keeps whatever else is raised inside a task.
     """
+
+
+# An error that the issuer named in its own word (RFC 6749 §4.1.2.1).
+_UNKNOWN_WORD = Remedy(SignInRefused.exit_code, "Start a new sign-in.")

@@ -1,74 +1,147 @@
-"""What becomes of a grant: exchanged, verified, checked against the rules here, then stored.
+"""A sign-in in two steps, with the person between them: begin an attempt, complete its grant.
 
 There is one such road for every way to win a grant, and nothing is written before its last step.
+What is imported here at the top is all that beginning needs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headless_login.codex.auth_file import Credentials, store_or_set_aside
-from headless_login.codex.home import CodexHome
-from headless_login.codex.locks import WAITING
-from headless_login.codex.rules import Config
-from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
-from headless_login.oauth.id_token import verify_id_token
-from headless_login.oauth.identity import Identity, claims_of, numeric_date
-from headless_login.oauth.provider import Provider
-from headless_login.oauth.values import Grant, Tokens
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.provider import CODEX, LOOPBACK_PORTS
+from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 
+if TYPE_CHECKING:
+    from headless_login.codex.rules import Rules
+    from headless_login.delivery.destination import Destination
+    from headless_login.issuer.client import IssuerClient
+    from headless_login.oauth.identity import Identity
+    from headless_login.oauth.provider import Provider
+    from headless_login.oauth.values import Grant, Tokens
+
+LIFETIME = 900.0  # seconds
 UNVERIFIED = (
-    "The issuer's signing keys could not be fetched, so the ID token's signature was not checked; "
-    "it came straight from the issuer."
+    "Note: The issuer's signing keys could not be fetched, so the ID token's signature was not "
+    "checked; it came straight from the issuer."
 )
-IN_PLACE = "auth.json could not be replaced by renaming, so it was written in place."
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A sign-in that is safely on disk; times in seconds since the epoch."""
+class SignedIn(NamedTuple):
+    """A sign-in that is safely stored; times in seconds since the epoch."""
 
     identity: Identity
     auth_file: str
     access_token_expires_at: float | None
 
 
+def begin(
+    provider: Provider = CODEX,
+    rules: Rules | None = None,
+    *,
+    device: bool = False,
+    port: int = LOOPBACK_PORTS[0],
+    lifetime: float = LIFETIME,
+    client: IssuerClient | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Attempt:
+    """Begin an attempt: an address whose answer comes back, or with `device` a one-time code.
+
+    `rules` are what `Destination.check` returned. `port` stands in the redirect URI. The attempt
+    is valid for `lifetime` seconds. `client` asks for the code; `clock` returns the seconds since
+    the epoch.
+
+    Raises:
+        SignInRefused: `device_auth_disabled`.
+        IssuerTrouble: the issuer gave no one-time code.
+    """
+    if device:
+        return _begin_with_code(provider, lifetime, client, clock)
+    workspaces = rules.forced_workspace_ids if rules else ()
+    request = AuthorizationRequest(provider, redirect_uri_for(port), workspaces)
+    return Attempt(provider, request, clock() + lifetime)
+
+
+def _begin_with_code(
+    provider: Provider,
+    lifetime: float,
+    client: IssuerClient | None,
+    clock: Callable[[], float],
+) -> Attempt:
+    from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
+
+    client = client or IssuerClient(provider)
+    code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, lifetime))
+    code = code._replace(expires_in=min(code.expires_in, lifetime))
+    return Attempt(provider, code, clock() + code.expires_in, issuer=client)
+
+
+def rebuild(kept: Mapping[str, Any]) -> Attempt:
+    """Return the attempt that `Attempt.kept` described, as from a web application's session.
+
+    Raises:
+        ValueError: it is nothing that `kept` returned.
+    """
+    attempt = Attempt.rebuilt(kept)
+    if attempt.user_code is None:
+        return attempt
+    from headless_login.issuer.client import IssuerClient
+
+    return attempt._replace(issuer=IssuerClient(attempt.provider))
+
+
+def load() -> None:
+    """Import everything that completing needs: an import must not fail after a code is spent."""
+    import headless_login.codex.auth_file
+    import headless_login.codex.locks
+    import headless_login.issuer.client
+    import headless_login.oauth.id_token  # noqa: F401
+
+
 def complete(
     grant: Grant | Tokens,
-    provider: Provider,
-    home: CodexHome,
+    attempt: Attempt,
+    destination: Destination,
     *,
-    config: Config | None = None,
+    rules: Rules | None = None,
     client: IssuerClient | None = None,
-    timeout: float = EXCHANGE_TIMEOUT,
+    timeout: float | None = None,
     now: Callable[[], float] = time.time,
-    remark: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], object] = lambda _: None,
     on_exchanged: Callable[[], None] = lambda: None,
 ) -> SignedIn:
-    """Turn a grant, or tokens fresh from the issuer, into an auth.json.
+    """Turn a grant, or tokens fresh from the issuer, into stored credentials.
 
-    `remark` gets what the person should know on the way; `on_exchanged` is called when the tokens
-    are there, and so the grant is worth nothing any more.
+    `rules` are those of `destination.check()`, which is asked without them. `timeout` (seconds)
+    bounds the exchange. `say` gets what the person should know on the way; `on_exchanged` is called
+    when the tokens are there, and so the grant is worth nothing any more.
 
     Raises:
         SignInRefused: the code, the identity or the workspace was refused; nothing is written.
         IssuerTrouble: the issuer gave no usable answer; nothing is written.
-        LocalTrouble: the file could not be written; the hint tells where the tokens are.
+        LocalTrouble: the credentials could not be stored; the hint says where they are.
     """
-    config = config or Config.read(home)
+    load()
+    from headless_login.codex.auth_file import Credentials
+    from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
+    from headless_login.oauth.id_token import verify_id_token
+    from headless_login.oauth.identity import claims_of, numeric_date
+    from headless_login.oauth.values import Tokens
+
+    provider = attempt.provider
+    rules = rules if rules is not None else destination.check(say)
+    rules.check_method("chatgpt")
     client = client or IssuerClient(provider)
+    timeout = min(EXCHANGE_TIMEOUT, timeout or EXCHANGE_TIMEOUT)
     tokens = grant if isinstance(grant, Tokens) else client.exchange(grant, timeout=timeout)
     on_exchanged()
     keys = client.signing_keys()
     if keys is None:
-        remark(UNVERIFIED)
+        say(UNVERIFIED)
     identity = verify_id_token(tokens, provider, keys, now=now())
-    config.check_method("chatgpt")
-    config.check_workspace(identity.account_id)
-    credentials = Credentials.chatgpt(tokens, identity, provider, now())
-    if store_or_set_aside(home, credentials, on_wait=lambda: remark(WAITING)):
-        remark(IN_PLACE)
+    rules.check_workspace(identity.account_id)
+    destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
-    return SignedIn(identity, home.auth_file, expires_at)
+    return SignedIn(identity, destination.name, expires_at)

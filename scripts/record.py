@@ -1,4 +1,4 @@
-"""Record real terminal sessions (80 by 24) and put them into README.md.
+"""Record real terminal sessions (80 by 24) and the table of errors, and put them into README.md.
 
     scripts/record            rewrites the recorded blocks
     scripts/record --check    exit 1 if README.md shows something else
@@ -19,6 +19,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
+from headless_login.errors import REMEDIES  # noqa: E402
 from headless_login.practice.issuer import PracticeIssuer  # noqa: E402
 from headless_login.practice.person import approve  # noqa: E402
 from tests.support.program import PROMPT, Terminal, environment  # noqa: E402
@@ -76,6 +77,16 @@ def record_login(home: str) -> str:
             )
 
 
+def table_of_errors() -> str:
+    """Return the table of the `error` words, with the exit code and the remedy of each."""
+    rows = [
+        f"| `{word}` | {remedy.exit_code} | {remedy.hint} |" for word, remedy in REMEDIES.items()
+    ]
+    return "\n".join(
+        ["| `error` | code | what to do, if the message says no more |", "|---|---|---|", *rows]
+    )
+
+
 def free_port() -> int:
     """Return a port that nobody has and that is as long as 1455, which somebody may have."""
     for port in range(5000, 9999):
@@ -103,6 +114,10 @@ def main() -> int:
         pattern = rf"<!-- recorded: {name} -->\n```text\n.*?\n```\n"
         text, found = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)  # type: ignore[misc]
         assert found == 1, f"README.md has no place for the recording {name!r}"
+    pattern = r"<!-- recorded: errors -->\n.*?\n\n"
+    block = f"<!-- recorded: errors -->\n{table_of_errors()}\n\n"
+    text, found = re.subn(pattern, lambda _: block, text, flags=re.DOTALL)
+    assert found == 1, "README.md has no place for the table of errors"
     if "--check" in sys.argv[1:]:
         return int(text != before)
     readme.write_text(text)

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.auth_file import Credentials, remove, store, store_or_set_aside
+from headless_login.codex.auth_file import Credentials
+from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
-from headless_login.codex.replace import create_beside
 from headless_login.codex.stored import read_stored
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import LocalTrouble, WrongUsage
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder, umask, within
-from tests.support.stored_files import KEY, REFRESH_TOKEN, chatgpt
+from tests.support.stored_files import KEY, REFRESH_TOKEN, chatgpt, remove, store
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 NEW = Credentials.api_key(KEY)
@@ -99,10 +100,12 @@ def test_modes_do_not_depend_on_the_umask(mask: int, tmp_path: Path) -> None:
     home = CodexHome(str(tmp_path / "new"))
     with umask(mask):
         assert home.make() is True
-        temporary, descriptor = create_beside(home.auth_file)
-        assert (_mode(temporary), os.path.getsize(temporary)) == (0o600, 0)
-        os.close(descriptor)
-        os.unlink(temporary)
+        with Folder.opened(home.path) as folder:
+            name, descriptor = folder.make_temporary()
+            status = folder.status_of(name)
+            assert (stat.S_IMODE(status.st_mode), status.st_size) == (0o600, 0)
+            os.close(descriptor)
+            folder.discard(name)
         store(home, NEW)
     assert _mode(home.path) == 0o700
     assert {_mode(path) for path in Path(home.path).iterdir()} == {0o600}
@@ -270,7 +273,6 @@ def test_a_missing_folder_is_a_plain_sentence(tmp_path: Path) -> None:
     home = CodexHome(str(tmp_path / "gone"))
     with pytest.raises(LocalTrouble, match="No such file"):
         store(home, NEW)
-    assert remove(home) is False
 
 
 # Other users.
@@ -469,7 +471,7 @@ def test_without_home_the_list_of_users_counts(
     assert found.endswith("/.codex")
     assert "~" not in found
     said = as_user(54321, lambda: CodexHome.find(None, {}).path)
-    assert said.startswith("LocalTrouble: Nobody knows where") or os.geteuid() != 0
+    assert said.startswith("LocalTrouble: Your home folder is not known") or os.geteuid() != 0
 
 
 # Saved elsewhere: a code works once.
@@ -488,7 +490,7 @@ def test_what_cannot_be_stored_is_saved_elsewhere(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     os.mkdir(home.auth_file)
     with umask(0), pytest.raises(LocalTrouble, match="it is a folder") as caught:
-        store_or_set_aside(home, NEW)
+        CodexFolder(home).store(NEW)
     aside = _path_in(caught.value.hint)
     assert aside.read_bytes() == NEW.content
     assert (_mode(aside), _mode(aside.parent)) == (0o600, 0o700)
@@ -504,7 +506,7 @@ def test_the_next_place_is_tried(
     monkeypatch.setenv("HOME", str(tmp_path))
     os.mkdir(home.auth_file)
     with pytest.raises(LocalTrouble) as caught:
-        store_or_set_aside(home, NEW)
+        CodexFolder(home).store(NEW)
     assert _path_in(caught.value.hint).parent.parent == tmp_path
 
 
@@ -521,6 +523,6 @@ def test_no_place_takes_it(
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(LocalTrouble) as caught:
-        store_or_set_aside(home, NEW)
+        CodexFolder(home).store(NEW)
     assert "could not be saved anywhere else" in caught.value.hint
     assert _names(tmp_path) == {"codex"}

@@ -8,40 +8,40 @@ from pathlib import Path
 import pytest
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.rules import Config
+from headless_login.codex.rules import Rules
 from headless_login.errors import LocalTrouble, SignInRefused
 from tests.support.machine import NOBODY, as_user, public_folder, within
 
 
-def _read(folder: Path, content: str | bytes) -> Config:
+def _read(folder: Path, content: str | bytes) -> Rules:
     encoded = content.encode() if isinstance(content, str) else content
     (folder / "config.toml").write_bytes(encoded)
-    return Config.read(CodexHome(str(folder)))
+    return Rules.read(CodexHome(str(folder)))
 
 
 def test_without_a_file_nothing_is_demanded(codex_home: Path) -> None:
     """No config.toml, no folder: Codex's defaults."""
-    assert Config.read(CodexHome(str(codex_home))) == Config("file", None, ())
-    assert Config.read(CodexHome(str(codex_home / "missing"))) == Config("file", None, ())
+    assert Rules.read(CodexHome(str(codex_home))) == Rules("file", None, ())
+    assert Rules.read(CodexHome(str(codex_home / "missing"))) == Rules("file", None, ())
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", Config()),
-        ('model = "gpt-5"\n[tools]\nx = 1', Config()),
-        ('cli_auth_credentials_store = "keyring"', Config("keyring")),
-        ('forced_login_method = "api"', Config("file", "api")),
-        ('forced_chatgpt_workspace_id = "a"', Config("file", None, ("a",))),
-        ('forced_chatgpt_workspace_id = [" a ", "b"]', Config("file", None, ("a", "b"))),
-        ("forced_chatgpt_workspace_id = []", Config()),
-        ('forced_chatgpt_workspace_id = ""', Config()),
-        ('[profiles.x]\nforced_login_method = "api"', Config()),
-        (b'\xef\xbb\xbfforced_login_method = "api"', Config("file", "api")),
-        ('forced_login_method = "api"\r\n', Config("file", "api")),
+        ("", Rules()),
+        ('model = "gpt-5"\n[tools]\nx = 1', Rules()),
+        ('cli_auth_credentials_store = "keyring"', Rules("keyring")),
+        ('forced_login_method = "api"', Rules("file", "api")),
+        ('forced_chatgpt_workspace_id = "a"', Rules("file", None, ("a",))),
+        ('forced_chatgpt_workspace_id = [" a ", "b"]', Rules("file", None, ("a", "b"))),
+        ("forced_chatgpt_workspace_id = []", Rules()),
+        ('forced_chatgpt_workspace_id = ""', Rules()),
+        ('[profiles.x]\nforced_login_method = "api"', Rules()),
+        (b'\xef\xbb\xbfforced_login_method = "api"', Rules("file", "api")),
+        ('forced_login_method = "api"\r\n', Rules("file", "api")),
     ],
 )
-def test_what_is_read(content: str | bytes, expected: Config, codex_home: Path) -> None:
+def test_what_is_read(content: str | bytes, expected: Rules, codex_home: Path) -> None:
     """A text or a list of them, at the top level only; everything else is Codex's business."""
     assert _read(codex_home, content) == expected
 
@@ -76,11 +76,11 @@ def test_what_is_no_file_is_refused_without_hanging(codex_home: Path) -> None:
     path = codex_home / "config.toml"
     os.mkfifo(path)
     with pytest.raises(LocalTrouble, match="not a regular file"):
-        within(5, lambda: Config.read(CodexHome(str(codex_home))))
+        within(5, lambda: Rules.read(CodexHome(str(codex_home))))
     path.unlink()
     path.mkdir()
     with pytest.raises(LocalTrouble, match="it is a folder"):
-        Config.read(CodexHome(str(codex_home)))
+        Rules.read(CodexHome(str(codex_home)))
 
 
 def test_a_file_that_may_not_be_read_is_refused() -> None:
@@ -88,7 +88,7 @@ def test_a_file_that_may_not_be_read_is_refused() -> None:
     with public_folder() as folder:
         (folder / "config.toml").write_text('forced_login_method = "api"')
         (folder / "config.toml").chmod(0)
-        said = as_user(NOBODY, lambda: Config.read(CodexHome(str(folder))))
+        said = as_user(NOBODY, lambda: Rules.read(CodexHome(str(folder))))
     assert said.startswith("LocalTrouble: ")
     assert "Permission denied" in said
 
@@ -104,7 +104,7 @@ def test_a_file_that_may_not_be_read_is_refused() -> None:
 def test_the_other_method_is_refused(forced: str, method: str, way_out: str) -> None:
     """With the command that is allowed; an unknown method allows neither."""
     with pytest.raises(SignInRefused, match=f'forced_login_method = "{forced}"') as caught:
-        Config(forced_login_method=forced).check_method(method)
+        Rules(forced_login_method=forced).check_method(method)
     assert (caught.value.error, caught.value.exit_code) == ("login_method_not_allowed", 3)
     assert way_out in caught.value.hint
 
@@ -112,13 +112,13 @@ def test_the_other_method_is_refused(forced: str, method: str, way_out: str) -> 
 @pytest.mark.parametrize("forced", [None, "api"])
 def test_the_forced_method_is_allowed(forced: str | None) -> None:
     """Nothing forced allows everything."""
-    Config(forced_login_method=forced).check_method("api")
+    Rules(forced_login_method=forced).check_method("api")
 
 
 @pytest.mark.parametrize("account", ["b", "", None])
 def test_another_workspace_is_refused(account: str | None) -> None:
     """One of the list, or none at all: exact comparison, and no account is not enough."""
-    config = Config(forced_workspace_ids=("a", "B"))
+    config = Rules(forced_workspace_ids=("a", "B"))
     config.check_workspace("a")
     with pytest.raises(SignInRefused) as caught:
         config.check_workspace(account)
@@ -127,16 +127,16 @@ def test_another_workspace_is_refused(account: str | None) -> None:
 
 def test_any_workspace_is_allowed_where_none_is_forced() -> None:
     """Without the key nothing is compared."""
-    Config().check_workspace(None)
+    Rules().check_workspace(None)
 
 
 @pytest.mark.parametrize("store", ["keyring", "auto", "ephemeral", "of a later version"])
 def test_another_store_is_warned_about(store: str) -> None:
     """Codex may not look at auth.json then; the exact setting is named."""
-    warning = Config(credential_store=store).store_warning
+    warning = Rules(credential_store=store).store_warning
     assert f'"{store}"' in warning
     assert "-c cli_auth_credentials_store=file" in warning
-    assert Config().store_warning == ""
+    assert Rules().store_warning == ""
 
 
 def test_a_config_file_writes_nothing_to_the_terminal(codex_home: Path) -> None:

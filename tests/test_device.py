@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
-from headless_login.commands.device import win_by_device
+from headless_login.commands.context import Context, Options
+from headless_login.commands.login import login
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
 from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import IssuerClient
@@ -27,9 +29,9 @@ from headless_login.oauth.values import DeviceCode, Grant
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve_device
 from headless_login.practice.wire import Parameters, json_answer, text_answer
-from headless_login.signin import complete
+from headless_login.signin import begin
 from headless_login.terminal.letters import large
-from headless_login.terminal.output import Console
+from headless_login.terminal.output import Console, Output
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 NOW = 1_800_000_000.0
@@ -99,18 +101,14 @@ class Attempt:
         self.error: HeadlessLoginError | None = None
         shown = io.StringIO()
         with ScriptedIssuer(self.clock, script, code or {}) as issuer:
-            provider = Provider(issuer.issuer)
-            client = IssuerClient(provider, environ={})
+            output = Output(Console(shown, {}))
+            context = Context(output, {}, clock=self.clock, sleep=self.clock.sleep)
+            home = CodexHome(str(codex_home))
+            options = Options(home, CodexFolder(home), Provider(issuer.issuer), device=True)
             try:
-                grant = win_by_device(
-                    Console(shown, {}),
-                    client,
-                    lambda: 900 - self.clock.now,
-                    "auto",
-                    clock=self.clock,
-                    sleep=self.clock.sleep,
-                )
-                complete(grant, provider, CodexHome(str(codex_home)), client=client)
+                if isinstance(code, Answer):  # `login` would go on by paste
+                    begin(options.provider, device=True, client=context.client(options.provider))
+                login(options, context)
             except HeadlessLoginError as error:
                 self.error = error
             self.exchanges = sum(each.path == "/oauth/token" for each in issuer.requests)
@@ -361,7 +359,7 @@ def test_trouble_is_told_once(attempt: Callable[..., Attempt]) -> None:
 def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
     """Time-outs, name servers, TLS, a challenge in between: asked again, ever more slowly."""
     clock = Clock()
-    grant = Grant("ac_x", "v", CODEX.device_redirect_uri)
+    grant = Grant("ac_x", "v", CODEX.below("/deviceauth/callback"))
     asked: list[float] = []
     heard: list[str] = []
 
@@ -372,7 +370,7 @@ def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
             raise IssuerTrouble(error, "It may pass.")
         return grant
 
-    code = DeviceCode(CODEX.verification_uri, "ABCD-1234", 3, 100, "x")
+    code = DeviceCode(CODEX.below("/codex/device"), "ABCD-1234", 3, 100, "x")
     won = win_by_device_code(
         code,
         poll,

@@ -280,6 +280,6 @@ def test_time_runs_out(environ: dict[str, str], codex_home: Path) -> None:
     """Nobody answers: exit 5, on a terminal, with its settings as they were."""
     with Terminal("login", "--paste-redirect", "--timeout", "1", environ=environ) as terminal:
         assert terminal.wait() == 5
-        assert "in time" in terminal.text
+        assert "Timed out waiting" in terminal.text
         assert terminal.attributes == terminal.attributes_before
     assert not (codex_home / "auth.json").exists()

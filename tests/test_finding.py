@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.pending.record import PendingSignIn, identifier_of
-from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.two_calls.finding import PendingJudge
+from headless_login.codex.pending.record import identifier_of
+from headless_login.codex.pending.store import PendingAttempts
+from headless_login.commands.pending_answers import PendingAnswers
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.answers import state_in
+from headless_login.oauth.answers import Pasted
+from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from tests.support.pastes import CODE, COMMANDS, QUERY, REQUEST, STATE, SURROUNDINGS, URL
@@ -29,21 +30,22 @@ FORMS = {
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> PendingJudge:
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PendingAnswers]:
     """Judges answers to one sign-in that is known among others, with other ports, too."""
-    pending = PendingSignIns(CodexHome(str(tmp_path_factory.mktemp("codex", numbered=True))))
+    home = CodexHome(str(tmp_path_factory.mktemp("codex", numbered=True)))
     requests = [
         AuthorizationRequest(CODEX),
         REQUEST,
         AuthorizationRequest(CODEX, redirect_uri_for(1457)),
     ]
     for request in requests:
-        pending.add(PendingSignIn(request, CODEX, 900))
-    return PendingJudge(pending)
+        PendingAttempts.keep(home, Attempt(CODEX, request, time.time() + 900))
+    with PendingAttempts.opened(home) as pending:
+        yield PendingAnswers(pending)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_finds_its_sign_in(form: str, judge: PendingJudge) -> None:
+def test_every_form_finds_its_sign_in(form: str, judge: PendingAnswers) -> None:
     """What one sign-in would take is taken for that one among many."""
     with suppress(RejectedAnswer):
         grant = REQUEST.accept(FORMS[form])
@@ -53,7 +55,7 @@ def test_every_form_finds_its_sign_in(form: str, judge: PendingJudge) -> None:
 
 
 @pytest.mark.parametrize("form", REJECTED)
-def test_every_rejection_is_the_same(form: str, judge: PendingJudge) -> None:
+def test_every_rejection_is_the_same(form: str, judge: PendingAnswers) -> None:
     """What one sign-in would reject has the same reason here, or there is none to be finished."""
     text, *_ = REJECTED[form]
     with pytest.raises(SignInRefused) as alone:
@@ -80,9 +82,9 @@ Change = Callable[[str], str]
 @settings(max_examples=300, deadline=None)
 def test_nothing_else_is_raised_and_nobody_elses_is_taken(text: str) -> None:
     """Any text: an answer with the known state, or one of the two documented errors."""
-    state = state_in(text)
+    state = Pasted(text).state
     assert identifier_of(state).isalnum()
-    other = replace(REQUEST, state="x" * 22)
+    other = REQUEST._replace(state="x" * 22)
     with suppress(SignInRefused):
         other.accept(text)
         pytest.fail("an answer to another sign-in was taken")
@@ -96,7 +98,7 @@ def test_the_identifier_is_never_a_path(state: str) -> None:
     assert set(identifier_of(state)) <= set("0123456789abcdef")
 
 
-def test_an_endless_text_is_no_answer(judge: PendingJudge, tmp_path: Path) -> None:
+def test_an_endless_text_is_no_answer(judge: PendingAnswers, tmp_path: Path) -> None:
     """More than 64 KiB is not even looked at."""
     del tmp_path
     with pytest.raises(RejectedAnswer, match="longer than any answer"):

@@ -10,19 +10,17 @@ from pathlib import Path
 import pytest
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.pending.record import PendingSignIn
-from headless_login.codex.pending.store import PendingSignIns
-from headless_login.codex.rules import Config
-from headless_login.commands.ready import Ready
-from headless_login.commands.two_calls.code import FinishCode
-from headless_login.commands.two_calls.finishing import Finishing
+from headless_login.codex.pending.store import PendingAttempts
+from headless_login.commands.context import Context
+from headless_login.commands.finish import finish as finish_here
 from headless_login.errors import TimedOut
+from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.values import DeviceCode
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import Parameters, json_answer, text_answer
-from headless_login.terminal.output import Console, Events, Listeners
+from headless_login.terminal.output import Console, Output
 from tests.support.program import Outcome, Piped, environment, run
 from tests.support.two_calls import FINISH, START, begin, events_in, exchanges, finish, records
 
@@ -61,7 +59,7 @@ def test_it_is_asked_about_once(environ: dict[str, str], issuer: PracticeIssuer)
     for asked in (1, 2):
         outcome = _ask(environ)
         assert outcome.exit_code == 5
-        assert f"Nobody has typed the code {code} yet" in outcome.err
+        assert f"The code {code} has not been typed yet" in outcome.err
         assert "login finish --no-wait" in outcome.err
         assert _polls(issuer) == asked
     approve_device(page, code)
@@ -188,14 +186,11 @@ def test_slow_down_is_remembered(codex_home: Path) -> None:
         issuer.polls = slow
         provider = Provider(issuer.issuer)
         code = DeviceCode(f"{issuer.issuer}/codex/device", "ABCD-EFGH", 5.0, 900.0, "secret")
-        pending = PendingSignIns(home)
-        sign_in = PendingSignIn(code, provider, 900.0)
-        pending.add(sign_in)
-        listeners = Listeners(Console(io.StringIO()), Events())
-        finishing = Finishing(listeners, Ready(home, Config.read(home)), {})
+        PendingAttempts.keep(home, Attempt(provider, code, time.time() + 900))
+        context = Context(Output(Console(io.StringIO())), {})
         for seconds in (10, 15):
             with pytest.raises(TimedOut, match="still pending") as caught:
-                FinishCode(finishing, wait=False).run(sign_in)
+                finish_here(None, home, context, wait=False)
             assert f"not before {seconds} seconds" in caught.value.hint
 
 

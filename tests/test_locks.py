@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.auth_file import Credentials, store
+from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks, lock_files
 from headless_login.errors import LocalTrouble
@@ -24,6 +24,7 @@ from tests.support.machine import (
     umask,
     within,
 )
+from tests.support.stored_files import store
 
 FIRST, SECOND = NAMES = ("auth.lock", "auth.json.lock")
 

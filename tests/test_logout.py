@@ -15,12 +15,13 @@ import pytest
 
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
-from headless_login.commands.logout import sign_out
+from headless_login.commands.context import Context
+from headless_login.commands.logout import logout
 from headless_login.errors import LocalTrouble
 from headless_login.practice.issuer import Answer, PracticeIssuer, RecordedRequest
 from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
-from headless_login.terminal.output import Console, Listeners
+from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, in_namespace, public_folder
 from tests.support.program import COMMAND, Outcome, Piped, environment, run
 from tests.support.stored_files import KEY, REFRESH_TOKEN, document, made_by, with_tokens
@@ -61,7 +62,7 @@ def _sign_out(folder: Path, *, timeout: float = 5.0) -> str:
     """Sign out with revocation in this process and return what was said."""
     said = StringIO()
     home = CodexHome(str(folder))
-    sign_out(home, Listeners(Console(said)), {}, revoke=True, revoke_timeout=timeout)
+    logout(home, Context(Output(Console(said)), {}), revoke=True, revoke_timeout=timeout)
     assert "MARKED" not in said.getvalue()
     return said.getvalue()
 
@@ -108,7 +109,7 @@ def test_a_file_that_may_not_be_read_goes_as_well() -> None:
 
         def work() -> str:
             said = StringIO()
-            sign_out(CodexHome(str(folder)), Listeners(Console(said)), {}, revoke=True)
+            logout(CodexHome(str(folder)), Context(Output(Console(said)), {}), revoke=True)
             return said.getvalue()
 
         said = as_user(NOBODY, work)
@@ -401,7 +402,7 @@ def test_a_file_that_stays_is_told_after_the_revocation(
     (codex_home / "auth.lock").mkdir()
     said = StringIO()
     with pytest.raises(LocalTrouble, match=r"auth\.lock cannot be opened"):
-        sign_out(CodexHome(str(codex_home)), Listeners(Console(said)), {}, revoke=True)
+        logout(CodexHome(str(codex_home)), Context(Output(Console(said)), {}), revoke=True)
     assert REVOKED in said.getvalue()
     assert "gone" not in said.getvalue()
     assert (codex_home / "auth.json").exists()

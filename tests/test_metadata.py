@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headless_login.errors import IssuerTrouble
-from headless_login.issuer.client import discover
+from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.provider import (
     OPENID_SCOPE,
     Endpoints,
@@ -81,13 +81,17 @@ class MovedIssuer(PracticeIssuer):
         return super().answer(request)
 
 
+def _discover(issuer: PracticeIssuer) -> Provider:
+    return IssuerClient.discovered(issuer.issuer, "mine", OPENID_SCOPE, environ={}).provider
+
+
 def test_rfc_8414s_place_is_looked_at_as_well() -> None:
     """An OAuth server without OpenID Connect publishes there."""
     with MovedIssuer() as issuer:
-        assert discover(issuer.issuer, environ={}).token_endpoint == f"{ISSUER}/token"
+        assert _discover(issuer).token_endpoint == f"{ISSUER}/token"
         issuer.path = "/nowhere"
         with pytest.raises(IssuerTrouble, match="publishes no discovery document"):
-            discover(issuer.issuer, environ={})
+            _discover(issuer)
 
 
 def test_another_client_gets_none_of_codexs_parameters() -> None:

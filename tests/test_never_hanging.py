@@ -119,14 +119,12 @@ def test_a_pipe_that_stays_open_after_the_answer(environ: dict[str, str]) -> Non
 IMPATIENT = """
 import sys
 from headless_login.codex.home import CodexHome
-from headless_login.commands.two_calls.finish import Finish, ready_to_finish
-from headless_login.commands.two_calls.finishing import Finishing
-from headless_login.terminal.output import Listeners
+from headless_login.commands.context import Context
+from headless_login.commands.finish import finish
 from headless_login.errors import WrongUsage
 
-ready = ready_to_finish(CodexHome(sys.argv[1]), Listeners())
 try:
-    Finish(Finishing(Listeners(), ready), patience=0.2).run(None)
+    finish(None, CodexHome(sys.argv[1]), Context(), patience=0.2)
 except WrongUsage as error:
     print(error.message)
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headless_login.issuer.client import discover
+from headless_login.issuer.client import IssuerClient
 from tests.support.browsing import follow
 from tests.support.openid_provider import CLIENT_ID, Browser, OpenIdProvider
 from tests.support.program import Piped, environment, run
@@ -42,10 +42,10 @@ def _assert_signed_in(codex_home: Path, provider: OpenIdProvider) -> None:
 
 def test_its_metadata_is_used(provider: OpenIdProvider) -> None:
     """Every endpoint is the one that it publishes, none is guessed."""
-    found = discover(provider.issuer, environ={})
+    found = IssuerClient.discovered(provider.issuer, CLIENT_ID, "openid", environ={}).provider
     assert found.authorization_endpoint == f"{provider.issuer}/auth"
     assert found.device_authorization_endpoint == f"{provider.issuer}/device/auth"
-    assert found.iss_in_response is True
+    assert found.requires_iss is True
 
 
 def test_by_loopback(provider: OpenIdProvider, environ: dict[str, str], codex_home: Path) -> None:

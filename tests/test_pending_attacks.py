@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.pending.record import PendingSignIn
-from headless_login.codex.pending.store import PendingSignIns
-from headless_login.commands.two_calls.finding import PendingJudge
+from headless_login.codex.pending.store import PendingAttempts
+from headless_login.commands.pending_answers import PendingAnswers
 from headless_login.errors import RejectedAnswer, SignInRefused
+from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import DeviceCode
@@ -66,13 +67,14 @@ DEVICE_CODE = DeviceCode("https://auth.openai.com/codex/device", "ABCD-EFGH", 5.
 
 
 @pytest.fixture(scope="module")
-def pending(tmp_path_factory: pytest.TempPathFactory) -> PendingSignIns:
+def pending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PendingAttempts]:
     """Three answers and a one-time code are awaited."""
-    found = PendingSignIns(CodexHome(str(tmp_path_factory.mktemp("codex"))))
-    for request in KNOWN:
-        found.add(PendingSignIn(request, CODEX, 900.0))
-    found.add(PendingSignIn(DEVICE_CODE, CODEX, 900.0))
-    return found
+    home = CodexHome(str(tmp_path_factory.mktemp("codex")))
+    everything: list[AuthorizationRequest | DeviceCode] = [*KNOWN]
+    for awaited in [*everything, DEVICE_CODE]:
+        PendingAttempts.keep(home, Attempt(CODEX, awaited, time.time() + 900))
+    with PendingAttempts.opened(home) as found:
+        yield found
 
 
 def _escaped(text: str) -> str:
@@ -114,10 +116,10 @@ def answers(draw: st.DrawFn) -> str:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_every_text_is_taken_or_refused_for_whom_it_names(
-    pending: PendingSignIns, text: str
+    pending: PendingAttempts, text: str
 ) -> None:
     """A grant or a refusal belongs to the sign-in whose state stands in the text; else rejected."""
-    judge = PendingJudge(pending)
+    judge = PendingAnswers(pending)
     try:
         grant = judge.accept(text)
     except RejectedAnswer:

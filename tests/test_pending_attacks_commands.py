@@ -165,7 +165,12 @@ def _begun(environ: dict[str, str], home: Path, *words: str) -> tuple[Any, ...]:
     document = json.loads(record.read_text())
     record.unlink()
     awaits, origin = document["awaits"], document["origin"]
-    kept = (document["provider"], awaits["redirect_uri"], origin["lifetime"], origin["target"])
+    kept = (
+        document["provider"],
+        awaits["redirect_uri"],
+        round(origin["lifetime"]),
+        origin["target"],
+    )
     return *kept, outcome.out.startswith("{"), "qr_png" in outcome.out
 
 

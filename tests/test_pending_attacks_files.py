@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from headless_login.codex.home import CodexHome
-from headless_login.codex.pending.record import PendingSignIn
-from headless_login.codex.pending.store import PendingSignIns
+from headless_login.codex.pending.record import identifier, identifier_of
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
@@ -28,6 +26,7 @@ from tests.support.two_calls import (
     FINISH,
     PENDING,
     START,
+    Pending,
     answered,
     begin,
     events_in,
@@ -200,16 +199,15 @@ def test_a_clock_that_is_put_right_throws_nothing_away(
 
 def test_a_clock_that_is_put_right_frees_no_claim(codex_home: Path) -> None:
     """Nor does it remove the lock under which somebody is asking the issuer at that moment."""
-    pending = PendingSignIns(CodexHome(str(codex_home)))
-    sign_in = PendingSignIn(AuthorizationRequest(CODEX), CODEX, 900.0)
-    pending.add(sign_in)
-    with pending.claim(sign_in.identifier):
-        (codex_home / PENDING / f"{sign_in.identifier}.json").touch()
-        _aged(codex_home / PENDING / f"{sign_in.identifier}.lock", 3 * DAYS)
-        pending.add(PendingSignIn(AuthorizationRequest(CODEX), CODEX, 900.0))
+    pending = Pending(codex_home)
+    attempt = pending.begin()
+    with pending.claim(attempt):
+        (codex_home / PENDING / f"{identifier(attempt)}.json").touch()
+        _aged(codex_home / PENDING / f"{identifier(attempt)}.lock", 3 * DAYS)
+        pending.begin()
         with (
             pytest.raises(RejectedAnswer, match="Another call is finishing"),
-            pending.claim(sign_in.identifier),
+            pending.claim(attempt),
         ):
             pytest.fail("two hold it at once")
 
@@ -226,11 +224,9 @@ def _digested(document: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("path", ["awaits.state", "origin.lifetime", "origin.moment.uptime"])
 def test_a_record_of_the_wrong_kind_is_damaged(path: str, value: object, codex_home: Path) -> None:
     """One strange file in the folder refuses itself, and keeps no other sign-in from working."""
-    pending = PendingSignIns(CodexHome(str(codex_home)))
-    strange, good = (PendingSignIn(AuthorizationRequest(CODEX), CODEX, 900.0) for _ in "ab")
-    pending.add(strange)
-    pending.add(good)
-    file = codex_home / PENDING / f"{strange.identifier}.json"
+    pending = Pending(codex_home)
+    strange, good = pending.begin(), pending.begin()
+    file = codex_home / PENDING / f"{identifier(strange)}.json"
     document = json.loads(file.read_bytes())
     *parents, name = path.split(".")
     inner = document
@@ -238,10 +234,10 @@ def test_a_record_of_the_wrong_kind_is_damaged(path: str, value: object, codex_h
         inner = inner[parent]
     inner[name] = value
     file.write_bytes(_digested(document))
-    with suppress(HeadlessLoginError), pending.claim(strange.identifier):
+    with suppress(HeadlessLoginError), pending.claim(strange):
         pass
-    assert isinstance(pending.reason(strange.identifier), RejectedAnswer)
-    assert good.identifier in [sign_in.identifier for sign_in in pending.waiting()]
+    assert isinstance(pending.reason(strange), RejectedAnswer)
+    assert identifier(good) in [identifier(attempt) for attempt in pending.waiting()]
 
 
 # Ends itself as by kill -9 when the half-written record is about to get its name.
@@ -287,14 +283,14 @@ def test_a_folder_of_another_kind_is_named(
 
 def test_a_thousand_pending_are_no_burden(environ: dict[str, str], codex_home: Path) -> None:
     """The right one is found among them within seconds."""
-    pending = PendingSignIns(CodexHome(str(codex_home)))
+    pending = Pending(codex_home)
     answer = answered(environ)
     (record,) = records(codex_home)
     document = json.loads(record.read_bytes())
     for _ in range(1000):
         request = AuthorizationRequest(CODEX)
         document["awaits"] |= {"state": request.state, "verifier": request.verifier}
-        name = PendingSignIn(request, CODEX, 900.0).identifier
+        name = identifier_of(request.state)
         file = codex_home / PENDING / f"{name}.json"
         file.write_bytes(_digested(document))
         file.chmod(0o600)

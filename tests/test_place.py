@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headless_login.commands.words import tunnel_advice
-from headless_login.terminal.place import Place, SshConnection, look_around
+from headless_login.terminal.place import Place, SshConnection, detect_place
 
 HERE = Place(has_screen=True)
 SSH = {"SSH_CONNECTION": "198.51.100.7 50022 192.0.2.10 22", "USER": "ada"}
@@ -18,7 +18,7 @@ def _look(
 ) -> Place:
     """Look around on a machine that has these files and no others."""
     files = files or {}
-    return look_around(
+    return detect_place(
         environ,
         platform=platform,
         exists=files.__contains__,
@@ -118,7 +118,7 @@ def test_a_desktop_system_has_a_screen(platform: str) -> None:
 
 def test_looking_around_here_never_fails() -> None:
     """With the real files of this machine."""
-    assert isinstance(look_around({}), Place)
+    assert isinstance(detect_place({}), Place)
 
 
 @pytest.mark.parametrize(

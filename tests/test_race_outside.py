@@ -149,7 +149,7 @@ def test_time_runs_out(scene: Scene) -> None:
     with scene.terminal("--timeout", "1") as terminal:
         terminal.read_until(PROMPT)
         assert terminal.wait(5) == 5
-        assert "Nobody signed in in time" in terminal.text
+        assert "Timed out waiting for the sign-in" in terminal.text
         assert not any(PROMPT in line for line in terminal.lines)
     scene.assert_port_is_free()
 

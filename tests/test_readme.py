@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from headless_login import errors
-from headless_login.oauth import provider
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.program import COMMAND, environment, run
@@ -36,19 +35,38 @@ def test_recordings_are_true() -> None:
     assert done.returncode == 0, f"run scripts/record\n{done.stderr}"
 
 
-def test_the_library_example_signs_in(
-    issuer: PracticeIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The Python example runs as it stands, with the practice issuer in Codex's place."""
+# Has the practice issuer in Codex's place, and a person who answers what the example has printed.
+EXAMPLE = """
+import builtins, os
+from headless_login.oauth import provider
+from headless_login.practice.person import approve
+shown = []
+provider.CODEX = provider.Provider(os.environ["PRACTICE_ISSUER"])
+builtins.print, told = lambda text: shown.append(text), print
+builtins.input = lambda _: approve(shown[0])
+exec(os.environ["EXAMPLE"])
+told(shown[-1])
+"""
+
+
+@pytest.mark.parametrize("folder", [".codex", "elsewhere"], ids=["fresh home", "CODEX_HOME"])
+def test_the_library_example_signs_in(folder: str, issuer: PracticeIssuer, tmp_path: Path) -> None:
+    """The Python example runs as it stands, in a home without any folder, too."""
     (example,) = _blocks("python")
-    shown: list[str] = []
-    monkeypatch.setattr(provider, "CODEX", provider.Provider(issuer.issuer))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    names = {"print": lambda text: shown.append(text), "input": lambda _: approve(shown[0])}
-    (tmp_path / ".codex").mkdir()
-    exec(example, names)  # noqa: S102
-    assert shown[1] == "ada@example.com"
-    assert (tmp_path / ".codex" / "auth.json").exists()
+    environ = environment(None, None, HOME=str(tmp_path), EXAMPLE=example)
+    environ["PRACTICE_ISSUER"] = issuer.issuer
+    if folder != ".codex":
+        environ["CODEX_HOME"] = str(tmp_path / folder)
+    done = subprocess.run(
+        [sys.executable, "-c", EXAMPLE],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == "ada@example.com\n", done.stderr
+    assert (tmp_path / folder / "auth.json").exists()
 
 
 def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
@@ -114,14 +132,16 @@ def test_every_option_exists() -> None:
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
-    """The table names each class's exit code."""
+    """The table names each class's exit code, and each word of the other table has one of them."""
     table = {int(code) for code in re.findall(r"(?m)^\| (\d+)[ ,|]", README)}
     classes = [
         value
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.HeadlessLoginError)
     ]
-    assert table == {0, *(found.exit_code for found in classes)}
+    codes = {found.exit_code for found in classes if found is not errors.HeadlessLoginError}
+    assert table == {0, 1, *codes}
+    assert codes == {remedy.exit_code for remedy in errors.REMEDIES.values()}
 
 
 def test_every_script_that_is_named_exists() -> None:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.auth_file import Credentials, store
+from headless_login.codex.auth_file import Credentials
+from headless_login.codex.files import replace_file, signals_held
 from headless_login.codex.home import CodexHome
-from headless_login.codex.replace import replace_file
-from headless_login.codex.signals import signals_held
 from headless_login.errors import LocalTrouble
 from tests.support.machine import in_namespace, needs_root, python
 from tests.support.program import COMMAND, environment
+from tests.support.stored_files import store
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 PAGE = 4096
@@ -29,7 +29,7 @@ PAGE = 4096
 # Says in one line what the probe, the write (of so many bytes) and the removal come to.
 ATTEMPT = """
 import os, sys
-from headless_login.codex.auth_file import Credentials, remove, store
+from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
 from headless_login.errors import LocalTrouble
@@ -37,17 +37,24 @@ from headless_login.errors import LocalTrouble
 home, size = CodexHome(sys.argv[1]), int(sys.argv[2])
 new = Credentials.api_key("k" * size)
 
-def say(name, work, *arguments):
+def store():
+    with AuthFile.locked(home) as auth_file:
+        return auth_file.store(new)
+
+def remove():
+    with AuthFile.locked(home) as auth_file:
+        return auth_file.remove()
+
+def say(name, work):
     try:
-        print(name, work(*arguments))
+        print(name, work())
     except LocalTrouble as trouble:
         print(name, trouble.message)
 
 if len(sys.argv) > 4:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for step in sys.argv[3].split(","):
-    say(step, *{"probe": (check_writable, home), "store": (store, home, new),
-                "remove": (remove, home)}[step])
+    say(step, {"probe": lambda: check_writable(home), "store": store, "remove": remove}[step])
     print(sorted(os.listdir(home.path)))
     with open(home.auth_file, "rb") if os.access(home.auth_file, 4) else open(os.devnull) as file:
         content = file.read()
@@ -239,7 +246,7 @@ def test_a_limit_on_file_sizes(codex_home: Path) -> None:
 # Stores two sign-ins in turn until it is stopped, with a thread that signals can go to.
 LOOP = """
 import signal, sys, threading
-from headless_login.codex.auth_file import Credentials, store
+from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.errors import Terminated
 
@@ -250,11 +257,16 @@ signal.signal(signal.SIGTERM, terminate)
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 home = CodexHome(sys.argv[1])
 two = [Credentials.api_key(letter * 9000) for letter in "ab"]
-store(home, two[0])
+
+def store(one):
+    with AuthFile.locked(home) as auth_file:
+        auth_file.store(one)
+
+store(two[0])
 print("ready", flush=True)
 while True:
     for one in two:
-        store(home, one)
+        store(one)
 """
 EITHER = {Credentials.api_key(letter * 9000).content for letter in "ab"}
 STOPS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

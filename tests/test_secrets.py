@@ -14,14 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from headless_login.codex.home import CodexHome
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import HeadlessLoginError
 from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.provider import Provider
-from headless_login.oauth.request import AuthorizationRequest
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from headless_login.signin import complete
+from headless_login.signin import begin, complete
 from tests.support import misbehaving as bad
 from tests.support.program import Piped, environment, run
 from tests.support.two_calls import events_in, records
@@ -80,18 +79,18 @@ def test_no_secret_is_printed_logged_or_raised(
     told: list[str] = []
     with ISSUERS[case]() as issuer:
         provider = Provider(issuer.issuer)
-        request = AuthorizationRequest(provider)
+        attempt = begin(provider)
         client = IssuerClient(provider, environ={})
-        grant = request.accept(approve(request.url))
-        told += [repr(request), repr(grant), repr(client)]
+        grant = attempt.accept(approve(attempt.url))
+        told += [repr(attempt), repr(grant), repr(client)]
         try:
             signed_in = complete(
                 grant,
-                provider,
-                CodexHome(str(codex_home)),
+                attempt,
+                CodexFolder.find(str(codex_home)),
                 client=client,
                 timeout=2,
-                remark=told.append,
+                say=told.append,
             )
             told.append(repr(signed_in))
         except HeadlessLoginError as error:

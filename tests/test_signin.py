@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.home import CodexHome
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import LocalTrouble
 from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.provider import Provider
@@ -16,15 +16,14 @@ from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Tokens
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from headless_login.signin import SignedIn, complete
+from headless_login.signin import SignedIn, begin, complete
 from tests.support.program import Piped
 
 
 def _complete(issuer: PracticeIssuer, home: Path) -> SignedIn:
-    provider = Provider(issuer.issuer)
-    request = AuthorizationRequest(provider)
-    grant = request.accept(approve(request.url))
-    return complete(grant, provider, CodexHome(str(home)))
+    attempt = begin(Provider(issuer.issuer))
+    grant = attempt.accept(approve(attempt.url))
+    return complete(grant, attempt, CodexFolder.find(str(home)))
 
 
 def test_the_road_ends_at_the_file(issuer: PracticeIssuer, codex_home: Path) -> None:

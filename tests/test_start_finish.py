@@ -207,10 +207,10 @@ def test_another_folders_sign_in_is_unknown(environ: dict[str, str], tmp_path: P
     answer = answered(environ, "--codex-home", str(tmp_path / "other"))
     outcome = finish(environ, answer)
     assert outcome.exit_code == 3
-    assert "belongs to no sign-in that was begun here" in outcome.err
+    assert "belongs to no sign-in that was started here" in outcome.err
     assert finish(environ, answered(environ)).exit_code == 0
     again = finish(environ, answer)  # and where nothing is pending any more
-    assert "belongs to no sign-in that was begun here" in again.err
+    assert "belongs to no sign-in that was started here" in again.err
     assert finish(environ, answer, "--codex-home", str(tmp_path / "other")).exit_code == 0
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import Annotated
 
 import typer
 
 from headless_login.cli.options import CodexHomeOption, JsonOption
 from headless_login.codex.home import CodexHome
-from headless_login.terminal.output import AnswerConsole, Console, Events, Listeners
+from headless_login.commands.context import Context
+from headless_login.terminal.output import Events, Output
 
 
 def status(
@@ -23,9 +22,10 @@ def status(
     """
     from headless_login.commands.status import report_status
 
-    home = CodexHome.find(codex_home, os.environ)
-    text, exit_code = report_status(home, os.environ, time.time(), as_json=as_json)
-    AnswerConsole().write(f"{text}\n")
+    context = Context()
+    home = CodexHome.find(codex_home, context.environ)
+    text, exit_code = report_status(home, context.environ, context.time_of_day(), as_json=as_json)
+    context.output.answer.write(f"{text}\n")
     raise typer.Exit(exit_code)
 
 
@@ -38,14 +38,14 @@ def logout(
     as_json: JsonOption = False,
 ) -> None:
     """Remove the sign-in from this machine, and what is pending."""
-    from headless_login.commands.logout import sign_out
+    from headless_login.commands.logout import logout
 
-    home = CodexHome.find(codex_home, os.environ)
-    sign_out(home, Listeners(Console(), Events(as_json)), os.environ, revoke=revoke)
+    context = Context(Output(events=Events(as_json)))
+    logout(CodexHome.find(codex_home, context.environ), context, revoke=revoke)
 
 
 def demo(as_json: JsonOption = False) -> None:
     """Show a whole sign-in against a built-in practice issuer: no account, no network."""
-    from headless_login.commands.demo import run_demo
+    from headless_login.commands.demo import demo
 
-    run_demo(Listeners(Console(), Events(as_json)))
+    demo(Context(Output(events=Events(as_json))))

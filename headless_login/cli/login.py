@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import os
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import typer
 
-from headless_login.cli.lazy import LazyGroup
 from headless_login.cli.options import (
+    ApiKeyOption,
+    BindOption,
     ClientIdOption,
     CodexHomeOption,
     DeviceOption,
     IssuerOption,
     JsonOption,
+    NoBrowserOption,
+    PasteOption,
+    PortOption,
     QrFileOption,
     QrOption,
     ScopeOption,
+    TakeOverOption,
     TimeoutOption,
-    check_choices,
+    WithApiKeyOption,
+    check_options,
     hand_down,
     provider_of,
 )
-from headless_login.codex.home import CodexHome
+from headless_login.cli.program import LazyGroup
+from headless_login.commands.context import Context, Options
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import WrongUsage
-from headless_login.terminal.output import Console, Events, Listeners
+from headless_login.terminal.output import Events, Output
 
 
 class _Commands(LazyGroup):
-    homes: ClassVar = {
+    modules: ClassVar = {
         "start": "headless_login.cli.start_finish",
         "finish": "headless_login.cli.start_finish",
         "status": "headless_login.cli.account",
@@ -50,39 +57,18 @@ login = typer.Typer(
 
 @login.callback()
 def sign_in(
-    context: typer.Context,
-    paste_redirect: Annotated[
-        bool,
-        typer.Option(
-            "--paste-redirect",
-            help="Bind no port: sign in on another device and paste the address it ends at.",
-        ),
-    ] = False,
+    above: typer.Context,
+    paste_redirect: PasteOption = False,
     device_auth: DeviceOption = False,
-    with_api_key: Annotated[
-        bool, typer.Option("--with-api-key", help="Read an OpenAI API key from standard input.")
-    ] = False,
-    api_key: Annotated[str | None, typer.Option(hidden=True)] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Open no browser on this machine.")
-    ] = False,
+    with_api_key: WithApiKeyOption = False,
+    api_key: ApiKeyOption = None,
+    no_browser: NoBrowserOption = False,
     qr: QrOption = "auto",
     qr_file: QrFileOption = None,
     timeout: TimeoutOption = 900,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, max=65535, help="Only this loopback port; default 1455, then 1457."
-        ),
-    ] = None,
-    bind: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Listen there; default 127.0.0.1 and ::1."),
-    ] = None,
-    take_over_port: Annotated[
-        bool,
-        typer.Option("--take-over-port", help="End another sign-in that waits on the port."),
-    ] = False,
+    port: PortOption = None,
+    bind: BindOption = None,
+    take_over_port: TakeOverOption = False,
     issuer: IssuerOption = None,
     client_id: ClientIdOption = None,
     scope: ScopeOption = None,
@@ -90,9 +76,41 @@ def sign_in(
     as_json: JsonOption = False,
 ) -> None:
     """Sign in, by one of four ways."""
-    if context.invoked_subcommand is not None:
-        hand_down(context, context.invoked_subcommand)
+    if above.invoked_subcommand is not None:
+        hand_down(above, above.invoked_subcommand)
         return
+    _check_ways(api_key, paste_redirect, device_auth, with_api_key)
+    context = Context(Output(events=Events(as_json)))
+    destination = CodexFolder.find(codex_home, context.environ)
+    if with_api_key:
+        from headless_login.commands.api_key import login_with_api_key
+
+        login_with_api_key(destination.home, context)
+        return
+    from headless_login.commands.login import login
+
+    check_options(qr, qr_file, timeout)
+    provider = provider_of(above, context, issuer, client_id, scope)
+    options = Options(
+        destination.home,
+        destination,
+        provider,
+        device_auth,
+        paste_redirect,
+        browser=not no_browser,
+        qr=qr,
+        qr_file=qr_file,
+        timeout=timeout,
+        port=port,
+        bind=bind,
+        take_over=take_over_port,
+    )
+    login(options, context)
+
+
+def _check_ways(
+    api_key: str | None, paste_redirect: bool, device_auth: bool, with_api_key: bool
+) -> None:
     if api_key is not None:
         from headless_login.commands.api_key import refuse_key_argument
 
@@ -104,27 +122,3 @@ def sign_in(
     }
     if len(chosen := [name for name, given in ways.items() if given]) > 1:
         raise WrongUsage(f"{' and '.join(chosen)} are different sign-ins.", "Choose one.")
-    listeners = Listeners(Console(), Events(as_json))
-    if with_api_key:
-        from headless_login.commands.api_key import sign_in_with_api_key
-
-        sign_in_with_api_key(CodexHome.find(codex_home, os.environ), listeners)
-        return
-    from headless_login.commands.options import Options
-    from headless_login.commands.sign_in import SignIn
-
-    check_choices(qr, qr_file, timeout)
-    options = Options(
-        provider=provider_of(context, issuer, client_id, scope),
-        codex_home=codex_home,
-        paste=paste_redirect,
-        browser=not no_browser,
-        qr=qr,
-        qr_file=qr_file,
-        timeout=timeout,
-        port=port,
-        bind=bind,
-        take_over=take_over_port,
-        device=device_auth,
-    )
-    SignIn(options, listeners).run()

@@ -9,6 +9,7 @@ import typer
 from headless_login.errors import WrongUsage
 
 if TYPE_CHECKING:
+    from headless_login.commands.context import Context
     from headless_login.oauth.provider import Provider
 
 CodexHomeOption = Annotated[
@@ -56,6 +57,43 @@ ScopeOption = Annotated[
 ]
 
 
+PasteOption = Annotated[
+    bool,
+    typer.Option(
+        "--paste-redirect",
+        help="Bind no port: sign in on another device and paste the address it ends at.",
+    ),
+]
+WithApiKeyOption = Annotated[
+    bool, typer.Option("--with-api-key", help="Read an OpenAI API key from standard input.")
+]
+ApiKeyOption = Annotated[str | None, typer.Option("--api-key", hidden=True)]
+NoBrowserOption = Annotated[
+    bool, typer.Option("--no-browser", help="Open no browser on this machine.")
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, max=65535, help="Only this loopback port; default 1455, then 1457."
+    ),
+]
+RedirectPortOption = Annotated[
+    int, typer.Option(metavar="N", min=1, max=65535, help="The port in the address it ends at.")
+]
+BindOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Listen there; default 127.0.0.1 and ::1.")
+]
+TakeOverOption = Annotated[
+    bool, typer.Option("--take-over-port", help="End another sign-in that waits on the port.")
+]
+NoWaitOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait", help="Ask once about a one-time code; exit 5 if it is still pending."
+    ),
+]
+
+
 def hand_down(context: typer.Context, subcommand: str) -> None:
     """Have what was given before a subcommand mean the same as behind it."""
     group: Any = context.command
@@ -85,33 +123,28 @@ def _chosen(context: typer.Context, name: str, value: str | None) -> str | None:
 
 
 def provider_of(
-    context: typer.Context, issuer: str | None, client_id: str | None, scope: str | None
+    above: typer.Context,
+    context: Context,
+    issuer: str | None,
+    client_id: str | None,
+    scope: str | None,
 ) -> Provider:
     """Return Codex's client on its own or another server, or another client altogether."""
-    from headless_login.oauth.provider import (
-        CODEX_CLIENT_ID,
-        CODEX_ISSUER,
-        CODEX_SCOPE,
-        OPENID_SCOPE,
-        Provider,
-    )
+    from headless_login.oauth import provider
 
-    issuer = _chosen(context, "issuer", issuer) or CODEX_ISSUER
-    client_id = _chosen(context, "client_id", client_id)
-    if client_id in (None, "", CODEX_CLIENT_ID):
-        return Provider(issuer, scope=scope or CODEX_SCOPE)
-    from headless_login.issuer.client import discover
-
-    endpoints = discover(issuer)
-    return Provider(issuer, str(client_id), scope or OPENID_SCOPE, endpoints)
+    issuer = _chosen(above, "issuer", issuer) or provider.CODEX_ISSUER
+    client_id = _chosen(above, "client_id", client_id)
+    if client_id in (None, "", provider.CODEX_CLIENT_ID):
+        return provider.Provider(issuer, scope=scope or provider.CODEX_SCOPE)
+    return context.discover(issuer, str(client_id), scope or provider.OPENID_SCOPE)
 
 
-def check_choices(qr: str, qr_file: str | None, timeout: float) -> None:
+def check_options(qr: str, qr_file: str | None, timeout: float) -> None:
     """Refuse what no sign-in can be made with, before anything is done."""
     if qr not in ("auto", "always", "never", "graphics"):
         raise WrongUsage("--qr takes auto, always, never or graphics.")
     if qr_file is not None:
-        from headless_login.commands.qr_file import check_qr_file
+        from headless_login.commands.screen import check_qr_file
 
         check_qr_file(qr_file)
     if not 0 < timeout <= 86400:

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from headless_login import __version__
-from headless_login.cli.lazy import LazyGroup
 from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
-from headless_login.terminal.output import AnswerConsole, Console, Events, Listeners
+from headless_login.terminal.output import AnswerConsole, Events, Output
 
 INTERRUPTED, TERMINATED = 130, 143
 
 
+class LazyGroup(TyperGroup):
+    """A group whose commands are found in modules, each under its own name.
+
+    They are built when they are called or listed, and not before: building one takes as long as a
+    tenth of a bare interpreter's start, or more, and one call needs one of them.
+    """
+
+    modules: ClassVar[Mapping[str, str]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of all commands, in the order in which help shows them."""
+        return list(self.modules)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None if there is none of that name."""
+        if cmd_name not in self.modules:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(self.modules[cmd_name])
+        found: typer.Typer | Callable[..., None] = getattr(module, cmd_name)
+        if not isinstance(found, typer.Typer):
+            app = typer.Typer(rich_markup_mode=None, add_completion=False)
+            # A help text that is longer than a docstring should be stands beside the function.
+            text = getattr(module, f"{cmd_name.upper()}_HELP", None)
+            app.command(cmd_name, help=text)(found)
+            found = app
+        command = get_command(found)
+        command.name = cmd_name
+        return command
+
+
 class _Commands(LazyGroup):
-    homes: ClassVar = {
+    modules: ClassVar = {
         "login": "headless_login.cli.login",
         "logout": "headless_login.cli.account",
         "demo": "headless_login.cli.account",
@@ -57,42 +89,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     # Not what the parser makes of it: it may be the command line that is wrong.
-    listeners = Listeners(Console(), Events("--json" in given))
+    output = Output(events=Events("--json" in given))
     try:
         result = app(args=list(given), prog_name="headless-login", standalone_mode=False)
         if result == INTERRUPTED:  # typer makes an exit code of a KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except HeadlessLoginError as error:
-        return _fail(error, listeners)
+        output.tell_error(error)
+        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _end("Interrupted.", INTERRUPTED, listeners)
+        return _end("Interrupted.", INTERRUPTED, output)
     except Terminated:
-        return _end("Terminated.", TERMINATED, listeners)
+        return _end("Terminated.", TERMINATED, output)
     except SystemExit as ended:  # the parser's own, when the reader of a help text is gone
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
-        return _fail_unforeseen(error, given, listeners)
+        return _fail_unforeseen(error, given, output)
 
 
-def _fail(error: HeadlessLoginError, listeners: Listeners) -> int:
-    hint = [error.hint] if error.hint else []
-    listeners.console.say(f"Error: {error.message}", *hint)
-    listeners.events.emit(
-        "error",
-        error=error.error,
-        message=error.message,
-        hint=error.hint,
-        exit_code=error.exit_code,
-    )
-    return error.exit_code
-
-
-def _end(message: str, exit_code: int, listeners: Listeners) -> int:
-    listeners.console.say(message)
-    listeners.events.emit(
-        "error", error="interrupted", message=message, hint="", exit_code=exit_code
-    )
+def _end(message: str, exit_code: int, output: Output) -> int:
+    output.say(message)
+    output.events.emit("error", error="interrupted", message=message, hint="", exit_code=exit_code)
     return exit_code
 
 
@@ -103,20 +121,28 @@ def _values(arguments: Sequence[str]) -> set[str]:
     return {form for value in given if len(value) > 7 for form in (value, repr(value)[1:-1])}
 
 
-def _fail_unforeseen(error: Exception, arguments: Sequence[str], listeners: Listeners) -> int:
+def _fail_unforeseen(error: Exception, arguments: Sequence[str], output: Output) -> int:
     """Report wrong usage found by the parser, or a defect of ours, without any value in it."""
+    told: HeadlessLoginError
     message = getattr(error, "format_message", None)
     if callable(message):
         text = str(message())
         if not arguments:  # nothing was asked: the help answers, and the exit code says so
-            listeners.console.write(f"{text}\n")
+            output.console.write(f"{text}\n")
             return WrongUsage.exit_code
         for value in sorted(_values(arguments), key=len, reverse=True):
             text = text.replace(value, "…")  # it may be a key or a pasted answer
-        return _fail(WrongUsage(text, "See: headless-login login --help"), listeners)
+        told = WrongUsage(text)
+    else:
+        told = LocalTrouble("internal_error", f"This is a defect of headless-login ({_at(error)}).")
+    output.tell_error(told)
+    return told.exit_code
+
+
+def _at(error: Exception) -> str:
+    """Return kind and place of an exception, without its text."""
     where, trace = "", error.__traceback__
     while trace is not None:
         where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    defect = f"a defect of headless-login ({type(error).__name__} at {where})."
-    return _fail(LocalTrouble("internal_error", defect), listeners)
+    return f"{type(error).__name__} at {where}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -13,98 +12,104 @@ from headless_login.cli.options import (
     DeviceOption,
     IssuerOption,
     JsonOption,
+    NoWaitOption,
     QrFileOption,
     QrOption,
+    RedirectPortOption,
     ScopeOption,
     TimeoutOption,
-    check_choices,
+    check_options,
     provider_of,
 )
 from headless_login.codex.home import CodexHome
-from headless_login.terminal.output import Console, Events, Listeners
+from headless_login.commands.context import Context, Options
+from headless_login.delivery.destination import CodexFolder
+from headless_login.terminal.output import Events, Output
+
+START_HELP = """\
+Begin a sign-in that `login finish` completes in another call.
+
+For agents, scripts and chat. It prints an address on the first line, keeps the sign-in
+pending for 15 minutes, and ends at once. Nothing listens and nothing waits, so it needs no
+terminal.
+
+\b
+WITH AN ADDRESS THAT COMES BACK
+1. headless-login login start
+   prints an address, and the command for step 3.
+   (--qr-file code.png: the address as a picture, too.)
+2. Send the person that address, whole and unchanged, and write:
+   "Please open this address and sign in. Your browser will then show
+   an error such as 'This site can't be reached'. Nothing is broken:
+   stay on that page, tap the address bar, select all, copy, and send
+   it to me. It is not the address that I sent you: it begins with
+   http://127.0.0.1:1455/auth/callback?code="
+3. Run the command that step 1 printed, with what they send in place
+   of ADDRESS. Line breaks, > and <...> in it do no harm; leave out
+   the words around it.
+4. Exit code 0: done, codex is signed in on this machine.
+
+\b
+WITH A CODE: easier for a person on a phone, as nothing comes back
+1. headless-login login start --device-auth
+   prints a page, a one-time code, and the command for step 3.
+2. Send the person both, and write: "Please open this page, sign in,
+   and type this code. Go on only if you asked me for this sign-in.
+   Tell me when you are done." Some accounts do not allow codes; then
+   the page says so: use an address.
+3. Run the command that step 1 printed (login finish --no-wait). It
+   asks once; exit code 5: not yet, run it again some seconds later.
+   Without --no-wait it waits until the person is done.
+
+\b
+IF finish FAILS, it says why, and the exit code tells what to do:
+2  the command is wrong, or no address came in: fix it, go on at 3.
+3  the answer was refused. If it stays pending, ask the person for
+   what the message names and go on at 3; they may open the same
+   address again. If it is used up, expired or unknown: back to 1.
+4  the issuer cannot be reached: it stays pending, go on at 3.
+5  not approved yet, or the code has expired: the message says which.
+6  this machine cannot store it: fix what is named, back to 1.
+
+\b
+Start and finish have to run as the same user, on the same machine,
+with the same Codex folder. Several sign-ins may be pending at once.
+What comes back works only with its pending sign-in, on this machine;
+here it signs in as that person. Never ask anybody for a password.
+--json prints events for programs.
+"""
 
 
 def start(
-    context: typer.Context,
+    above: typer.Context,
     device_auth: DeviceOption = False,
     qr: QrOption = "auto",
     qr_file: QrFileOption = None,
     timeout: TimeoutOption = 900,
-    port: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, max=65535, help="The port in the address it ends at."),
-    ] = 1455,
+    port: RedirectPortOption = 1455,
     issuer: IssuerOption = None,
     client_id: ClientIdOption = None,
     scope: ScopeOption = None,
     codex_home: CodexHomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Begin a sign-in that `login finish` completes in another call.
+    """Begin a sign-in that `login finish` completes in another call."""
+    from headless_login.commands.start import start
 
-    For agents, scripts and chat. It prints an address on the first line, keeps the sign-in
-    pending for 15 minutes, and ends at once. Nothing listens and nothing waits, so it needs no
-    terminal.
-
-    \b
-    WITH AN ADDRESS THAT COMES BACK
-    1. headless-login login start
-       prints an address, and the command for step 3.
-       (--qr-file code.png: the address as a picture, too.)
-    2. Send the person that address, whole and unchanged, and write:
-       "Please open this address and sign in. Your browser will then show
-       an error such as 'This site can't be reached'. Nothing is broken:
-       stay on that page, tap the address bar, select all, copy, and send
-       it to me. It is not the address that I sent you: it begins with
-       http://127.0.0.1:1455/auth/callback?code="
-    3. Run the command that step 1 printed, with what they send in place
-       of ADDRESS. Line breaks, > and <...> in it do no harm; leave out
-       the words around it.
-    4. Exit code 0: done, codex is signed in on this machine.
-
-    \b
-    WITH A CODE: easier for a person on a phone, as nothing comes back
-    1. headless-login login start --device-auth
-       prints a page, a one-time code, and the command for step 3.
-    2. Send the person both, and write: "Please open this page, sign in,
-       and type this code. Go on only if you asked me for this sign-in.
-       Tell me when you are done." Some accounts do not allow codes; then
-       the page says so: use an address.
-    3. Run the command that step 1 printed (login finish --no-wait). It
-       asks once; exit code 5: not yet, run it again some seconds later.
-       Without --no-wait it waits until the person is done.
-
-    \b
-    IF finish FAILS, it says why, and the exit code tells what to do:
-    2  the command is wrong, or no address came in: mend it, go on at 3.
-    3  the answer was refused. If it stays pending, ask the person for
-       what the message names and go on at 3; they may open the same
-       address again. If it is used up, expired or unknown: back to 1.
-    4  the issuer cannot be reached: it stays pending, go on at 3.
-    5  not approved yet, or the code has expired: the message says which.
-    6  this machine cannot store it: mend what is named, back to 1.
-
-    \b
-    Start and finish have to run as the same user, on the same machine,
-    with the same Codex folder. Several sign-ins may be pending at once.
-    What comes back works only with its pending sign-in, on this machine;
-    here it signs in as that person. Never ask anybody for a password.
-    --json prints events for programs.
-    """
-    from headless_login.commands.options import Options
-    from headless_login.commands.two_calls.start import Start
-
-    check_choices(qr, qr_file, timeout)
+    check_options(qr, qr_file, timeout)
+    context = Context(Output(events=Events(as_json, strict=True)))
+    destination = CodexFolder.find(codex_home, context.environ)
     options = Options(
-        provider=provider_of(context, issuer, client_id, scope),
-        codex_home=codex_home,
+        destination.home,
+        destination,
+        provider_of(above, context, issuer, client_id, scope),
+        device_auth,
         qr=qr,
         qr_file=qr_file,
         timeout=timeout,
         port=port,
-        device=device_auth,
     )
-    Start(options, Listeners(Console(), Events(as_json, strict=True))).run()
+    start(options, context)
 
 
 def finish(
@@ -116,12 +121,7 @@ def finish(
             "other users of this machine cannot see. Nothing for a one-time code.",
         ),
     ] = None,
-    no_wait: Annotated[
-        bool,
-        typer.Option(
-            "--no-wait", help="Ask once about a one-time code; exit 5 if it is still pending."
-        ),
-    ] = False,
+    no_wait: NoWaitOption = False,
     codex_home: CodexHomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -137,9 +137,7 @@ def finish(
     headless-login login finish            asks for it on a terminal
     headless-login login finish --no-wait  for a one-time code
     """
-    from headless_login.commands.two_calls.finish import Finish, ready_to_finish
-    from headless_login.commands.two_calls.finishing import Finishing
+    from headless_login.commands.finish import finish
 
-    listeners = Listeners(Console(), Events(as_json))
-    ready = ready_to_finish(CodexHome.find(codex_home, os.environ), listeners)
-    Finish(Finishing(listeners, ready)).run(answer, wait=not no_wait)
+    context = Context(Output(events=Events(as_json)))
+    finish(answer, CodexHome.find(codex_home, context.environ), context, wait=not no_wait)

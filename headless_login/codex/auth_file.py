@@ -1,23 +1,27 @@
-"""auth.json as Codex 0.169.0 writes it (codex-facts.md §5), stored, set aside and removed."""
+"""auth.json as Codex 0.169.0 writes it (codex-facts.md §5): stored, set aside and removed."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
+from headless_login.codex.files import Folder, replace_file
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.codex.preflight import cannot_write
-from headless_login.codex.replace import remove_file, replace_file
-from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Tokens
+
+# What is left of a mounted file. Codex 0.169.0 answers exit code 1 to it, as without a file; an
+# empty object it reports as signed in.
+_SIGNED_OUT = b'{\n  "auth_mode": "apikey",\n  "OPENAI_API_KEY": null\n}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +63,54 @@ class Credentials:
         return cls(json.dumps(document, indent=2).encode())
 
 
-def store(
-    home: CodexHome, credentials: Credentials, *, on_wait: Callable[[], None] = lambda: None
-) -> bool:
-    """Replace auth.json under Codex's locks; tells whether it had to be written in place.
+class AuthFile:
+    """auth.json in its opened folder, under Codex's locks: what is read stays true until it ends.
 
-    Raises:
-        LocalTrouble: `store_failed`; the old file is as it was.
+    Every method raises OSError, which `locked` turns into a `store_failed`.
     """
-    reason: OSError
-    try:
-        with codex_locks(home, on_wait=on_wait):
-            return replace_file(home.auth_file, credentials.content)
-    except OSError as error:
-        reason = error
-    raise cannot_write(home.auth_file, reason)
 
+    def __init__(self, folder: Folder, name: str) -> None:
+        """`name` is the file's own, without what links lead to it."""
+        self._folder = folder
+        self._name = name
 
-def remove(home: CodexHome, *, on_wait: Callable[[], None] = lambda: None) -> bool:
-    """Remove auth.json under Codex's locks; tells whether there was one.
+    @classmethod
+    @contextmanager
+    def locked(
+        cls, home: CodexHome, *, on_wait: Callable[[], object] = lambda: None
+    ) -> Iterator[Self]:
+        """Hold Codex's locks for as long as the context lasts; never while a server is asked.
 
-    Raises:
-        LocalTrouble: `store_failed`; it is still there.
-    """
-    reason: OSError
-    try:
-        os.lstat(home.auth_file)  # not os.path.lexists: where it may not look, it says no
-        with codex_locks(home, on_wait=on_wait):
-            return remove_file(home.auth_file)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        reason = error
-    raise cannot_write(home.auth_file, reason)
+        Raises:
+            LocalTrouble: `store_failed`; it cannot be locked, or what was tried with it failed.
+        """
+        reason: OSError
+        try:
+            with (
+                codex_locks(home, on_wait=on_wait),
+                Folder.of(home.auth_file) as (folder, name),
+            ):
+                yield cls(folder, name)
+                return
+        except OSError as error:
+            reason = error
+        raise cannot_write(home.auth_file, reason)
+
+    def read(self) -> bytes:
+        """Return its content."""
+        return self._folder.read(self._name)[0]
+
+    def store(self, credentials: Credentials) -> bool:
+        """Replace it; returns whether it had to be written in place, as a mounted file."""
+        return self._folder.replace(self._name, credentials.content)
+
+    def remove(self) -> bool:
+        """Remove it, or empty a mounted file of every credential; returns whether there was one."""
+        try:
+            self._folder.remove(self._name, or_write=_SIGNED_OUT)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def set_aside(credentials: Credentials) -> str | None:
@@ -118,20 +137,3 @@ def _save_in_new_folder(parent: str | None, content: bytes) -> str:
             os.rmdir(folder)
         raise
     return path
-
-
-def store_or_set_aside(
-    home: CodexHome, credentials: Credentials, *, on_wait: Callable[[], None] = lambda: None
-) -> bool:
-    """Store, or else raise a `store_failed` that tells where the credentials are instead."""
-    failed: LocalTrouble
-    try:
-        return store(home, credentials, on_wait=on_wait)
-    except LocalTrouble as error:
-        failed = error
-    aside = set_aside(credentials)
-    if aside is None:
-        hint = "The new sign-in could not be saved anywhere else: sign in again after mending that."
-    else:
-        hint = f"The new sign-in is safe in {aside}; mend that, then move it to {home.auth_file}"
-    raise LocalTrouble("store_failed", failed.message, hint)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from headless_login.codex.ownership import give_folder_to_owner
+from headless_login.codex.files import make_private_folder
 from headless_login.errors import LocalTrouble, WrongUsage
 
 
-@dataclass(frozen=True, slots=True)
-class CodexHome:
+class CodexHome(NamedTuple):
     """A Codex folder (`$CODEX_HOME`), as an absolute path."""
 
     path: str
@@ -63,7 +61,6 @@ class CodexHome:
         raise LocalTrouble(
             "store_failed",
             f"The Codex folder {self.path} cannot be made: {reason}.",
-            "Mend that, or name another folder with --codex-home.",
         )
 
 
@@ -79,18 +76,9 @@ def _user_folder(environ: Mapping[str, str]) -> str:
         return os.path.abspath(pwd.getpwuid(os.getuid()).pw_dir)
     raise LocalTrouble(
         "store_failed",
-        "Nobody knows where your files are: HOME is not set, and this user is in no list.",
+        "Your home folder is not known: HOME is not set, and the list of users does not have you.",
         "Set HOME or CODEX_HOME, or name a folder with --codex-home.",
     )
-
-
-def make_private_folder(path: str) -> None:
-    """Make a folder that nobody else can enter, and those above it; raises OSError."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.mkdir(path, 0o700)
-    if os.name == "posix" and stat.S_IMODE(os.lstat(path).st_mode) != 0o700:
-        os.chmod(path, 0o700)  # a umask took even the owner's rights
-    give_folder_to_owner(path)
 
 
 def _explain(error: OSError, where: str) -> str:

@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
+from headless_login.codex.files import Folder, target_of, try_lock
 from headless_login.codex.home import CodexHome
-from headless_login.codex.ownership import give_to_owner
-from headless_login.codex.reading import UNBLOCKED
-from headless_login.codex.replace import target_of
 from headless_login.errors import LocalTrouble
 
 PATIENCE = 30.0  # seconds; Codex holds them for as long as it takes to read and write a file
-_PAUSE = 0.05
+_PAUSE = 0.05  # seconds
 
 WAITING = "Waiting for another program, probably Codex, to let go of auth.json…"
 
-# A folder that cannot hold lock files (read-only, or a file system without locks) cannot hold
-# Codex's either: there is nobody to wait for.
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
+# A folder that cannot hold lock files (read-only, full, or no folder) cannot hold Codex's either:
+# no other program can have the lock. The write that follows says what is wrong.
+_NO_LOCK_FILES = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
 
 def lock_files(home: CodexHome) -> tuple[str, str]:
@@ -50,11 +45,12 @@ def codex_locks(
     home: CodexHome,
     *,
     patience: float = PATIENCE,
-    on_wait: Callable[[], None] = lambda: None,
+    on_wait: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    try_lock: Callable[[int], bool] = try_lock,
 ) -> Iterator[None]:
-    """Hold both locks; calls `on_wait` once if somebody else holds one.
+    """Hold both locks; calls `on_wait` once if another program holds one.
 
     Raises:
         LocalTrouble: `store_failed`; a lock was not free within `patience` seconds, or cannot be.
@@ -93,62 +89,16 @@ def _silence() -> None:
 
 def _open(path: str) -> int | None:
     """Open a lock file, or make it; None where none can be made."""
+    folder_path, name = os.path.split(path)
+    folder_is_open = False
     try:
-        return _open_or_make(path)
+        with Folder.opened(folder_path) as folder:
+            folder_is_open = True
+            return folder.open_to_lock(name, follow=True)
     except OSError as error:
-        if error.errno in _READ_ONLY | _FULL or not os.path.isdir(os.path.dirname(path)):
-            return None  # the write that follows says so in better words
+        if not folder_is_open or error.errno in _NO_LOCK_FILES:
+            return None
         reason = error.strerror
     raise LocalTrouble(
         "store_failed", f"{path} cannot be opened to lock it: {reason}.", "Move it away."
     )
-
-
-def _open_or_make(path: str) -> int:
-    with suppress(FileNotFoundError):
-        return _open_existing(path)
-    try:
-        # O_EXCL follows no link: root must not make, and give away, a file somewhere else.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | UNBLOCKED, 0o600)
-    except FileExistsError:
-        return _open_existing(path)  # somebody was quicker
-    with suppress(OSError, AttributeError):
-        os.fchmod(descriptor, 0o600)  # whatever the umask
-    give_to_owner(descriptor, os.path.dirname(path))
-    return descriptor
-
-
-def _open_existing(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDWR | UNBLOCKED)
-    except OSError as error:
-        if error.errno not in _READ_ONLY:
-            raise
-    return os.open(path, os.O_RDONLY | UNBLOCKED)  # that is enough for flock, but not on NFS
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def try_lock(descriptor: int) -> bool:
-        """Lock the first byte: it overlaps the whole-file lock that Codex takes."""
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def try_lock(descriptor: int) -> bool:
-        """Take the advisory lock if it is free (flock, as Codex does)."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in _LOCKLESS | _READ_ONLY:
-                raise
-        return True

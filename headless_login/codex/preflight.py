@@ -1,4 +1,4 @@
-"""Why a file of Codex's cannot be written, in a sentence with the way out; and the probe."""
+"""Whether auth.json could be written, proved before the address is shown; and why it cannot."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import os
 import stat
 from contextlib import suppress
 
+from headless_login.codex.files import Folder, signals_held
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import check_lockable
-from headless_login.codex.reading import UNBLOCKED
-from headless_login.codex.replace import create_beside, target_of
-from headless_login.codex.signals import signals_held
 from headless_login.errors import LocalTrouble
 
 # More than any auth.json needs: a full disk must show before the code is spent, not after.
@@ -34,54 +32,56 @@ def check_writable(home: CodexHome) -> None:
 def _refusal(path: str) -> OSError | None:
     """Return what a write is going to fail with: beside and by a rename, or else in place."""
     try:
-        target = target_of(path)
+        with Folder.of(path) as (folder, name):
+            return _refusal_in(folder, name)
     except OSError as error:
         return error
-    beside, in_place = _try_beside(target), _try_in_place(target)
+
+
+def _refusal_in(folder: Folder, name: str) -> OSError | None:
+    beside, in_place = _try_beside(folder), _try_in_place(folder, name)
     if in_place is None:
         # A single file mounted into a folder that takes no other can still be written.
         return beside if beside and beside.errno not in _FOLDER_REFUSES else None
     if beside or isinstance(in_place, FileNotFoundError):
         return beside
-    return None if in_place.errno == errno.EACCES and _is_replaceable(target) else in_place
+    return None if in_place.errno == errno.EACCES and _is_replaceable(folder, name) else in_place
 
 
-def _try_beside(target: str) -> OSError | None:
+def _try_beside(folder: Folder) -> OSError | None:
     with signals_held():
         try:
-            temporary, descriptor = create_beside(target)
+            temporary, descriptor = folder.make_temporary()
             try:
                 with open(descriptor, "wb") as file:
                     file.write(_ROOM)
             finally:
-                os.unlink(temporary)
+                folder.discard(temporary)
         except OSError as error:
             return error
     return None
 
 
-def _try_in_place(target: str) -> OSError | None:
+def _try_in_place(folder: Folder, name: str) -> OSError | None:
     try:
-        os.close(os.open(target, os.O_RDWR | UNBLOCKED))
+        os.close(folder.open(name, os.O_RDWR))
     except OSError as error:
         return error
     return None
 
 
-def _is_replaceable(target: str) -> bool:
-    """Tell whether a file that is not ours to write can be renamed over, for all one can see."""
-    folder = os.path.dirname(target)
-    in_folder, in_file = os.stat(folder), os.stat(target)
+def _is_replaceable(folder: Folder, name: str) -> bool:
+    """Return whether a file that is not ours to write can be renamed over, as far as one sees."""
+    in_folder, in_file = folder.status(), folder.status_of(name)
     if in_folder.st_mode & stat.S_ISVTX:
         return os.geteuid() in (in_folder.st_uid, in_file.st_uid)
     with suppress(OSError, AttributeError):
-        return _mount_of(target) == _mount_of(folder)
+        # A single mounted file has a mount of its own (Linux).
+        return _mount_of(folder.open(name, os.O_PATH)) == _mount_of(folder.open(".", os.O_PATH))
     return True
 
 
-def _mount_of(path: str) -> str:
-    """Return the mount that a path lies on; a single mounted file has its own (Linux)."""
-    descriptor = os.open(path, os.O_PATH)
+def _mount_of(descriptor: int) -> str:
     try:
         with open(f"/proc/self/fdinfo/{descriptor}") as lines:
             return next((line for line in lines if line.startswith("mnt_id:")), "")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
-from headless_login.codex.reading import read_regular
 from headless_login.errors import LocalTrouble, SignInRefused
 from headless_login.oauth.text import printable
 
@@ -13,16 +13,15 @@ from headless_login.oauth.text import printable
 _COMMANDS = {"chatgpt": "headless-login login", "api": "headless-login login --with-api-key"}
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What config.toml demands; without the file, nothing."""
+class Rules(NamedTuple):
+    """What config.toml demands of a sign-in; without the file, nothing."""
 
     credential_store: str = "file"
     forced_login_method: str | None = None
     forced_workspace_ids: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, home: CodexHome) -> Config:
+    def read(cls, home: CodexHome) -> Rules:
         """Read the folder's config.toml.
 
         Raises:
@@ -42,11 +41,11 @@ class Config:
         raise LocalTrouble(
             "store_failed",
             f"{home.config_file} cannot be read: {reason}.",
-            "Mend that file; Codex needs it, too.",
+            "Fix that file; Codex needs it, too.",
         )
 
     @classmethod
-    def _of(cls, document: dict[str, object]) -> Config:
+    def _of(cls, document: dict[str, object]) -> Rules:
         return cls(
             _text(document, "cli_auth_credentials_store") or "file",
             _text(document, "forced_login_method"),
@@ -70,7 +69,6 @@ class Config:
                 "workspace_not_allowed",
                 "You signed in to a workspace that config.toml does not allow "
                 "(forced_chatgpt_workspace_id). Nothing was written.",
-                "Sign in again and choose the allowed workspace in the browser.",
             )
 
     @property

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
-from headless_login.codex.reading import read_regular
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity, claims_of, identity_of, numeric_date
 

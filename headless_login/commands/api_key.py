@@ -5,20 +5,20 @@ from __future__ import annotations
 import sys
 
 from headless_login.codex.api_key import masked, read_api_key
-from headless_login.codex.auth_file import Credentials, store
+from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
-from headless_login.codex.rules import Config
+from headless_login.codex.rules import Rules
 from headless_login.codex.stored import read_stored
+from headless_login.commands.context import Context
 from headless_login.commands.status import shadowed_by
 from headless_login.errors import LocalTrouble, WrongUsage
-from headless_login.terminal.output import Listeners
 
 _LONGEST = 64 * 1024  # bytes
 PIPE_IT = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
 
 
-def sign_in_with_api_key(home: CodexHome, listeners: Listeners) -> None:
+def login_with_api_key(home: CodexHome, context: Context) -> None:
     """Read a key from standard input and replace auth.json with it.
 
     Raises:
@@ -26,21 +26,21 @@ def sign_in_with_api_key(home: CodexHome, listeners: Listeners) -> None:
         SignInRefused: config.toml forces ChatGPT.
         LocalTrouble: the file cannot be written.
     """
-    console = listeners.console
-    config = Config.read(home)
-    config.check_method("api")
+    rules = Rules.read(home)
+    rules.check_method("api")
     key = read_api_key(_standard_input())
     if home.make():
-        console.say(f"Made the Codex folder {home.path}.")
-    store(home, Credentials.api_key(key), on_wait=lambda: console.say(WAITING))
+        context.say(f"Made the Codex folder {home.path}.")
+    with AuthFile.locked(home, on_wait=lambda: context.say(WAITING)) as auth_file:
+        auth_file.store(Credentials.api_key(key))
     _verify(home, key)
-    console.say(
+    context.say(
         f"Stored the API key {masked(key)} in {home.auth_file}.",
         "Codex needs it to have write access to the Responses API (api.responses.write).",
     )
-    for warning in filter(None, [config.store_warning, *shadowed_by(console.environ)]):
-        console.say(f"Note: {warning}")
-    listeners.events.emit(
+    for warning in filter(None, [rules.store_warning, *shadowed_by(context.environ)]):
+        context.say(f"Note: {warning}")
+    context.output.events.emit(
         "signed_in",
         auth_file=home.auth_file,
         target=None,

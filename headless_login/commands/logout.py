@@ -2,61 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import os
 
-from headless_login.codex.auth_file import remove
+from headless_login.codex.auth_file import AuthFile
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
-from headless_login.codex.pending.store import PendingSignIns
+from headless_login.codex.pending.store import PendingAttempts
+from headless_login.codex.preflight import cannot_write
 from headless_login.codex.stored import StoredSignIn, read_stored
+from headless_login.commands.context import Context
 from headless_login.errors import HeadlessLoginError, LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
-from headless_login.terminal.output import Console, Listeners
 
 REVOKE_TIMEOUT = 10.0  # seconds; codex-facts.md §7
 
 
-def sign_out(
-    home: CodexHome,
-    listeners: Listeners,
-    environ: Mapping[str, str],
-    *,
-    revoke: bool,
-    revoke_timeout: float = REVOKE_TIMEOUT,
+def logout(
+    home: CodexHome, context: Context, *, revoke: bool, revoke_timeout: float = REVOKE_TIMEOUT
 ) -> None:
     """Remove auth.json and what is pending; with `revoke` ask the issuer, too.
 
-    Its failure keeps nothing here.
+    Its failure keeps nothing here. `revoke_timeout` is in seconds.
 
     Raises:
         LocalTrouble: the file is still there.
     """
-    console, revoked = listeners.console, None
-    stored = _readable(home, console) if revoke else None
+    revoked = None
+    stored = _readable(home, context) if revoke else None
     if stored is not None:
-        text, revoked = _revoke(stored, environ, revoke_timeout)
-        console.say(text)
-    if PendingSignIns(home).forget_all():
-        console.say("What `login start` had begun is forgotten.")
-    if removed := remove(home, on_wait=lambda: console.say(WAITING)):
-        console.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
+        text, revoked = _revoke(stored, context, revoke_timeout)
+        context.say(text)
+    with PendingAttempts.opened(home) as pending:
+        if pending.forget_all():
+            context.say("What `login start` had begun is forgotten.")
+    if removed := _remove(home, context):
+        context.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
     else:
-        console.say(f"Nothing to do: there is no sign-in in {home.auth_file}")
-    listeners.events.emit("signed_out", auth_file=home.auth_file, removed=removed, revoked=revoked)
+        context.say(f"Nothing to do: there is no sign-in in {home.auth_file}")
+    context.output.events.emit(
+        "signed_out", auth_file=home.auth_file, removed=removed, revoked=revoked
+    )
 
 
-def _readable(home: CodexHome, console: Console) -> StoredSignIn | None:
+def _remove(home: CodexHome, context: Context) -> bool:
+    """Remove auth.json, and return whether there was one; without one no lock is taken or made."""
+    reason: OSError
+    try:
+        os.lstat(home.auth_file)  # not os.path.lexists: where it may not look, it says no
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        reason = error
+    else:
+        with AuthFile.locked(home, on_wait=lambda: context.say(WAITING)) as auth_file:
+            return auth_file.remove()
+    raise cannot_write(home.auth_file, reason)
+
+
+def _readable(home: CodexHome, context: Context) -> StoredSignIn | None:
     try:
         return read_stored(home)
     except LocalTrouble as trouble:
-        console.say(f"{trouble.message} So nothing can be revoked.")
+        context.say(f"{trouble.message} So nothing can be revoked.")
         return None
 
 
-def _revoke(
-    stored: StoredSignIn, environ: Mapping[str, str], timeout: float
-) -> tuple[str, bool | None]:
+def _revoke(stored: StoredSignIn, context: Context, timeout: float) -> tuple[str, bool | None]:
     """Return what to say, and whether the token is revoked; None where there was none."""
     if stored.mode == "apikey":
         return "There is nothing to revoke: an API key is deleted where it was made.", None
@@ -72,7 +83,7 @@ def _revoke(
             "The refresh token was not revoked: auth.json names no issuer that can be trusted.",
             False,
         )
-    if _is_revoked(provider, stored.refresh_token, environ, timeout):
+    if _is_revoked(provider, stored.refresh_token, context, timeout):
         return (
             "The refresh token is revoked; other machines that hold a copy are signed out, too.",
             True,
@@ -80,17 +91,10 @@ def _revoke(
     return "The refresh token could not be revoked: the issuer did not take it.", False
 
 
-def _is_revoked(
-    provider: Provider, refresh_token: str, environ: Mapping[str, str], timeout: float
-) -> bool:
+def _is_revoked(provider: Provider, refresh_token: str, context: Context, timeout: float) -> bool:
     try:
-        from headless_login.issuer.client import IssuerClient
-
         if provider.client_id != CODEX.client_id:
-            from headless_login.issuer.client import discover
-
-            endpoints = discover(provider.issuer, environ=environ)
-            provider = replace(provider, endpoints=endpoints)
-        return IssuerClient(provider, environ=environ).revoke(refresh_token, timeout=timeout)
+            provider = context.discover(provider.issuer, provider.client_id, provider.scope)
+        return context.client(provider).revoke(refresh_token, timeout=timeout)
     except Exception:  # noqa: BLE001  # whatever it is, the file has to go
         return False

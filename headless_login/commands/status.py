@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from headless_login.codex.api_key import masked
 from headless_login.codex.home import CodexHome
-from headless_login.codex.rules import Config
+from headless_login.codex.rules import Rules
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.errors import HeadlessLoginError
 from headless_login.oauth.text import printable
@@ -39,10 +39,10 @@ def report_status(
 
 def _credential_store(home: CodexHome) -> tuple[str, str]:
     try:
-        config = Config.read(home)
+        rules = Rules.read(home)
     except HeadlessLoginError as error:
         return "file", _shown(error.message)  # the sign-in can be told all the same
-    return config.credential_store, config.store_warning
+    return rules.credential_store, rules.store_warning
 
 
 def _warnings(stored: StoredSignIn, environ: Mapping[str, str], now: float) -> list[str]:

@@ -1,14 +1,17 @@
-"""The words of a sign-in: what is said around the address, and how a tunnel is made."""
+"""The words of a sign-in: what is said around the address, to a person and to a program."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headless_login.errors import WrongUsage
 from headless_login.oauth.text import printable
-from headless_login.terminal.output import Console
+from headless_login.oauth.values import DeviceCode
+from headless_login.terminal.output import Events, Output, utc
 from headless_login.terminal.place import Place
 
 if TYPE_CHECKING:
+    from headless_login.oauth.attempt import Attempt
     from headless_login.signin import SignedIn
 
 OPEN_ANYWHERE = "Open this address on any device that has a browser, and sign in:"
@@ -32,6 +35,28 @@ ONLY_YOURSELF = (
 BY_PHONE = (
     "From a phone: by a shared clipboard, a message to yourself, or ssh. Shorter: --device-auth"
 )
+# Around a one-time code.
+OPEN_PAGE = "Open this page on any device and sign in:"
+TYPE_CODE = "Type this one-time code there, valid for {}:"
+CODE_ONLY_YOURSELF = "Continue only if you started this sign-in yourself; codes are phished."
+SWITCHED_OFF = "Switched off? ChatGPT Settings, Security. Or Ctrl-C and login --paste-redirect."
+
+# For the caller of `login start`, who is not the person.
+SEND_ADDRESS = (
+    "Send this address, whole, to the person who signs in. Their browser then ends at an error "
+    "page (such as: This site can't be reached). That is expected: ask for the whole address of "
+    "that page. It begins with {}?code="
+)
+ONLY_ON_REQUEST = (
+    "Only for a person who asked for this: what comes back signs this machine in as them."
+)
+THEN_RUN = "Then run this, within {}, with what came back in place of ADDRESS:"
+TELL_THEM = "Tell them: go on only if you asked for this; never type a code sent unasked."
+START_SWITCHED_OFF = (
+    "Where that page refuses codes: ChatGPT Settings, Security. Or: headless-login login start"
+)
+SEND_CODE = "Send both to the person; when they are done, run this (exit code 5: not yet):"
+
 NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
 
@@ -63,15 +88,55 @@ def wide(bind: str, port: int) -> str:
     )
 
 
-def show_signed_in(console: Console, signed_in: SignedIn) -> None:
-    """Say who is signed in now, and where that is kept."""
-    identity = signed_in.identity
+def announce(events: Events, attempt: Attempt, **more: object) -> None:
+    """Tell a program the address to open, or the page and the code to be typed there."""
+    if not events.wanted:
+        return
+    more["expires_at"] = utc(attempt.expires_at)
+    if isinstance(code := attempt.awaits, DeviceCode):
+        events.emit(
+            "device_code",
+            verification_uri=code.verification_uri,
+            user_code=code.user_code,
+            interval=code.interval,
+            **more,
+        )
+    else:
+        events.emit("authorize", url=attempt.url, redirect_uri=code.redirect_uri, **more)
+
+
+def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
+    """Say who is signed in now and where that is stored, to the person and to a program."""
+    identity, expires_at = signed_in.identity, signed_in.access_token_expires_at
     who = printable(identity.email or "an account without an e-mail address", 100)
     plan = f" ({printable(identity.plan, 30)} plan)" if identity.plan else ""
-    console.say(
+    output.say(
         f"Signed in to Codex as {who}{plan}, account {printable(identity.account_id, 60)}.",
         f"Saved in {signed_in.auth_file}; codex uses it from now on.",
     )
+    output.events.emit(
+        "signed_in",
+        auth_file=signed_in.auth_file,
+        target=None,
+        email=identity.email,
+        account_id=identity.account_id,
+        plan=identity.plan,
+        access_token_expires_at=None if expires_at is None else utc(expires_at),
+    )
+
+
+class WithoutInput(WrongUsage):
+    """Nothing can be pasted into this process; `finish` is the command that takes it later."""
+
+    def __init__(self, finish: str = "") -> None:
+        """`finish` is the command, if the attempt was kept for it."""
+        start = "headless-login login start"
+        super().__init__(
+            "There is no terminal and no input, so nothing can be pasted here.",
+            f"The sign-in stays pending: echo 'ADDRESS' | {finish} (Next time: {start})"
+            if finish
+            else f"Sign in by two calls: {start}, and then headless-login login finish",
+        )
 
 
 _WIDE = ("0.0.0.0", "::")  # noqa: S104

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from headless_login.errors import IssuerTrouble
-from headless_login.oauth.device import Pending, expired
-from headless_login.oauth.values import DeviceCode, Grant, Tokens
+from headless_login.oauth.device import expired
+from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 
 _SLOWER_BY = 5.0  # seconds; RFC 8628 §3.5
 _LONGEST_PAUSE = 60.0  # seconds
@@ -16,7 +16,7 @@ _PASSES = ("issuer_unreachable", "tls_error", "challenge_page")
 
 def win_by_device_code(
     code: DeviceCode,
-    poll: Callable[[float], Grant | Tokens | Pending],
+    poll: Callable[[float], Grant | Tokens | AuthorizationPending],
     *,
     first_pause: float | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -54,7 +54,7 @@ def win_by_device_code(
             pause = backoff
             on_trouble(trouble)
             continue
-        if not isinstance(answer, Pending):
+        if not isinstance(answer, AuthorizationPending):
             return answer
         backoff = 0.0
         if answer.slow_down:

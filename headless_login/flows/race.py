@@ -34,7 +34,7 @@ async def first_grant(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    raise TimedOut("Nobody signed in in time.", "Start a new sign-in.")
+    raise TimedOut("Timed out waiting for the sign-in.")
 
 
 class NoWayLeft(Exception):
@@ -60,8 +60,33 @@ class Judge(Protocol):
         """Judge a pasted answer; raises as `AuthorizationRequest.accept`."""
 
 
+class PastedAnswers:
+    """Judges what is pasted, each text once: whether it is enough, and then what it is worth."""
+
+    def __init__(self, judge: Judge) -> None:
+        """`judge` is asked once for each text in a row."""
+        self._judge = judge
+        self._text: str | None = None
+        self._outcome: Grant | HeadlessLoginError | None = None
+
+    def outcome(self, text: str) -> Grant | HeadlessLoginError:
+        """Return the grant, or why there is none."""
+        bare = text.strip()
+        if self._outcome is None or bare != self._text:
+            self._text = bare
+            try:
+                self._outcome = self._judge.accept(bare)
+            except HeadlessLoginError as error:
+                self._outcome = error.with_traceback(None)  # its frames hold the text
+        return self._outcome
+
+    def settles(self, text: str) -> bool:
+        """Return whether a text decides the sign-in, so that no more need be waited for."""
+        return not isinstance(self.outcome(text), RejectedAnswer)
+
+
 async def win_by_paste(
-    judge: Judge,
+    pasted: PastedAnswers,
     ask: Callable[[], Awaitable[str | None]],
     reject: Callable[[RejectedAnswer], None],
 ) -> Grant | None:
@@ -73,20 +98,11 @@ async def win_by_paste(
         SignInRefused: the answer is a sign-in's own, and a refusal.
     """
     while (text := await ask()) is not None:
-        try:
-            return judge.accept(text)
-        except RejectedAnswer as rejected:
-            reason = rejected
-        reject(reason)
+        outcome = pasted.outcome(text)
+        if isinstance(outcome, RejectedAnswer):
+            reject(outcome)
+        elif isinstance(outcome, HeadlessLoginError):
+            raise outcome
+        else:
+            return outcome
     return None
-
-
-def settles(judge: Judge, text: str) -> bool:
-    """Tell whether a text decides the sign-in, so that no more need be waited for."""
-    try:
-        judge.accept(text)
-    except RejectedAnswer:
-        return False
-    except HeadlessLoginError:
-        return True
-    return True

@@ -5,24 +5,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from headless_login.errors import IssuerTrouble
 from headless_login.issuer.transport import Transport, new_session, read_body
-from headless_login.oauth.device import Pending, disabled, lost, read_device_code, read_poll
-from headless_login.oauth.provider import Endpoints, Provider, read_metadata, well_known_addresses
+from headless_login.oauth.device import (
+    code_parameters,
+    disabled,
+    lost,
+    poll_parameters,
+    read_device_code,
+    read_poll,
+)
+from headless_login.oauth.provider import Provider, read_metadata, well_known_addresses
 from headless_login.oauth.token_response import read_document, read_token_response
-from headless_login.oauth.values import DeviceCode, Grant, Tokens
+from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 
 if TYPE_CHECKING:
     import requests
     from authlib.integrations.requests_client import OAuth2Session
 
 EXCHANGE_TIMEOUT = 30.0  # seconds in all, whatever the server drips
+DISCOVERY_TIMEOUT = 20.0  # seconds for each address
 SIDE_TIMEOUT = 10.0  # seconds in all, for what a sign-in can do without
 
 
@@ -36,10 +43,42 @@ class IssuerClient:
         environ: Mapping[str, str] = os.environ,
         session: OAuth2Session | None = None,
     ) -> None:
-        """Take the provider, and the environment that names proxies and certificates."""
-        self._provider = provider
+        """`environ` names proxies and certificates."""
+        self.provider = provider
         self._transport = Transport(provider, environ)
         self._session = session or new_session(provider)
+
+    @classmethod
+    def discovered(
+        cls, issuer: str, client_id: str, scope: str, *, environ: Mapping[str, str] = os.environ
+    ) -> Self:
+        """Return a client of another provider than Codex's, whose endpoints the issuer publishes.
+
+        OpenID Connect Discovery §4, RFC 8414 §3.
+
+        Raises:
+            IssuerTrouble: it cannot be reached, or publishes nothing usable.
+        """
+        client = cls(Provider(issuer, client_id, scope), environ=environ)
+        for address in well_known_addresses(issuer):
+            if document := client._fetch_document(address):
+                endpoints = read_metadata(document, issuer)
+                client.provider = Provider(issuer, client_id, scope, endpoints)
+                return client
+        raise IssuerTrouble(
+            "token_response_invalid",
+            "The issuer publishes no discovery document.",
+            "Check --issuer, or leave --client-id out if it is Codex's own kind of server.",
+        )
+
+    def _fetch_document(self, address: str) -> Mapping[str, object]:
+        def fetch() -> Mapping[str, object]:
+            options = self._transport.options(DISCOVERY_TIMEOUT)
+            response = self._session.get(address, withhold_token=True, **options)
+            body = read_body(response)
+            return read_document(body) if response.status_code == 200 else {}
+
+        return self._transport.run(DISCOVERY_TIMEOUT, fetch)
 
     def exchange(self, grant: Grant, *, timeout: float = EXCHANGE_TIMEOUT) -> Tokens:
         """Exchange a code for tokens, once (RFC 6749 §4.1.3, RFC 7636 §4.5).
@@ -58,7 +97,7 @@ class IssuerClient:
                     response.status_code,
                     response.headers,
                     body,
-                    refreshable=self._provider.is_codex,
+                    refreshable=self.provider.dialect.always_refreshable,
                 )
             )
             return response
@@ -67,7 +106,7 @@ class IssuerClient:
         self._transport.run(
             timeout,
             lambda: self._session.fetch_token(
-                self._provider.token_endpoint,
+                self.provider.token_endpoint,
                 grant_type="authorization_code",
                 code=grant.code,
                 redirect_uri=grant.redirect_uri,
@@ -88,20 +127,19 @@ class IssuerClient:
             SignInRefused: `device_auth_disabled`.
             IssuerTrouble: no usable answer within `timeout` seconds.
         """
-
-        if not self._provider.device_authorization_endpoint:
+        provider = self.provider
+        if not provider.device_authorization_endpoint:
             raise disabled()
 
         def ask() -> DeviceCode:
-            parameters = {"client_id": self._provider.client_id}
-            if not self._provider.is_codex:
-                parameters["scope"] = self._provider.scope
-            response = self._post(self._provider.device_authorization_endpoint, parameters, timeout)
+            response = self._post(
+                provider.device_authorization_endpoint, code_parameters(provider), timeout
+            )
             return read_device_code(
                 response.status_code,
                 response.headers,
                 read_body(response),
-                provider=self._provider,
+                provider=provider,
                 now=time.time(),
             )
 
@@ -109,7 +147,7 @@ class IssuerClient:
 
     def poll_device_code(
         self, code: DeviceCode, *, timeout: float = EXCHANGE_TIMEOUT
-    ) -> Grant | Tokens | Pending:
+    ) -> Grant | Tokens | AuthorizationPending:
         """Ask once whether the person has approved (codex-facts.md §4, RFC 8628 §3.4).
 
         Raises:
@@ -117,22 +155,17 @@ class IssuerClient:
             TimedOut: `device_code_expired`.
             IssuerTrouble: `issuer_unreachable` or `tls_error` if asking again makes sense.
         """
+        provider = self.provider
         succeeded: list[bool] = []
 
-        parameters = {"device_auth_id": code.device_code, "user_code": code.user_code}
-        if not self._provider.is_codex:
-            parameters = {
-                "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
-                "device_code": code.device_code,
-                "client_id": self._provider.client_id,
-            }
-
-        def ask() -> Grant | Tokens | Pending:
-            response = self._post(self._provider.device_token_endpoint, parameters, timeout)
+        def ask() -> Grant | Tokens | AuthorizationPending:
+            response = self._post(
+                provider.device_token_endpoint, poll_parameters(provider, code), timeout
+            )
             if response.status_code == 200:
                 succeeded.append(True)
             body = read_body(response)
-            return read_poll(response.status_code, response.headers, body, provider=self._provider)
+            return read_poll(response.status_code, response.headers, body, provider=provider)
 
         trouble: IssuerTrouble
         try:
@@ -143,11 +176,12 @@ class IssuerClient:
         raise lost() if succeeded and trouble.error != "token_response_invalid" else trouble
 
     def _post(self, url: str, parameters: dict[str, str], timeout: float) -> requests.Response:
-        """Send parameters as JSON, as Codex does, or to any other issuer as a form."""
+        """Send parameters in the form that the provider reads: as JSON or as a form."""
+        as_json = self.provider.dialect.json_requests
         response: requests.Response = self._session.post(
             url,
-            json=parameters if self._provider.is_codex else None,
-            data=None if self._provider.is_codex else parameters,
+            json=parameters if as_json else None,
+            data=None if as_json else parameters,
             headers={"Accept": "application/json"},
             withhold_token=True,
             **self._transport.options(timeout),
@@ -159,7 +193,7 @@ class IssuerClient:
 
         def fetch() -> KeySet | None:
             response = self._session.get(
-                self._provider.jwks_uri, withhold_token=True, **self._transport.options(timeout)
+                self.provider.jwks_uri, withhold_token=True, **self._transport.options(timeout)
             )
             body = read_body(response)
             if response.status_code != 200:
@@ -178,11 +212,11 @@ class IssuerClient:
 
         def ask() -> bool:
             response = self._post(
-                self._provider.revocation_endpoint,
+                self.provider.revocation_endpoint,
                 {
                     "token": refresh_token,
                     "token_type_hint": "refresh_token",
-                    "client_id": self._provider.client_id,
+                    "client_id": self.provider.client_id,
                 },
                 timeout,
             )
@@ -192,30 +226,3 @@ class IssuerClient:
             return self._transport.run(timeout, ask)
         except IssuerTrouble:
             return False
-
-
-_TIMEOUT = 20.0  # seconds for each address
-
-
-def discover(issuer: str, *, environ: Mapping[str, str] = os.environ) -> Endpoints:
-    """Return the endpoints that the issuer publishes (OpenID Connect Discovery §4, RFC 8414 §3).
-
-    Raises:
-        IssuerTrouble: it cannot be reached, or publishes nothing usable.
-    """
-    provider = Provider(issuer)
-    transport, session = Transport(provider, environ), new_session(provider)
-
-    def fetch(address: str) -> Mapping[str, object]:
-        response = session.get(address, withhold_token=True, **transport.options(_TIMEOUT))
-        body = read_body(response)
-        return read_document(body) if response.status_code == 200 else {}
-
-    for address in well_known_addresses(issuer):
-        if document := transport.run(_TIMEOUT, partial(fetch, address)):
-            return read_metadata(document, issuer)
-    raise IssuerTrouble(
-        "token_response_invalid",
-        "The issuer publishes no discovery document.",
-        "Check --issuer, or leave --client-id out if it is Codex's own kind of server.",
-    )

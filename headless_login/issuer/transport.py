@@ -71,7 +71,6 @@ class Transport:
         return IssuerTrouble(
             "tls_error",
             f"No trustworthy TLS connection to {self._host}; checked with {used}.",
-            "Behind a corporate proxy, point CODEX_CA_CERTIFICATE to its certificate file (PEM).",
         )
 
     def _unreachable(self, reason: str) -> IssuerTrouble:
@@ -80,7 +79,6 @@ class Transport:
         return IssuerTrouble(
             "issuer_unreachable",
             f"{self._host} cannot be reached{way}: {reason}.",
-            "Check the network and HTTPS_PROXY, then start a new sign-in.",
         )
 
     def _proxy(self) -> str | None:
@@ -127,7 +125,6 @@ def read_body(response: requests.Response) -> bytes:
             raise IssuerTrouble(
                 "token_response_invalid",
                 "The issuer's answer is not usable: it is far too long.",
-                "Start a new sign-in.",
             )
     response._content = body
     return body

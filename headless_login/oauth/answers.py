@@ -9,11 +9,15 @@ import binascii
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.redirect import RESPONSE_PARAMETERS, Parameters, parse_query
+
+if TYPE_CHECKING:
+    from headless_login.oauth.request import AuthorizationRequest
+    from headless_login.oauth.values import Grant
 from headless_login.oauth.text import identifier
 
 # CSI and OSC sequences and character sets; also as `cat -v` shows CSI, and the bracketed-paste
@@ -140,21 +144,46 @@ _BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
 _CODE_AND_STATE = re.compile(r"([A-Za-z0-9._~+%!*\-]+=*)#([^#&?]+)")  # no address, no query
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """The two addresses of one sign-in: where it ends, and where it begins."""
 
     redirect_uri: str
     authorization_endpoint: str
 
 
-def read_pasted(text: str, sign_in: Expected) -> Parameters:
-    """Return the response parameters in a pasted text; raises RejectedAnswer if it has none."""
-    if len(text.encode(errors="replace")) > LONGEST_ANSWER:
-        raise _not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
-    bare = unwrap(text)
-    if not bare:
-        raise _not_a_redirect("Nothing was pasted.", sign_in)
+class Pasted:
+    """A pasted text, unwrapped once; which sign-in it answers is judged by each one's addresses."""
+
+    def __init__(self, text: str) -> None:
+        """Unwrap a text of at most 64 KiB; a longer one is no answer."""
+        self._too_long = len(text.encode(errors="replace")) > LONGEST_ANSWER
+        self._bare = "" if self._too_long else unwrap(text)
+
+    @property
+    def state(self) -> str:
+        """The state that it carries, not judged yet: it tells whose answer this may be."""
+        if both := _CODE_AND_STATE.fullmatch(self._bare):
+            return unquote(both[2])
+        pairs = (part.partition("=") for part in re.split("[&?#]", self._bare))
+        states = {unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == "state"}
+        return states.pop() if len(states) == 1 else ""
+
+    def parameters(self, sign_in: Expected) -> Parameters:
+        """Return the response parameters; raises RejectedAnswer if it has none."""
+        if self._too_long:
+            raise _not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
+        if not self._bare:
+            raise _not_a_redirect("Nothing was pasted.", sign_in)
+        return _read(self._bare, sign_in)
+
+
+def accept(request: AuthorizationRequest, pasted: Pasted) -> Grant:
+    """Judge a pasted text as the answer to a request; raises as `AuthorizationRequest.accept`."""
+    expected = Expected(request.redirect_uri, request.provider.authorization_endpoint)
+    return request.accept_parameters(pasted.parameters(expected))
+
+
+def _read(bare: str, sign_in: Expected) -> Parameters:
     if _QUERY.match(bare):
         return _read_query(bare.lstrip("?&"), sign_in)
     if "://" in bare.partition("?")[0]:
@@ -168,21 +197,6 @@ def read_pasted(text: str, sign_in: Expected) -> Parameters:
         query = "code={}&state={}".format(*both.groups())
         return _read_answer(query.replace("+", "%2B"), sign_in)
     raise _unfit(bare, sign_in)
-
-
-def state_in(text: str) -> str:
-    """Return the state that a pasted text carries, or nothing: it tells whose answer this may be.
-
-    Nothing is judged yet: that is for `read_pasted`, with the sign-in that is found by it.
-    """
-    if len(text) > LONGEST_ANSWER:
-        return ""
-    bare = unwrap(text)
-    if both := _CODE_AND_STATE.fullmatch(bare):
-        return unquote(both[2])
-    pairs = (part.partition("=") for part in re.split("[&?#]", bare))
-    states = {unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == "state"}
-    return states.pop() if len(states) == 1 else ""
 
 
 def _own(sign_in: Expected) -> re.Match[str]:
@@ -240,7 +254,6 @@ def _check_not_the_issuers(authority: str, path: str, query: str, sign_in: Expec
             "issuer_error_page",
             f"That is the issuer's error page{_error_page_details(query)}: the sign-in failed "
             "there.",
-            "Open the address above once more, and paste what the browser ends at.",
         )
     if at_issuer:
         raise _not_a_redirect("That is a page of the issuer: the sign-in is not done yet.", sign_in)

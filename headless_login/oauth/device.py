@@ -10,7 +10,6 @@ import hmac
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused, TimedOut
@@ -22,24 +21,30 @@ from headless_login.oauth.token_response import (
     read_token_response,
     read_trouble,
 )
-from headless_login.oauth.values import DeviceCode, Grant, Tokens
+from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 
 LONGEST_WAIT = 900.0  # seconds; codex-facts.md §4
 _USUAL_INTERVAL, _SHORTEST_INTERVAL = 5.0, 1.0  # seconds; RFC 8628 §3.2
 _LONGEST_INTERVAL = 60.0  # what is longer is absurd: the person would wait for us
 
 _USER_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,30}[A-Za-z0-9]")
-_NOT_ENABLED = (
-    "Use --paste-redirect, or switch device codes on: ChatGPT Settings, Security (in a workspace: "
-    "its administrator, under Permissions)."
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """The person has not answered yet; `slow_down` asks for longer pauses (RFC 8628 §3.5)."""
+def code_parameters(provider: Provider) -> dict[str, str]:
+    """Return what is sent to get a one-time code (codex-facts.md §4, RFC 8628 §3.1)."""
+    parameters = {"client_id": provider.client_id}
+    return parameters | ({"scope": provider.scope} if provider.dialect.device_grant_type else {})
 
-    slow_down: bool = False
+
+def poll_parameters(provider: Provider, code: DeviceCode) -> dict[str, str]:
+    """Return what is sent to ask for the approval (codex-facts.md §4, RFC 8628 §3.4)."""
+    dialect = provider.dialect
+    parameters = {dialect.device_code_name: code.device_code}
+    if dialect.device_grant_type:
+        more = {"grant_type": dialect.device_grant_type, "client_id": provider.client_id}
+    else:
+        more = {"user_code": code.user_code}
+    return parameters | more
 
 
 def read_device_code(
@@ -53,8 +58,9 @@ def read_device_code(
     """
     document = read_document(body)
     user_code = document.get("user_code") or document.get("usercode")
-    device_code = document.get("device_auth_id" if provider.is_codex else "device_code")
-    page = provider.verification_uri if provider.is_codex else document.get("verification_uri")
+    device_code = document.get(provider.dialect.device_code_name)
+    path = provider.dialect.verification_path
+    page = provider.below(path) if path else document.get("verification_uri")
     if (
         status == 200
         and isinstance(device_code, str)
@@ -82,14 +88,12 @@ def read_device_code(
 
 def disabled() -> SignInRefused:
     """Return the error for an issuer without device codes."""
-    return SignInRefused(
-        "device_auth_disabled", "The issuer does not offer device codes here.", _NOT_ENABLED
-    )
+    return SignInRefused("device_auth_disabled", "The issuer does not offer device codes here.")
 
 
 def read_poll(
     status: int, headers: Mapping[str, str], body: bytes, *, provider: Provider
-) -> Grant | Tokens | Pending:
+) -> Grant | Tokens | AuthorizationPending:
     """Return Codex's grant or RFC 8628's tokens, or that the person has not answered yet.
 
     Raises:
@@ -98,22 +102,22 @@ def read_poll(
         IssuerTrouble: `issuer_unreachable` for what may pass; anything else will not.
     """
     document = read_document(body)
-    if status == 200 and provider.is_codex:
-        return _grant(document, provider)
+    if status == 200 and provider.dialect.redirect_path:
+        return _grant(document, provider.below(provider.dialect.redirect_path))
     if status == 200:
         return read_token_response(status, headers, body, refreshable=False)
     word, description = read_error(document)
     told = f"{word} {description}".lower()
     if "slow_down" in word:
-        return Pending(slow_down=True)
+        return AuthorizationPending(slow_down=True)
     if ending := _ending(told):
         raise ending
     trouble = read_trouble(status, headers, body)
     if trouble is not None:
         raise trouble
     # Codex's issuer answers 403 and 404 in any words, or none, while it waits.
-    if "pending" in word or "unknown" in word or (provider.is_codex and status in (403, 404)):
-        return Pending()
+    if "pending" in word or "unknown" in word or status in provider.dialect.pending_statuses:
+        return AuthorizationPending()
     raise IssuerTrouble(
         "token_response_invalid",
         f"The issuer's answer is not usable: HTTP {status}{f' ({word})' if word else ''}.",
@@ -124,9 +128,7 @@ def read_poll(
 def expired() -> TimedOut:
     """Return the error for a code that nobody used in time."""
     return TimedOut(
-        "The one-time code has expired before it was used.",
-        "Start a new sign-in.",
-        error="device_code_expired",
+        "The one-time code has expired before it was used.", error="device_code_expired"
     )
 
 
@@ -143,13 +145,11 @@ def _ending(told: str) -> HeadlessLoginError | None:
     if "expired" in told:
         return expired()
     if "denied" in told or "declined" in told:
-        return SignInRefused(
-            "access_denied", "The sign-in was denied.", "Start a new sign-in if that was a mistake."
-        )
+        return SignInRefused("access_denied", "The sign-in was denied.")
     return None
 
 
-def _grant(document: Mapping[str, object], provider: Provider) -> Grant:
+def _grant(document: Mapping[str, object], redirect_uri: str) -> Grant:
     """Check the server's own PKCE pair: a verifier that does not fit is somebody else's."""
     names = ("authorization_code", "code_challenge", "code_verifier")
     code, challenge, verifier = (document.get(name) for name in names)
@@ -161,9 +161,8 @@ def _grant(document: Mapping[str, object], provider: Provider) -> Grant:
         raise IssuerTrouble(
             "token_response_invalid",
             "The issuer's answer is not usable: its code_challenge does not fit its code_verifier.",
-            "Start a new sign-in.",
         )
-    return Grant(code, verifier, provider.device_redirect_uri)
+    return Grant(code, verifier, redirect_uri)
 
 
 def _number(value: object) -> float | None:

@@ -58,7 +58,7 @@ def verify_id_token(
     if "at_hash" in claims and not _at_hash_fits(claims["at_hash"], tokens, algorithm):
         raise _invalid("does not belong to the access token that came with it (at_hash)")
     identity = identity_of(claims)
-    if identity.account_id is None and provider.is_codex:
+    if identity.account_id is None and provider.dialect.always_has_account:
         raise _invalid("names no ChatGPT account")
     return identity
 
@@ -123,5 +123,4 @@ def _invalid(what: str) -> SignInRefused:
     return SignInRefused(
         "id_token_invalid",
         f"The issuer's ID token {what}. Nothing was written.",
-        "Start a new sign-in; if it happens again, the issuer or the network is not to be trusted.",
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from headless_login.errors import IssuerTrouble, WrongUsage
 from headless_login.oauth.text import printable
@@ -30,8 +30,7 @@ def is_safe(address: str) -> bool:
     return bool(_LOOPBACK.fullmatch(address) or _HTTPS.fullmatch(address))
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(NamedTuple):
     """Where an authorization server has its endpoints; an empty text is one that it lacks."""
 
     authorization_endpoint: str
@@ -43,32 +42,80 @@ class Endpoints:
     iss_in_response: bool = False  # RFC 9207 §3: then an answer without `iss` is not its own
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Dialect(NamedTuple):
+    """What differs between Codex's server and any other OpenID provider (codex-facts.md §2 to §5).
+
+    `verification_path` and `redirect_path` are below the issuer; without them the answers of the
+    device endpoints say where (RFC 8628 §3.2), and a poll brings the tokens themselves (§3.5).
+    """
+
+    authorization_parameters: Mapping[str, str] = {}
+    takes_workspace_ids: bool = False  # allowed_workspace_id
+    json_requests: bool = False  # to the device and revocation endpoints; else a form
+    verification_path: str = ""
+    redirect_path: str = ""
+    device_code_name: str = "device_code"
+    device_grant_type: str = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
+    pending_statuses: tuple[int, ...] = ()  # mean `authorization_pending`, in whatever words
+    always_refreshable: bool = False  # a token answer without a refresh token is not usable
+    always_has_account: bool = False  # an ID token without a ChatGPT account is not usable
+
+
+OPENID_DIALECT = Dialect()
+CODEX_DIALECT = Dialect(
+    authorization_parameters={
+        "id_token_add_organizations": "true",
+        "codex_cli_simplified_flow": "true",
+        "originator": "codex_cli_rs",
+    },
+    takes_workspace_ids=True,
+    json_requests=True,
+    verification_path="/codex/device",
+    redirect_path="/deviceauth/callback",
+    device_code_name="device_auth_id",
+    device_grant_type="",
+    pending_statuses=(403, 404),
+    always_refreshable=True,
+    always_has_account=True,
+)
+
+
+class _ProviderFields(NamedTuple):
+    issuer: str
+    client_id: str
+    scope: str
+    endpoints: Endpoints | None
+
+
+class Provider(_ProviderFields):
     """An authorization server and its client: Codex's, or with `endpoints` any other."""
 
-    issuer: str = CODEX_ISSUER
-    client_id: str = CODEX_CLIENT_ID
-    scope: str = CODEX_SCOPE
-    endpoints: Endpoints | None = None
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(
+        cls,
+        issuer: str = CODEX_ISSUER,
+        client_id: str = CODEX_CLIENT_ID,
+        scope: str = CODEX_SCOPE,
+        endpoints: Endpoints | None = None,
+    ) -> Self:
         """Refuse (WrongUsage) an issuer to which a code could not be sent safely."""
-        if not is_safe(self.issuer):
+        if not is_safe(issuer):
             raise WrongUsage(
                 "The issuer has to be an https:// address without query and user name.",
                 "http:// is allowed on this machine itself only: http://127.0.0.1:PORT",
             )
+        return super().__new__(cls, issuer, client_id, scope, endpoints)
+
+    @property
+    def dialect(self) -> Dialect:
+        """Codex's own parameters, paths and claims, or those of OpenID Connect and RFC 8628."""
+        return CODEX_DIALECT if self.endpoints is None else OPENID_DIALECT
 
     @property
     def on_loopback(self) -> bool:
         """Whether the issuer runs on this machine, where no proxy is asked and no TLS needed."""
         return _LOOPBACK.fullmatch(self.issuer) is not None
-
-    @property
-    def is_codex(self) -> bool:
-        """Whether it is Codex's client, with Codex's own parameters, paths and claims."""
-        return self.endpoints is None
 
     @property
     def requires_iss(self) -> bool:
@@ -109,15 +156,9 @@ class Provider:
         """Where one asks whether the person has approved (codex-facts.md §4, RFC 8628 §3.4)."""
         return self._known.device_token_endpoint or self.token_endpoint
 
-    @property
-    def verification_uri(self) -> str:
-        """The page of Codex's issuer on which the person types the one-time code."""
-        return f"{self.issuer.rstrip('/')}/codex/device"
-
-    @property
-    def device_redirect_uri(self) -> str:
-        """The redirect URI that goes with a code from Codex's device token endpoint."""
-        return f"{self.issuer.rstrip('/')}/deviceauth/callback"
+    def below(self, path: str) -> str:
+        """Return an address at the issuer."""
+        return f"{self.issuer.rstrip('/')}{path}"
 
 
 def codex_endpoints(issuer: str) -> Endpoints:

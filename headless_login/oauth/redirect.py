@@ -23,9 +23,6 @@ RESPONSE_PARAMETERS = frozenset(
 _CODE = re.compile(r"[\x20-\x7e]{20,2048}")  # RFC 6749 §A.11; lengths from codex-facts.md §2
 _MOST_PARAMETERS = 64
 
-_COPY_AGAIN = "Copy the whole address from the address bar once more and paste it."
-_THIS_ATTEMPT = "Open the address shown above, sign in there, and paste what that ends at."
-
 
 def parse_query(query: str) -> Parameters:
     """Take a query apart; a fragment may follow it, but must not say anything different.
@@ -35,19 +32,16 @@ def parse_query(query: str) -> Parameters:
     """
     pairs = _pairs(query.partition("#")[0])
     if pairs is None:
-        raise RejectedAnswer(
-            "not_a_redirect", "The answer is damaged: it cannot be decoded.", _COPY_AGAIN
-        )
+        raise RejectedAnswer("not_a_redirect", "The answer is damaged: it cannot be decoded.")
     named = _named(query)
     if doubled := sorted(name for name, count in named.items() if count > 1):
         raise RejectedAnswer(
             "duplicate_parameter",
             f"The answer contains {' and '.join(doubled)} more than once.",
-            _COPY_AGAIN,
         )
     if {"code", "error"} <= named.keys():
         raise RejectedAnswer(
-            "ambiguous_response", "The answer contains a code and an error together.", _COPY_AGAIN
+            "ambiguous_response", "The answer contains a code and an error together."
         )
     return dict(pairs)
 
@@ -79,34 +73,29 @@ def judge(parameters: Parameters, *, state: str, issuer: str, requires_iss: bool
     _check_state(parameters.get("state", ""), state)
     if parameters.get("iss", None if requires_iss else issuer) != issuer:
         raise RejectedAnswer(
-            "issuer_mismatch", "The answer comes from another authorization server.", _THIS_ATTEMPT
+            "issuer_mismatch", "The answer comes from another authorization server."
         )
     if "error" in parameters:
         told = (parameters["error"], parameters.get("error_description", ""))
         raise _refusal(*(text.replace(state, "…") for text in told))  # never shown, whoever says it
     code = parameters.get("code", "")
     if not code:
-        raise RejectedAnswer(
-            "missing_code", "The answer contains no authorization code.", _COPY_AGAIN
-        )
+        raise RejectedAnswer("missing_code", "The answer contains no authorization code.")
     if not _CODE.fullmatch(code):
-        raise RejectedAnswer(
-            "missing_code", "The authorization code is cut off or damaged.", _COPY_AGAIN
-        )
+        raise RejectedAnswer("missing_code", "The authorization code is cut off or damaged.")
     return code
 
 
 def _check_state(state: str, expected: str) -> None:
     if not state:
         raise RejectedAnswer(
-            "missing_state", "The answer has no state, so nobody can tell whose it is.", _COPY_AGAIN
+            "missing_state", "The answer has no state, which shows to which sign-in it belongs."
         )
     # An answer from a pipe or an argument may hold bytes that are no UTF-8, kept as surrogates.
     if not hmac.compare_digest(state.encode(errors="surrogatepass"), expected.encode()):
         raise RejectedAnswer(
             "state_mismatch",
             "The answer belongs to another sign-in attempt: its state differs.",
-            _THIS_ATTEMPT,
         )
 
 
@@ -115,9 +104,8 @@ def _refusal(error: str, description: str) -> SignInRefused:
         return SignInRefused(
             "missing_codex_entitlement",
             "This ChatGPT workspace does not allow you to use Codex.",
-            "Ask the workspace's administrator for access to Codex.",
         )
     word = identifier(error) or "access_denied"
     told = printable(description) or "no reason was given"
     what = "The sign-in was denied" if word == "access_denied" else f"The issuer refused ({word})"
-    return SignInRefused(word, f"{what}: {told.rstrip('.')}.", "Start a new sign-in.")
+    return SignInRefused(word, f"{what}: {told.rstrip('.')}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import os
-from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provider
 from headless_login.oauth.values import Grant
@@ -43,15 +43,40 @@ def redirect_uri_for(port: int) -> str:
     return f"http://127.0.0.1:{port}{CALLBACK_PATH}"
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
+class _RequestFields(NamedTuple):
+    provider: Provider
+    redirect_uri: str
+    allowed_workspace_ids: tuple[str, ...]
+    state: str
+    verifier: str
+
+
+class AuthorizationRequest(_RequestFields):
     """State, verifier and redirect URI of one attempt, never used for a second one."""
 
-    provider: Provider
-    redirect_uri: str = redirect_uri_for(LOOPBACK_PORTS[0])
-    allowed_workspace_ids: tuple[str, ...] = ()
-    state: str = field(default_factory=new_state, repr=False)
-    verifier: str = field(default_factory=new_verifier, repr=False)
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        provider: Provider,
+        redirect_uri: str = redirect_uri_for(LOOPBACK_PORTS[0]),
+        allowed_workspace_ids: tuple[str, ...] = (),
+        state: str = "",
+        verifier: str = "",
+    ) -> Self:
+        """Without `state` and `verifier`, as for every new attempt, they are random ones."""
+        return super().__new__(
+            cls,
+            provider,
+            redirect_uri,
+            allowed_workspace_ids,
+            state or new_state(),
+            verifier or new_verifier(),
+        )
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"AuthorizationRequest({self.provider!r}, {self.redirect_uri!r})"
 
     @property
     def url(self) -> str:
@@ -67,14 +92,10 @@ class AuthorizationRequest:
             "state": self.state,
             "scope": self.provider.scope,
         }
-        if self.provider.is_codex:
-            parameters |= {
-                "id_token_add_organizations": "true",
-                "codex_cli_simplified_flow": "true",
-                "originator": "codex_cli_rs",
-            }
-            if self.allowed_workspace_ids:
-                parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
+        dialect = self.provider.dialect
+        parameters |= dialect.authorization_parameters
+        if dialect.takes_workspace_ids and self.allowed_workspace_ids:
+            parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
         return f"{self.provider.authorization_endpoint}?{urlencode(parameters)}"
 
     def accept(self, text: str) -> Grant:
@@ -84,18 +105,18 @@ class AuthorizationRequest:
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.answers import Expected, read_pasted
+        from headless_login.oauth.answers import Pasted, accept
 
-        sign_in = Expected(self.redirect_uri, self.provider.authorization_endpoint)
-        return self._judged(read_pasted(text, sign_in))
+        return accept(self, Pasted(text))
 
     def accept_query(self, query: str) -> Grant:
         """Judge the query of a request that reached the redirect URI; raises as `accept`."""
         from headless_login.oauth.redirect import parse_query
 
-        return self._judged(parse_query(query))
+        return self.accept_parameters(parse_query(query))
 
-    def _judged(self, parameters: dict[str, str]) -> Grant:
+    def accept_parameters(self, parameters: dict[str, str]) -> Grant:
+        """Judge the parameters of a response; raises as `accept`."""
         from headless_login.oauth.redirect import judge
 
         code = judge(

@@ -15,7 +15,6 @@ from headless_login.oauth.values import Tokens
 
 _TOKENS = ("id_token", "access_token", "refresh_token")
 _PASSES = (408, 425, 429)  # time-out, too early, too many: what is asked again may be answered
-_AGAIN = "Start a new sign-in: a code works once, and only for minutes."
 
 
 def read_token_response(
@@ -50,12 +49,11 @@ def _refusal(
     if word and status in (200, 400, 401, 403):
         told = f": {description.rstrip('.')}" if description else ""
         return SignInRefused(
-            "invalid_grant", f"The issuer refused the code ({word}{told}{request}).", _AGAIN
+            "invalid_grant", f"The issuer refused the code ({word}{told}{request})."
         )
     return IssuerTrouble(
         "token_response_invalid",
         f"The issuer's answer is not usable: {_shape(status, body, document)}{request}.",
-        _AGAIN,
     )
 
 
@@ -67,17 +65,15 @@ def read_trouble(status: int, headers: Mapping[str, str], body: bytes) -> Issuer
         return IssuerTrouble(
             "challenge_page",
             f"A challenge page for browsers answered in place of the issuer{request}.",
-            "Try again later, or from another network address.",
         )
     if "unsupported_country" in word:
         return IssuerTrouble(
             "unsupported_country",
             f"The issuer does not serve the country this machine appears to be in{request}.",
-            "This machine has to reach it the way your browser did (proxy, VPN): set HTTPS_PROXY.",
         )
     if status in _PASSES or status >= 500 or word in ("server_error", "temporarily_unavailable"):
         return IssuerTrouble(
-            "issuer_unreachable", f"The issuer is busy or broken (HTTP {status}{request}).", _AGAIN
+            "issuer_unreachable", f"The issuer is busy or broken (HTTP {status}{request})."
         )
     return None
 

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """An authorization code with all that its exchange needs (RFC 6749 §4.1.3, RFC 7636 §4.5)."""
 
-    code: str = field(repr=False)
-    verifier: str = field(repr=False)
+    code: str
+    verifier: str
     redirect_uri: str
 
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Grant(redirect_uri={self.redirect_uri!r})"
 
-@dataclass(frozen=True, slots=True)
-class DeviceCode:
-    """A one-time code that waits for its person; times are seconds from when it was made."""
+
+class DeviceCode(NamedTuple):
+    """A one-time code that waits for its person (RFC 8628 §3.2).
+
+    `interval` (between two polls) and `expires_in` (from when it was made) are seconds.
+    """
 
     verification_uri: str
     user_code: str
     interval: float
     expires_in: float
-    device_code: str = field(repr=False)
+    device_code: str
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return (
+            f"DeviceCode(verification_uri={self.verification_uri!r}, user_code={self.user_code!r}, "
+            f"interval={self.interval!r}, expires_in={self.expires_in!r})"
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What the token endpoint answers; all three are required (codex-facts.md §3)."""
+class Tokens(NamedTuple):
+    """What the token endpoint answers (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
 
-    id_token: str = field(repr=False)
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    From Codex's server all three are required (codex-facts.md §3); elsewhere the refresh token may
+    be empty.
+    """
+
+    id_token: str
+    access_token: str
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return "Tokens()"
+
+
+class AuthorizationPending(NamedTuple):
+    """The person has not approved yet; `slow_down` asks for longer pauses (RFC 8628 §3.5)."""
+
+    slow_down: bool = False

@@ -19,11 +19,11 @@ def time_left(seconds: float) -> str:
     return f"{before}:{whole % 60:02} left"
 
 
-class WaitingLine:
+class Countdown:
     """A line that says what is waited for and how long; nothing where it cannot be rewritten."""
 
     def __init__(self, console: Console, text: str, left: Callable[[], float]) -> None:
-        """Take the words, and what returns the seconds that are left."""
+        """`left` returns the seconds that are left."""
         self._console = console
         self._text = text
         self._left = left

@@ -10,20 +10,25 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
 from typing import TextIO
 
-from headless_login.errors import LocalTrouble, RejectedAnswer
+from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer
 
 _WIDEST_TEXT = 100  # columns; longer lines are hard to read
 
 
-@dataclass(frozen=True, slots=True)
 class Console:
-    """A stream that a person reads, and what is known about their terminal."""
+    """A stream that a person reads, by default standard error, and what their terminal can show."""
 
-    stream: TextIO | None = field(default_factory=lambda: sys.stderr)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    def __init__(
+        self, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        """Without a `stream` it is the process's own, which may be closed."""
+        self.stream = stream or self._own()
+        self.environ = environ
+
+    def _own(self) -> TextIO | None:
+        return sys.stderr
 
     @property
     def is_terminal(self) -> bool:
@@ -68,11 +73,11 @@ class Console:
         return sum(max(1, -(-len(line) // columns)) for line in text.splitlines())
 
 
-@dataclass(frozen=True, slots=True)
 class AnswerConsole(Console):
     """Standard output, for what a command is called for: that must not be lost unnoticed."""
 
-    stream: TextIO | None = field(default_factory=lambda: sys.stdout)
+    def _own(self) -> TextIO | None:
+        return sys.stdout
 
     def write(self, text: str) -> None:
         """Write text; a reader that has seen enough may be gone.
@@ -120,16 +125,20 @@ def write_text(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-@dataclass(frozen=True, slots=True)
 class Events:
-    """A stream of events, described in `headless_login/schemas/events.schema.json`.
+    """What programs read (`--json`): one JSON object a line on standard output, as things happen.
 
-    Silent unless `wanted`; `strict` where the event is all that the command is called for.
+    Described in `headless_login/schemas/events.schema.json`. Silent unless `wanted`; `strict` where
+    the event is all that the command is called for.
     """
 
-    wanted: bool = False
-    strict: bool = False
-    stream: TextIO | None = field(default_factory=lambda: sys.stdout)
+    def __init__(
+        self, wanted: bool = False, strict: bool = False, stream: TextIO | None = None
+    ) -> None:
+        """Without a `stream` it is standard output."""
+        self.wanted = wanted
+        self.strict = strict
+        self._stream = stream or sys.stdout
 
     def emit(self, event: str, **fields: object) -> None:
         """Write one event at once; a reader that is gone does not end the sign-in.
@@ -143,7 +152,7 @@ class Events:
 
         line = json.dumps({"event": event, **fields}) + "\n"
         with nullcontext() if self.strict else suppress(LocalTrouble):
-            write_answer(self.stream, line)
+            write_answer(self._stream, line)
 
 
 def utc(seconds: float) -> str:
@@ -153,14 +162,39 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).isoformat()
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who hears how it goes: a person, and a program if it asked for events."""
+class Output:
+    """Everything that hears how a command goes: the person, and a program that asked for events.
 
-    console: Console = field(default_factory=Console)
-    events: Events = field(default_factory=Events)
+    `console` is the conversation, `answer` what the command is called for.
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        events: Events | None = None,
+        answer: Console | None = None,
+    ) -> None:
+        """Without arguments these are the process's own streams, without events."""
+        self.console = console or Console()
+        self.events = events or Events()
+        self.answer = answer or AnswerConsole()
+
+    def say(self, *paragraphs: str) -> None:
+        """Write paragraphs of prose for the person."""
+        self.console.say(*paragraphs)
 
     def tell_rejected(self, rejected: RejectedAnswer) -> None:
         """Say that an answer was not accepted, and what is awaited instead."""
         self.console.say(f"{rejected.message} {rejected.hint}")
         self.events.emit("rejected", error=rejected.error, message=rejected.message)
+
+    def tell_error(self, error: HeadlessLoginError) -> None:
+        """Say what has ended the command, and what to do."""
+        self.console.say(f"Error: {error.message}", *([error.hint] if error.hint else []))
+        self.events.emit(
+            "error",
+            error=error.error,
+            message=error.message,
+            hint=error.hint,
+            exit_code=error.exit_code,
+        )

@@ -11,15 +11,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What stands in a command that is to be copied must mean itself in every shell.
 _PLAIN = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*")
 _KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
-@dataclass(frozen=True, slots=True)
-class SshConnection:
+class SshConnection(NamedTuple):
     """The way in by ssh, as sshd tells it: the user, and this machine's address and port."""
 
     user: str
@@ -27,8 +26,7 @@ class SshConnection:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """What is around a sign-in; an empty text or None is a sign that is missing."""
 
     ssh: SshConnection | None = None
@@ -46,7 +44,7 @@ class Place:
         return bool(self.ssh or self.container or self.editor or self.ci or not self.has_screen)
 
 
-def look_around(
+def detect_place(
     environ: Mapping[str, str],
     *,
     platform: str = sys.platform,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 
-from headless_login.codex.auth_file import Credentials
+from headless_login.codex.auth_file import AuthFile, Credentials
+from headless_login.codex.home import CodexHome
 from headless_login.oauth.identity import Identity
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.oauth.values import Tokens
@@ -73,3 +75,17 @@ def chatgpt(provider: Provider = CODEX, size: int = 0) -> Credentials:
     filled = jwt(ACCESS_CLAIMS | {"filling": "x" * size})
     made = Tokens(jwt(ID_CLAIMS), filled, REFRESH_TOKEN)
     return Credentials.chatgpt(made, Identity("ada@example.com", "acc-1", "plus"), provider, NOW)
+
+
+def store(
+    home: CodexHome, credentials: Credentials, *, on_wait: Callable[[], None] = lambda: None
+) -> bool:
+    """Store credentials in a Codex home; returns whether they had to be written in place."""
+    with AuthFile.locked(home, on_wait=on_wait) as auth_file:
+        return auth_file.store(credentials)
+
+
+def remove(home: CodexHome) -> bool:
+    """Remove the credentials of a Codex home; returns whether there were any."""
+    with AuthFile.locked(home) as auth_file:
+        return auth_file.remove()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +12,14 @@ from typing import Any
 
 import jsonschema
 
+from headless_login.codex.home import CodexHome
+from headless_login.codex.pending.record import Moment, identifier
+from headless_login.codex.pending.store import Claim, PendingAttempts
+from headless_login.errors import RejectedAnswer
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.provider import CODEX
+from headless_login.oauth.request import AuthorizationRequest
+from headless_login.oauth.values import DeviceCode
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.program import Outcome, run
@@ -62,3 +72,47 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
     schema = json.loads(text)
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+
+
+class Pending:
+    """The pending attempts of a Codex home, opened anew for every question, as by a new process."""
+
+    def __init__(self, codex_home: Path | str, now: Callable[[], Moment] = Moment.now) -> None:
+        """`now` returns the present moment."""
+        self.home = CodexHome(str(codex_home))
+        self.now = now
+
+    def begin(
+        self, seconds: float = 900.0, awaits: AuthorizationRequest | DeviceCode | None = None
+    ) -> Attempt:
+        """Keep a new attempt, by default one that awaits an answer."""
+        attempt = Attempt(CODEX, awaits or AuthorizationRequest(CODEX), self.now().wall + seconds)
+        PendingAttempts.keep(self.home, attempt, now=self.now)
+        return attempt
+
+    @contextmanager
+    def opened(self) -> Iterator[PendingAttempts]:
+        """Open the folder."""
+        with PendingAttempts.opened(self.home, now=self.now) as pending:
+            yield pending
+
+    @contextmanager
+    def claim(self, attempt: Attempt) -> Iterator[Claim]:
+        """Hold an attempt."""
+        with self.opened() as pending, pending.claim(identifier(attempt)) as claim:
+            yield claim
+
+    def waiting(self) -> list[Attempt]:
+        """Return what can be finished."""
+        with self.opened() as pending:
+            return pending.waiting()
+
+    def knows(self, attempt: Attempt) -> bool:
+        """Return whether a trace of it is left."""
+        with self.opened() as pending:
+            return pending.knows(identifier(attempt))
+
+    def reason(self, attempt: Attempt) -> RejectedAnswer:
+        """Return why it cannot be finished."""
+        with self.opened() as pending:
+            return pending.reason(identifier(attempt))

@@ -1,166 +1,193 @@
-"""The folder of the pending sign-ins: who may use it, what lies in it, and what is thrown away."""
+"""The opened folder of the pending attempts: who may use it, what lies in it, what is swept."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Self
 
-from headless_login.codex.home import CodexHome, make_private_folder
-from headless_login.codex.locks import try_lock
-from headless_login.codex.ownership import is_root
-from headless_login.codex.pending.directory import TEMPORARY, Directory
-from headless_login.codex.signals import signals_held
+from headless_login.codex.files import TEMPORARY, Folder, is_root, signals_held, try_lock
+from headless_login.codex.home import CodexHome
 from headless_login.errors import LocalTrouble
 
 FOLDER = ".headless-login"
 RECORD, LOCK, USED, EXPIRED = ".json", ".lock", ".used", ".expired"
 _MARKS_STAY = 86400.0  # seconds
-_RUBBISH_STAYS = 2 * 86400.0  # longer than any sign-in can be pending
+_LEFT_OVERS_STAY = 2 * 86400.0  # seconds; longer than any attempt can be pending
 
 
-@dataclass(frozen=True, slots=True)
 class PendingFolder:
-    """The folder in one Codex home; everything in it is named by a sign-in's identifier."""
+    """The folder in one Codex home; everything in it is named by an attempt's identifier.
 
-    home: CodexHome
+    Where there is none, or it is not ours, it is an empty one.
+    """
 
-    @property
-    def path(self) -> str:
-        """Where it is."""
-        return os.path.join(self.home.path, FOLDER)
+    def __init__(self, home: Folder | None, folder: Folder | None) -> None:
+        """`home` is the opened Codex folder, `folder` the one in it, if it is ours."""
+        self._home = home
+        self._folder = folder
 
-    def file(self, identifier: str, kind: str) -> str:
-        """Return the path of a sign-in's record, lock or mark, to be named in a message."""
-        return os.path.join(self.path, identifier + kind)
+    @classmethod
+    @contextmanager
+    def opened(cls, home: CodexHome) -> Iterator[Self]:
+        """Open it, if it is there and ours."""
+        with ExitStack() as held:
+            parent = folder = None
+            with suppress(OSError):
+                parent = held.enter_context(Folder.opened(home.path))
+                folder = _enter(parent, held)
+            yield cls(parent, folder)
 
-    def has(self, identifier: str, *kinds: str) -> bool:
-        """Tell whether a sign-in has a file of one of these kinds."""
-        with suppress(OSError), self._opened() as directory:
-            return any(directory.has(identifier + kind) for kind in kinds)
-        return False
-
-    def identifiers(self) -> list[str]:
-        """Return the names of all sign-ins that have a record."""
-        names = self._names()
-        return [name.removesuffix(RECORD) for name in names if name.endswith(RECORD)]
-
-    def latest(self) -> str:
-        """Return the name of the sign-in that was begun, used up or expired last, if any."""
-        times = {}
-        with suppress(OSError), self._opened() as directory:
-            for name in directory.names():
-                stem, kind = os.path.splitext(name)
-                if kind in (RECORD, USED, EXPIRED):
-                    with suppress(OSError):
-                        times[stem] = directory.status_of(name).st_mtime_ns
-        return max(times, key=lambda stem: times[stem], default="")
-
-    def read(self, identifier: str) -> tuple[bytes, os.stat_result]:
-        """Return a record; raises OSError."""
-        with self._opened() as directory:
-            return directory.read(identifier + RECORD)
-
-    def write(self, identifier: str, content: bytes) -> None:
-        """Put a record in the place of the one before; raises OSError."""
-        with signals_held(), self._opened() as directory:
-            directory.write(identifier + RECORD, content)
-
-    def make(self) -> None:
-        """Make it (0700) if it is missing.
+    @classmethod
+    @contextmanager
+    def made(cls, home: CodexHome) -> Iterator[Self]:
+        """Open it, and make it (0700) if it is missing.
 
         Raises:
             LocalTrouble: `store_failed`; something in its place is not ours.
             OSError: it cannot be made.
         """
-        with suppress(FileExistsError):
-            make_private_folder(self.path)
-        with suppress(OSError), Directory.opened(self.path) as directory:
-            if self.is_ours(directory.status()):
-                directory.make_private()
-                return
-        raise LocalTrouble(
-            "store_failed", f"{self.path} is no folder of this user's.", "Move it away."
-        )
+        with ExitStack() as held:
+            parent = held.enter_context(Folder.opened(home.path))
+            parent.make_folder(FOLDER)
+            folder = None
+            with suppress(OSError):
+                folder = _enter(parent, held)
+            if folder is None:
+                raise LocalTrouble(
+                    "store_failed",
+                    f"{os.path.join(home.path, FOLDER)} is no folder of this user's.",
+                    "Move it away.",
+                )
+            folder.make_private()
+            yield cls(parent, folder)
+
+    def origin(self) -> tuple[str, tuple[int, int]]:
+        """Return path and identity (device, inode) of the Codex home that was opened."""
+        if self._home is None:
+            return "", (0, 0)
+        status = self._home.status()
+        return self._home.path, (status.st_dev, status.st_ino)
 
     def is_ours(self, status: os.stat_result) -> bool:
-        """Tell whether a file is ours: in another user's folder root's files are that user's."""
-        if os.name != "posix" or status.st_uid == os.geteuid():
-            return True
-        return is_root() and status.st_uid == os.stat(self.home.path).st_uid
+        """Return whether a file is ours: in another user's folder root's are that user's."""
+        return self._home is not None and _is_ours(status, self._home)
+
+    def has(self, identifier: str, *kinds: str) -> bool:
+        """Return whether an attempt has a file of one of these kinds."""
+        return any(self._folder and self._folder.has(identifier + kind) for kind in kinds)
+
+    def identifiers(self) -> list[str]:
+        """Return the names of all attempts that have a record."""
+        return [name.removesuffix(RECORD) for name in self._names() if name.endswith(RECORD)]
+
+    def latest(self) -> str:
+        """Return the name of the attempt that was begun, used up or expired last, if any."""
+        times = {}
+        for name in self._names():
+            stem, kind = os.path.splitext(name)
+            if kind in (RECORD, USED, EXPIRED):
+                with suppress(OSError):
+                    times[stem] = self._there.status_of(name).st_mtime_ns
+        return max(times, key=lambda stem: times[stem], default="")
+
+    def status(self, identifier: str) -> os.stat_result:
+        """Return the status of a record; raises OSError."""
+        return self._there.status_of(identifier + RECORD)
+
+    def read(self, identifier: str) -> tuple[bytes, os.stat_result]:
+        """Return a record and its status; raises OSError."""
+        return self._there.read(identifier + RECORD)
+
+    def write(self, identifier: str, content: bytes) -> None:
+        """Replace a record, or make it; raises OSError."""
+        self._there.replace(identifier + RECORD, content)
 
     @contextmanager
     def locked(self, identifier: str) -> Iterator[bool]:
-        """Hold the lock of a sign-in, and tell whether it was free; raises OSError.
+        """Hold the lock of an attempt, and yield whether it was free; raises OSError.
 
         Its file stays: removed, it would let two processes hold "the" lock at once.
         """
-        with self._opened() as directory:
-            descriptor = directory.open_to_lock(identifier + LOCK)
+        descriptor = self._there.open_to_lock(identifier + LOCK)
         try:
             yield try_lock(descriptor)
         finally:
             os.close(descriptor)
 
     def end(self, identifier: str, mark: str) -> None:
-        """Put a mark in the place of a sign-in; not even a full disk keeps it alive."""
-        with signals_held(), suppress(OSError), self._opened() as directory:
+        """Replace an attempt by a mark; not even a full disk keeps it alive."""
+        with signals_held(), suppress(OSError):
             with suppress(OSError):
-                directory.mark(identifier + mark)
-            with suppress(OSError):
-                directory.remove(identifier + RECORD)
+                self._there.mark(identifier + mark)
+            self._there.discard(identifier + RECORD)
 
     def forget(self, identifier: str) -> bool:
-        """Remove a record, and tell whether there was one."""
-        with suppress(OSError), self._opened() as directory:
-            directory.remove(identifier + RECORD)
+        """Remove a record, and return whether there was one."""
+        with suppress(OSError):
+            self._there.discard(identifier + RECORD)
             return True
         return False
 
-    def sweep(self, alive: set[str], *, halves_stay: float = _RUBBISH_STAYS) -> None:
-        """Throw away old marks and locks, and what somebody left behind who was killed.
+    def sweep(
+        self,
+        alive: set[str],
+        *,
+        left_overs_stay: float = _LEFT_OVERS_STAY,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Remove old marks and locks, and what a process that was killed left behind.
 
-        What belongs to the sign-ins that are `alive` stays, whatever the clock says; so does
+        What belongs to the attempts that are `alive` stays, whatever the clock says; so does
         everything that this program has not put there.
         """
-        with suppress(OSError), self._opened() as directory:
-            for name in directory.names():
-                stem, kind = os.path.splitext(name)
-                stays = _stays(name, kind, halves_stay)
-                if stays is None or stem in alive:
-                    continue
-                with suppress(OSError):
-                    if time.time() - directory.status_of(name).st_mtime >= stays:
-                        self._throw_away(directory, name, stem, kind)
+        for name in self._names():
+            stem, kind = os.path.splitext(name)
+            stays = _stays(name, kind, left_overs_stay)
+            if stays is None or stem in alive:
+                continue
+            with suppress(OSError):
+                if clock() - self._there.status_of(name).st_mtime >= stays:
+                    self._sweep_away(name, stem, kind)
 
-    def _throw_away(self, directory: Directory, name: str, stem: str, kind: str) -> None:
-        if kind in (RECORD, LOCK) and directory.has(stem + LOCK):
+    def _sweep_away(self, name: str, stem: str, kind: str) -> None:
+        if kind in (RECORD, LOCK) and self._there.has(stem + LOCK):
             with self.locked(stem) as is_free:
                 if is_free:
-                    directory.remove(name)
+                    self._there.discard(name)
         else:
-            directory.remove(name)
+            self._there.discard(name)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Directory]:
-        """Open the folder if it is a folder, and ours."""
-        with Directory.opened(self.path) as directory:
-            if not self.is_ours(directory.status()):
-                raise PermissionError(f"{self.path} belongs to another user")
-            yield directory
+    @property
+    def _there(self) -> Folder:
+        if self._folder is None:
+            raise FileNotFoundError(FOLDER)
+        return self._folder
 
     def _names(self) -> list[str]:
-        with suppress(OSError), self._opened() as directory:
-            return directory.names()
+        with suppress(OSError):
+            return self._there.names()
         return []
 
 
-def _stays(name: str, kind: str, halves_stay: float) -> float | None:
-    """Return for how many seconds a file of ours is kept; None for somebody else's."""
+def _enter(home: Folder, held: ExitStack) -> Folder | None:
+    """Open the folder in a Codex home for as long as `held` is; None if it is not ours."""
+    folder = held.enter_context(home.below(FOLDER))
+    return folder if _is_ours(folder.status(), home) else None
+
+
+def _is_ours(status: os.stat_result, home: Folder) -> bool:
+    if os.name != "posix" or status.st_uid == os.geteuid():
+        return True
+    return is_root() and status.st_uid == home.status().st_uid
+
+
+def _stays(name: str, kind: str, left_overs_stay: float) -> float | None:
+    """Return for how many seconds a file of ours is kept; None for a foreign one."""
     if name.startswith(TEMPORARY):
-        return halves_stay
+        return left_overs_stay
     if kind in (USED, EXPIRED):
         return _MARKS_STAY
-    return _RUBBISH_STAYS if kind in (RECORD, LOCK) else None
+    return _LEFT_OVERS_STAY if kind in (RECORD, LOCK) else None

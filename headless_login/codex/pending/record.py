@@ -1,58 +1,70 @@
-"""One pending sign-in, as a value and as the content of its file.
+"""The file of one pending attempt, and the clock that its time is measured by.
 
-The digest notices damage and edits. It is no defence against somebody who may write there: they
-can read the verifier, and auth.json, as well.
+The digest notices damage and edits. It is no defence against another program of the same user,
+which can read the verifier, and auth.json, as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple, Self
 
-from headless_login.codex.moment import Moment
-from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.provider import Endpoints, Provider
-from headless_login.oauth.request import AuthorizationRequest
-from headless_login.oauth.values import DeviceCode, Grant
+from headless_login.oauth.attempt import Attempt, checked
+from headless_login.oauth.values import DeviceCode
 
 _FORMAT = 1
 
 
-class Damaged(Exception):
-    """The content is not what was written."""
+class Moment(NamedTuple):
+    """A time of day and, in seconds too, how long this machine had been running by then.
 
-
-@dataclass(frozen=True, slots=True)
-class PendingSignIn:
-    """What waits for the person: a redirect URL to be pasted, or a one-time code to be approved.
-
-    `left` are the seconds for which it is still valid. `grant` is one that was won, by a device
-    code, and that nobody has answered yet.
+    The time of day can be set back, so that what has expired seems young again; how long a machine
+    has been running cannot. `boot` names that run; it is empty where the system gives it no name
+    (macOS, Windows).
     """
 
-    awaits: AuthorizationRequest | DeviceCode
-    provider: Provider
-    left: float
-    grant: Grant | None = None
+    wall: float
+    uptime: float
+    boot: str
 
-    @property
-    def identifier(self) -> str:
-        """The name of its file, from which nobody learns state or device code."""
-        if isinstance(self.awaits, DeviceCode):
-            return identifier_of(self.awaits.device_code)
-        return identifier_of(self.awaits.state)
+    @classmethod
+    def now(cls) -> Self:
+        """Return the present moment."""
+        return cls(time.time(), _uptime(), _boot())
+
+    def since(self, earlier: Moment) -> float | None:
+        """Return the seconds that have passed since an earlier moment.
+
+        None where that cannot be told: it lies in another run, or on another machine.
+        """
+        passed = self.uptime - earlier.uptime
+        if self.boot != earlier.boot or passed < 0:
+            return None
+        # Without names two runs may be taken for one; then the clock has a say as well.
+        return passed if self.boot else max(passed, self.wall - earlier.wall)
 
 
-def identifier_of(state: str) -> str:
-    """Return under which name the sign-in with this state, or this device code, is found."""
-    return hashlib.sha256(state.encode(errors="surrogatepass")).hexdigest()[:32]
+def _uptime() -> float:
+    """Return the seconds since the machine was started, those in which it slept included."""
+    if hasattr(time, "CLOCK_BOOTTIME"):  # Linux, where the monotonic clock stops in sleep
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where and when a sign-in was begun: path and identity (device, inode) of the Codex folder."""
+def _boot() -> str:
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+    return ""
+
+
+class Origin(NamedTuple):
+    """Where and when an attempt was begun, and for how many seconds it is valid from then.
+
+    `target` and `folder` are path and identity (device, inode) of the Codex folder.
+    """
 
     target: str
     folder: tuple[int, int]
@@ -61,24 +73,31 @@ class Origin:
     lifetime: float
 
 
-def write_record(sign_in: PendingSignIn, origin: Origin) -> bytes:
-    """Return the content of the file."""
-    kind = "device_code" if isinstance(sign_in.awaits, DeviceCode) else "authorization_request"
-    awaits = asdict(sign_in.awaits)
-    awaits.pop("provider", None)
-    document = {
-        "format": _FORMAT,
-        "kind": kind,
-        "awaits": awaits,
-        "provider": asdict(sign_in.provider),
-        "grant": None if sign_in.grant is None else asdict(sign_in.grant),
-        "origin": asdict(origin),
-    }
+class Damaged(Exception):
+    """The content is not what was written."""
+
+
+def identifier_of(secret: str) -> str:
+    """Return the name of the attempt with this state, or this device code: its hash."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def identifier(attempt: Attempt) -> str:
+    """Return the name of an attempt's file, which reveals neither state nor device code."""
+    awaits = attempt.awaits
+    return identifier_of(awaits.device_code if isinstance(awaits, DeviceCode) else awaits.state)
+
+
+def write_record(attempt: Attempt, origin: Origin) -> bytes:
+    """Return the content of the file; the time that it is valid for is the origin's."""
+    document = {"format": _FORMAT, **attempt.kept()}
+    del document["expires_at"]
+    document["origin"] = origin._asdict() | {"moment": origin.moment._asdict()}
     return json.dumps(document | {"digest": _digest(document)}, indent=2).encode()
 
 
-def read_record(content: bytes) -> tuple[PendingSignIn, Origin]:
-    """Return what a file holds; `left` is its whole lifetime.
+def read_record(content: bytes) -> tuple[Attempt, Origin]:
+    """Return what a file holds; the attempt's `expires_at` is nothing but the origin's time.
 
     Raises:
         Damaged: it holds nothing that was written by `write_record`.
@@ -87,46 +106,18 @@ def read_record(content: bytes) -> tuple[PendingSignIn, Origin]:
         document = json.loads(content)
         if document.pop("digest") == _digest(document) and document["format"] == _FORMAT:
             return _interpret(document)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, HeadlessLoginError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass  # raised below: the cause would carry the content along
     raise Damaged
 
 
-def _interpret(document: dict[str, Any]) -> tuple[PendingSignIn, Origin]:
-    origin = document["origin"]
-    moment = Moment(**origin.pop("moment"))
-    begun = Origin(**origin | {"folder": tuple(origin["folder"]), "moment": moment})
-    fields = document["provider"]
-    endpoints = fields.pop("endpoints")
-    provider = Provider(**fields, endpoints=Endpoints(**endpoints) if endpoints else None)
-    awaits: AuthorizationRequest | DeviceCode
-    if document["kind"] == "device_code":
-        awaits = DeviceCode(**document["awaits"])
-    else:
-        workspaces = tuple(document["awaits"].pop("allowed_workspace_ids"))
-        awaits = AuthorizationRequest(
-            provider, **document["awaits"], allowed_workspace_ids=workspaces
-        )
-    grant = Grant(**document["grant"]) if document["grant"] else None
-    for value in (moment, begun, provider, provider.endpoints, awaits, grant):
-        _check_types(value)
-    return PendingSignIn(awaits, provider, begun.lifetime, grant), begun
-
-
-def _check_types(value: object) -> None:
-    """Raise TypeError where a text, number or truth is something else."""
-    if not is_dataclass(value):
-        return
-    for field in fields(value):
-        wanted = _TYPES.get(str(field.type))
-        held = getattr(value, field.name)
-        if wanted and (
-            not isinstance(held, wanted) or (isinstance(held, bool) and bool not in wanted)
-        ):
-            raise TypeError(field.name)
-
-
-_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (int, float), "bool": (bool,)}
+def _interpret(document: dict[str, Any]) -> tuple[Attempt, Origin]:
+    fields = document["origin"]
+    moment = Moment(**checked(fields.pop("moment"), numbers=("wall", "uptime")))
+    device, inode = checked(dict(enumerate(fields.pop("folder"))), numbers=(0, 1)).values()
+    origin = Origin(**checked(fields, numbers=("lifetime",)), folder=(device, inode), moment=moment)
+    expires_at = moment.wall + origin.lifetime
+    return Attempt.rebuilt(document | {"expires_at": expires_at}), origin
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Keeping pending sign-ins, finding them again, and letting one process at a time finish each."""
+"""Keeping pending attempts, finding them again, and letting one process at a time finish each."""
 
 from __future__ import annotations
 
@@ -6,162 +6,268 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from typing import NamedTuple, Self
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.moment import Moment
-from headless_login.codex.pending import refusals
-from headless_login.codex.pending.claim import Claim
-from headless_login.codex.pending.folder import EXPIRED, RECORD, USED, PendingFolder
+from headless_login.codex.pending.folder import EXPIRED, FOLDER, RECORD, USED, PendingFolder
 from headless_login.codex.pending.record import (
     Damaged,
+    Moment,
     Origin,
-    PendingSignIn,
+    identifier,
     read_record,
     write_record,
 )
 from headless_login.codex.preflight import cannot_write
 from headless_login.errors import RejectedAnswer
+from headless_login.oauth.attempt import Attempt
+
+_AGAIN = "Start again: headless-login login start"
+_SEE_STATUS = "headless-login login status"
+
+# Why there is no pending attempt to be finished, and what to do. They are rejected answers: another
+# one, to an attempt that is still pending, may be accepted.
+_REFUSALS = {
+    "nothing": (
+        "No sign-in is pending in {}.",
+        "Start one: headless-login login start (the same user, machine and Codex folder have to "
+        "finish it).",
+    ),
+    "unknown": (
+        "This answer belongs to no sign-in that was started here.",
+        f"Finish it where it was started (--codex-home names the folder). {_AGAIN}",
+    ),
+    "used": (
+        "This sign-in is used up: an earlier call has had its answer judged by the issuer.",
+        f"See: {_SEE_STATUS}. To sign in once more, start again: headless-login login start",
+    ),
+    "forgotten": (
+        "This sign-in was forgotten meanwhile: `headless-login logout` has removed it.",
+        _AGAIN,
+    ),
+    "expired": ("This sign-in has expired.", f"{_AGAIN}, and finish in time."),
+    "damaged": (
+        "The file of this pending sign-in is damaged or was changed, so it is not used.",
+        _AGAIN,
+    ),
+    "exposed": (
+        "Other users could read or change the file of this pending sign-in, so it is not used.",
+        _AGAIN,
+    ),
+    "foreign": (
+        "This sign-in was started {}, so it is not finished here.",
+        f"Finish it there. {_AGAIN}",
+    ),
+    "busy": (
+        "Another call is finishing this sign-in at this moment.",
+        f"Wait for that one; then see: {_SEE_STATUS}",
+    ),
+}
 
 
-class PendingSignIns:
-    """The pending sign-ins of one Codex home."""
+def refusal(why: str, detail: str = "") -> RejectedAnswer:
+    """Return the `no_pending_login` for one of the reasons; `detail` completes its sentence."""
+    message, hint = _REFUSALS[why]
+    return RejectedAnswer("no_pending_login", message.format(detail), hint)
 
-    def __init__(self, home: CodexHome, *, now: Callable[[], Moment] = Moment.now) -> None:
-        """Take the Codex home, and what returns the present moment."""
+
+class _Read(NamedTuple):
+    """A record that was read, and what shows whether its file is still the same."""
+
+    stamp: tuple[int, ...]
+    attempt: Attempt
+    origin: Origin
+
+
+class PendingAttempts:
+    """The pending attempts of one Codex home; its folder is opened once, each record read once."""
+
+    def __init__(self, home: CodexHome, folder: PendingFolder, now: Callable[[], Moment]) -> None:
+        """`now` returns the present moment."""
         self._home = home
+        self._folder = folder
         self._now = now
-        self._folder = PendingFolder(home)
+        self._records: dict[str, _Read] = {}
 
-    def add(self, sign_in: PendingSignIn) -> None:
-        """Keep a sign-in for as long as it is valid (`left`); what no longer is, goes.
+    @classmethod
+    @contextmanager
+    def opened(cls, home: CodexHome, *, now: Callable[[], Moment] = Moment.now) -> Iterator[Self]:
+        """Open the folder as it is; where there is none, no attempt is pending."""
+        with PendingFolder.opened(home) as folder:
+            yield cls(home, folder, now)
+
+    @classmethod
+    def keep(
+        cls, home: CodexHome, attempt: Attempt, *, now: Callable[[], Moment] = Moment.now
+    ) -> None:
+        """Keep an attempt for as long as it is valid, and remove what no longer is.
 
         Raises:
             LocalTrouble: `store_failed`; it is not kept.
         """
-        path = self._folder.file(sign_in.identifier, RECORD)
         refused: OSError
         try:
-            self._folder.make()
-            self._folder.sweep({each.identifier for each in self.waiting()})
-            record = write_record(sign_in, self._origin(sign_in.left))
-            self._folder.write(sign_in.identifier, record)
+            with PendingFolder.made(home) as folder:
+                pending = cls(home, folder, now)
+                folder.sweep({identifier(each) for each in pending.waiting()})
+                origin = pending._origin(attempt.left(now().wall))
+                folder.write(identifier(attempt), write_record(attempt, origin))
+                return
         except OSError as error:
             refused = error
-        else:
-            return
+        path = os.path.join(home.path, FOLDER, identifier(attempt) + RECORD)
         raise cannot_write(path, refused)
 
-    def waiting(self) -> list[PendingSignIn]:
+    def waiting(self) -> list[Attempt]:
         """Return what can be finished here and now, the newest first."""
         found = []
-        for identifier in self._folder.identifiers():
+        for name in self._folder.identifiers():
             with suppress(RejectedAnswer, OSError):
-                found.append(self._load(identifier))
+                found.append(self._load(name))
         found.sort(key=lambda pair: pair[1].moment.uptime, reverse=True)
-        return [sign_in for sign_in, _ in found]
+        return [attempt for attempt, _ in found]
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was begun here of which anybody still knows."""
+        """Whether nothing was begun here of which a trace is left."""
         return not self._folder.latest()
 
-    def knows(self, identifier: str) -> bool:
-        """Tell whether a sign-in of that name was begun here, whatever became of it."""
-        return self._folder.has(identifier, RECORD, USED, EXPIRED)
+    def knows(self, name: str) -> bool:
+        """Return whether an attempt of that identifier was begun here, whatever became of it."""
+        return self._folder.has(name, RECORD, USED, EXPIRED)
 
-    def reason(self, identifier: str = "") -> RejectedAnswer:
-        """Return why a sign-in cannot be finished; without a name, the latest that was begun."""
-        name = identifier or self._folder.latest()
+    def reason(self, name: str = "") -> RejectedAnswer:
+        """Return why an attempt cannot be finished; without a name, the latest that was begun."""
+        name = name or self._folder.latest()
         if not name:
-            return refusals.nothing(self._home.path)
+            return refusal("nothing", self._home.path)
         try:
             self._load(name)
         except RejectedAnswer as refused:
             return refused.with_traceback(None)
         except OSError:
-            return refusals.damaged()
-        return refusals.busy()  # it can, now: whoever asks has been overtaken
+            return refusal("damaged")
+        return refusal("busy")  # it can, now: another process let go of it meanwhile
 
     @contextmanager
-    def claim(self, identifier: str) -> Iterator[Claim]:
-        """Hold a sign-in, so that nobody else finishes it meanwhile.
+    def claim(self, name: str) -> Iterator[Claim]:
+        """Hold an attempt, so that no other process finishes it meanwhile.
 
         Raises:
             RejectedAnswer: `no_pending_login`, with the reason.
             LocalTrouble: `store_failed`; it cannot be locked.
         """
-        if not self._folder.has(identifier, RECORD):
-            raise self._gone(identifier)
+        if not self._folder.has(name, RECORD):
+            raise self._gone(name)
         with ExitStack() as held:
             refused: OSError
             try:
-                is_free = held.enter_context(self._folder.locked(identifier))
+                is_free = held.enter_context(self._folder.locked(name))
             except OSError as error:
                 refused = error
             else:
                 if not is_free:
-                    raise refusals.busy()
-                yield Claim(self._folder, *self._load(identifier))
+                    raise refusal("busy")
+                yield Claim(self._folder, *self._load(name))
                 return
-        raise cannot_write(self._folder.path, refused)
+        raise cannot_write(os.path.join(self._home.path, FOLDER), refused)
 
     def forget_all(self) -> int:
-        """Remove every pending sign-in, and return how many there were."""
-        count = 0
-        for identifier in self._folder.identifiers():
-            count += self._folder.forget(identifier)
-        self._folder.sweep(set(), halves_stay=0.0)
+        """Remove every pending attempt, and return how many there were."""
+        count = sum(self._folder.forget(name) for name in self._folder.identifiers())
+        self._folder.sweep(set(), left_overs_stay=0.0)
         return count
 
-    def _load(self, identifier: str) -> tuple[PendingSignIn, Origin]:
-        """Return a sign-in that may be finished here and now; raises as `claim`."""
-        sign_in, origin = self._read(identifier)
+    def _load(self, name: str) -> tuple[Attempt, Origin]:
+        """Return an attempt that may be finished here and now; raises as `claim`."""
+        attempt, origin = self._read(name)
         here = self._origin(origin.lifetime)
         # A copy is refused, but not a folder that has another name in a container.
         if origin.target != here.target and origin.folder != here.folder:
-            raise refusals.foreign(f"for another Codex folder, {origin.target}")
+            raise refusal("foreign", f"for another Codex folder, {origin.target}")
         passed = here.moment.since(origin.moment)
         if passed is None:
-            raise refusals.foreign(f"on {origin.host}, or before this machine was restarted")
+            raise refusal("foreign", f"on {origin.host}, or before this machine was restarted")
         if passed > origin.lifetime:
-            self._folder.end(identifier, EXPIRED)
-            raise refusals.expired()
-        return replace(sign_in, left=origin.lifetime - passed), origin
+            self._folder.end(name, EXPIRED)
+            raise refusal("expired")
+        return attempt._replace(expires_at=here.moment.wall + origin.lifetime - passed), origin
 
-    def _read(self, identifier: str) -> tuple[PendingSignIn, Origin]:
+    def _read(self, name: str) -> tuple[Attempt, Origin]:
         """Return what a record says if it is ours, private and whole."""
-        if self._folder.has(identifier, USED, EXPIRED):
-            self._folder.forget(identifier)  # it came back: from a backup, or from a kill
-            raise self._gone(identifier)
+        if self._folder.has(name, USED, EXPIRED):
+            self._folder.forget(name)  # it came back: from a backup, or from a kill
+            raise self._gone(name)
         try:
-            content, status = self._folder.read(identifier)
+            status = self._folder.status(name)
         except OSError:
-            raise self._gone(identifier) from None
+            raise self._gone(name) from None
         if not self._folder.is_ours(status):
-            raise refusals.foreign("by another user")
+            raise refusal("foreign", "by another user")
         if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
-            raise refusals.exposed()
-        with suppress(Damaged):
-            sign_in, origin = read_record(content)
-            if sign_in.identifier == identifier:
-                return sign_in, origin
-        raise refusals.damaged()
+            raise refusal("exposed")
+        if name not in self._records or self._records[name].stamp != _stamp(status):
+            self._records[name] = _Read(_stamp(status), *self._parsed(name, _stamp(status)))
+        return self._records[name][1:]
 
-    def _gone(self, identifier: str) -> RejectedAnswer:
-        if self._folder.has(identifier, USED):
-            return refusals.used()
-        if self._folder.has(identifier, EXPIRED):
-            return refusals.expired()
-        if self._folder.has(identifier, RECORD):
-            return refusals.damaged()  # it is there and cannot be read
-        return refusals.unknown()
+    def _parsed(self, name: str, stamp: tuple[int, ...]) -> tuple[Attempt, Origin]:
+        try:
+            content, status = self._folder.read(name)
+            attempt, origin = read_record(content)
+            if identifier(attempt) == name and _stamp(status) == stamp:
+                return attempt, origin
+        except OSError:
+            raise self._gone(name) from None
+        except Damaged:
+            pass  # raised below, without its cause
+        raise refusal("damaged")
+
+    def _gone(self, name: str) -> RejectedAnswer:
+        if self._folder.has(name, USED):
+            return refusal("used")
+        if self._folder.has(name, EXPIRED):
+            return refusal("expired")
+        if self._folder.has(name, RECORD):
+            return refusal("damaged")  # it is there and cannot be read
+        return refusal("unknown")
 
     def _origin(self, lifetime: float) -> Origin:
-        status = os.stat(self._home.path)
-        path = os.path.realpath(self._home.path)
-        identity = (status.st_dev, status.st_ino)
-        return Origin(path, identity, _host(), self._now(), lifetime)
+        return Origin(*self._folder.origin(), _host(), self._now(), lifetime)
+
+
+class Claim(NamedTuple):
+    """A pending attempt that this process alone finishes."""
+
+    folder: PendingFolder
+    attempt: Attempt
+    origin: Origin
+
+    def use_up(self) -> None:
+        """Mark it as used: the issuer has judged its answer, and will not do so again."""
+        self.folder.end(identifier(self.attempt), USED)
+
+    def check(self) -> None:
+        """Raise RejectedAnswer (`no_pending_login`) if a `logout` has removed it meanwhile."""
+        if not self.folder.has(identifier(self.attempt), RECORD):
+            raise refusal("forgotten")
+
+    def expire(self) -> None:
+        """Mark it as expired: its code cannot be approved any more."""
+        self.folder.end(identifier(self.attempt), EXPIRED)
+
+    def keep(self, attempt: Attempt) -> None:
+        """Keep what is known by now for a later call, if the disk takes it; its time goes on."""
+        with suppress(OSError):
+            self.check()
+            self.folder.write(identifier(self.attempt), write_record(attempt, self.origin))
+
+    def age(self, now: float) -> float:
+        """Return the seconds since it was begun; `now` in seconds since the epoch."""
+        return self.origin.lifetime - self.attempt.left(now)
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _host() -> str:

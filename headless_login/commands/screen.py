@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from headless_login.codex.files import replace_file
 from headless_login.commands import words
-from headless_login.commands.words import tunnel_advice
-from headless_login.oauth.request import AuthorizationRequest
+from headless_login.commands.context import Context, Options
+from headless_login.commands.words import announce, tunnel_advice
+from headless_login.errors import LocalTrouble, WrongUsage
+from headless_login.oauth.attempt import Attempt
+from headless_login.terminal.input import can_be_asked
 from headless_login.terminal.output import Console
-from headless_login.terminal.place import Place
+from headless_login.terminal.place import Place, detect_place
 from headless_login.terminal.qr.capabilities import look_at
 from headless_login.terminal.qr.drawing import (
     Drawing,
@@ -25,8 +30,40 @@ _QUESTION = 1  # row
 _FEWEST_COLUMNS, _FEWEST_ROWS = 75, 42  # for an authorize URL in half blocks
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+def show(attempt: Attempt, port: int | None, options: Options, context: Context) -> Screen | None:
+    """Show address or one-time code, open a browser where one is here, and say what comes next.
+
+    `port` is the one that is listened on, if any. Returns the screen, where there is an address
+    whose QR code may be drawn again.
+
+    Raises:
+        LocalTrouble: the picture file cannot be written.
+    """
+    announce(context.output.events, attempt)
+    picture = write_qr_file(attempt.url, options.qr_file) if options.qr_file else ""
+    if attempt.user_code is not None:
+        from headless_login.commands.device import show_code
+
+        show_code(context.output.console, attempt, options.qr)
+        if picture:
+            context.say(f"The QR code is in {picture}")
+        return None
+    can_paste = context.person is not None or can_be_asked()
+    scene = Scene(detect_place(context.environ), port, options.bind, options.qr, can_paste)
+    screen = Screen(context.output.console, attempt.url, scene)
+    screen.show_address()
+    if picture:
+        context.say(f"The QR code is in {picture}")
+    opened = False
+    if options.browser and port is not None:
+        from headless_login.terminal.browser import open_browser
+
+        opened = open_browser(attempt.url, context.environ, scene.place)
+    screen.show_way(opened=opened)
+    return screen
+
+
+class Scene(NamedTuple):
     """What the words depend on; without a port, nothing but a paste can end the sign-in.
 
     `words` and `command` stand in place of all that `login` says around the address.
@@ -41,13 +78,13 @@ class Scene:
     command: str = ""
 
 
-class Sheet:
+class Screen:
     """The screen of one sign-in, which may be drawn again when the terminal gets another size."""
 
-    def __init__(self, console: Console, request: AuthorizationRequest, scene: Scene) -> None:
-        """Take the request whose address is shown."""
+    def __init__(self, console: Console, url: str, scene: Scene) -> None:
+        """`url` is the address that is shown."""
         self._console = console
-        self._url = request.url
+        self._url = url
         self._scene = scene
         self._opened = False
         self._matrix: Matrix | None = None
@@ -169,3 +206,34 @@ class Sheet:
 def is_wide(bind: str | None) -> bool:
     """Tell whether an address to listen on can be reached from other machines."""
     return bind is not None and not bind.startswith(("127.", "::1"))
+
+
+def check_qr_file(path: str) -> None:
+    """Refuse a name of no known kind, before anything is shown."""
+    if not path.lower().endswith((".png", ".svg")):
+        raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
+
+
+def write_qr_file(text: str, path: str) -> str:
+    """Write the picture, private (0600) because it carries the state, and return where it is.
+
+    Raises:
+        LocalTrouble: `store_failed`; it cannot be written.
+        WrongUsage: the text is too long for a QR code.
+    """
+    from headless_login.terminal.qr.matrix import matrix_of
+    from headless_login.terminal.qr.pictures import png, svg
+
+    matrix = matrix_of(text)
+    if matrix is None:
+        raise WrongUsage("The address is too long for a QR code.", "Leave --qr-file out.")
+    where = os.path.abspath(os.path.expanduser(path))
+    try:
+        replace_file(where, svg(matrix).encode() if path.lower().endswith(".svg") else png(matrix))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        return where
+    raise LocalTrouble(
+        "store_failed", f"{where} cannot be written: {reason}.", "Name another with --qr-file."
+    )

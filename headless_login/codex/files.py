@@ -1,0 +1,465 @@
+"""Files and folders: the one place that opens, reads, replaces, locks and removes them.
+
+Everything happens relative to an opened folder. Whatever is put in the place of its name later
+(by another user, in whose home root works) changes nothing: root writes into no other folder.
+
+A file is replaced whole: temporary file in the same folder, 0600 from its first byte, fsync,
+rename, fsync of the folder. Where a rename is refused (a single file mounted into a container),
+it is written in place and put back if that fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+TEMPORARY = ".auth-"  # as Codex calls its own
+LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
+
+# Opening a pipe would wait for its writer, and a terminal would become ours.
+UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_BY_DESCRIPTOR = os.open in os.supports_dir_fd  # not on Windows
+
+_REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS}
+_NOT_RENAMED = {errno.EBUSY, errno.EXDEV}  # says nothing about why the file is not writable
+_UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
+
+# SIGHUP: a connection that breaks at this very moment must not leave half of anything either.
+_HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Folder:
+    """An open folder, and files in it by their names; every method raises OSError."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        """`descriptor` is the one that the folder was opened with (-1: none, on Windows)."""
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: str) -> Iterator[Self]:
+        """Open a folder; links that lead to it are followed now, and never again.
+
+        Raises:
+            OSError: there is none, or another user's link leads root to a third user's folder.
+        """
+        real = os.path.realpath(path)
+        with cls._opened(real, lambda: _open_folder(real)) as folder:
+            _check_links(path, real, folder.status())
+            yield folder
+
+    @classmethod
+    @contextmanager
+    def of(cls, path: str) -> Iterator[tuple[Self, str]]:
+        """Open the folder of the file that `path` finally names; yields it and the file's name.
+
+        A symbolic link is followed, and so kept when the file is replaced.
+
+        Raises:
+            OSError: as `target_of`, or as `opened`.
+        """
+        target = target_of(path)
+        above, name = os.path.split(target)
+        with cls._opened(above, lambda: _open_folder(above)) as folder:
+            owner = folder.status_of(name) if folder.has(name) else folder.status()
+            _check_links(path, target, owner)
+            yield folder, name
+
+    @contextmanager
+    def below(self, name: str) -> Iterator[Self]:
+        """Open a folder in this one; it must not be a link."""
+        flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+        with self._opened(os.path.join(self.path, name), lambda: self.open(name, flags)) as folder:
+            yield folder
+
+    @classmethod
+    @contextmanager
+    def _opened(cls, path: str, open_it: Callable[[], int]) -> Iterator[Self]:
+        if not _BY_DESCRIPTOR:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "it is no folder", path)
+            yield cls(path, -1)
+            return
+        descriptor = open_it()
+        try:
+            yield cls(path, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder in this one that no other user can enter, if it is missing."""
+        with suppress(FileExistsError):
+            os.mkdir(self._at(name), 0o700, **self._there())
+            with suppress(OSError), self.below(name) as made:
+                made.make_private()  # a umask can have taken even the owner's rights
+                give_to_owner(made._descriptor, self.status())
+
+    def status(self) -> os.stat_result:
+        """Return the folder's own status."""
+        return os.fstat(self._descriptor) if _BY_DESCRIPTOR else os.lstat(self.path)
+
+    def make_private(self) -> None:
+        """Take all rights of other users to the folder away (POSIX)."""
+        if _BY_DESCRIPTOR and stat.S_IMODE(self.status().st_mode) != 0o700:
+            os.fchmod(self._descriptor, 0o700)
+
+    def names(self) -> list[str]:
+        """Return the names of all files."""
+        return os.listdir(self._descriptor if _BY_DESCRIPTOR else self.path)
+
+    def status_of(self, name: str) -> os.stat_result:
+        """Return the status of a file, not of what it may link to."""
+        return os.stat(self._at(name), follow_symlinks=False, **self._there())
+
+    def has(self, name: str) -> bool:
+        """Return whether there is anything of that name."""
+        try:
+            self.status_of(name)
+        except OSError:
+            return False
+        return True
+
+    def read(self, name: str) -> tuple[bytes, os.stat_result]:
+        """Return content and status of a regular file that is no link; never waits."""
+        return _read(self.open(name, os.O_RDONLY), name)
+
+    def replace(self, name: str, content: bytes) -> bool:
+        """Replace a file, or make it; returns whether it had to be written in place.
+
+        Raises:
+            OSError: nothing was changed, and no temporary file is left.
+        """
+        refused: OSError
+        with signals_held():
+            try:
+                self._write_beside_and_rename(name, content)
+            except OSError as error:
+                if error.errno not in _REFUSED or not self._is_regular(name):
+                    raise
+                refused = error
+            else:
+                return False
+            try:
+                self._write_in_place(name, content)
+            except OSError as error:
+                known = error.errno in _REFUSED and refused.errno not in _NOT_RENAMED
+                raise (refused if known else error) from None
+        return True
+
+    def remove(self, name: str, *, or_write: bytes | None = None) -> None:
+        """Remove a file; what cannot be removed (a mounted file) gets `or_write` as its content."""
+        with signals_held():
+            try:
+                self.discard(name)
+            except OSError as error:
+                refused = error.errno in _REFUSED and self._is_regular(name)
+                if or_write is None or not refused:
+                    raise
+            else:
+                self._sync()
+                return
+            self._write_in_place(name, or_write)
+
+    def discard(self, name: str) -> None:
+        """Remove a file of which nothing depends on surviving a power cut."""
+        os.unlink(self._at(name), **self._there())
+
+    def mark(self, name: str) -> None:
+        """Make an empty file, if there is nothing of that name."""
+        with suppress(FileExistsError):
+            os.close(self._make(name))
+
+    def make_temporary(self) -> tuple[str, int]:
+        """Make an empty file (0600) under a new name; returns the name and a descriptor."""
+        while True:
+            name = f"{TEMPORARY}{secrets.token_urlsafe(6)}"
+            with suppress(FileExistsError):
+                return name, self._make(name)
+
+    def open(self, name: str, flags: int) -> int:
+        """Return a descriptor of a file that is no link; never waits."""
+        return os.open(self._at(name), flags | _NO_FOLLOW | UNBLOCKED, **self._there())
+
+    def open_to_lock(self, name: str, *, follow: bool = False) -> int:
+        """Return a descriptor of a file that can be locked, made if it is missing.
+
+        `follow`: through a link, and whatever kind of file is there, as Codex does.
+        """
+        with suppress(FileNotFoundError):
+            return self._open_lock(name, follow=follow)
+        try:
+            return self._make(name)
+        except FileExistsError:  # another program was quicker, or it is a link to nothing
+            return self._open_lock(name, follow=follow)
+
+    def _open_lock(self, name: str, *, follow: bool) -> int:
+        flags = UNBLOCKED if follow else UNBLOCKED | _NO_FOLLOW
+        try:
+            descriptor = os.open(self._at(name), os.O_RDWR | flags, **self._there())
+        except OSError as error:
+            if error.errno not in _UNREADABLE:
+                raise
+            # Reading is enough for flock, but not on NFS.
+            descriptor = os.open(self._at(name), os.O_RDONLY | flags, **self._there())
+        try:
+            if not follow:
+                _check_regular(os.fstat(descriptor), name)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _make(self, name: str) -> int:
+        """Make a new file: O_EXCL follows no link, so root makes and gives away no other one."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | UNBLOCKED
+        descriptor = os.open(self._at(name), flags, 0o600, **self._there())
+        _make_private(descriptor)  # a umask can have taken even the owner's rights
+        give_to_owner(descriptor, self.status())
+        return descriptor
+
+    def _is_regular(self, name: str) -> bool:
+        with suppress(OSError):
+            return stat.S_ISREG(self.status_of(name).st_mode)
+        return False
+
+    def _write_beside_and_rename(self, name: str, content: bytes) -> None:
+        temporary, descriptor = self.make_temporary()
+        try:
+            with open(descriptor, "wb") as file:
+                if self._is_regular(name):
+                    give_to_owner(descriptor, self.status_of(name))
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            there: dict[str, Any] = {}
+            if _BY_DESCRIPTOR:
+                there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
+            os.replace(self._at(temporary), self._at(name), **there)
+        except BaseException:
+            with suppress(OSError):
+                self.discard(temporary)
+            raise
+        self._sync()
+
+    def _write_in_place(self, name: str, content: bytes) -> None:
+        descriptor = self.open(name, os.O_RDWR)
+        with open(descriptor, "r+b", buffering=0) as file:
+            _check_regular(os.fstat(descriptor), name)
+            _make_private(descriptor)
+            before = file.read()
+            try:
+                _rewrite(descriptor, content)
+            except OSError:
+                with suppress(OSError):
+                    _rewrite(descriptor, before)
+                raise
+
+    def _sync(self) -> None:
+        if _BY_DESCRIPTOR:
+            with suppress(OSError):  # some file systems cannot
+                os.fsync(self._descriptor)
+
+    def _at(self, name: str) -> str:
+        return name if _BY_DESCRIPTOR else os.path.join(self.path, name)
+
+    def _there(self) -> dict[str, Any]:
+        return {"dir_fd": self._descriptor} if _BY_DESCRIPTOR else {}
+
+
+def _open_folder(path: str) -> int:
+    """Open a folder; raises OSError if any part of its path has become a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    if hasattr(os, "O_NOFOLLOW_ANY"):  # macOS
+        return os.open(path, flags | os.O_NOFOLLOW_ANY)
+    if not hasattr(os, "O_PATH"):
+        return os.open(path, flags | _NO_FOLLOW)
+    parts = [part for part in path.split("/") if part]
+    descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    for number, part in enumerate(parts, 1):
+        above, is_last = descriptor, number == len(parts)
+        try:
+            descriptor = _step_into(part, above, flags if is_last else os.O_PATH | os.O_DIRECTORY)
+        finally:
+            os.close(above)
+    return descriptor
+
+
+def _step_into(name: str, above: int, flags: int) -> int:
+    try:
+        return os.open(name, flags | _NO_FOLLOW, dir_fd=above)
+    except PermissionError:  # it can be searched and written, but not listed
+        return os.open(name, os.O_PATH | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=above)
+
+
+def _check_links(path: str, target: str, owner: os.stat_result) -> None:
+    """Refuse another user's link by which root would write or remove a third user's files."""
+    if not is_root() or target == os.path.abspath(path):
+        return
+    above = [path]
+    while (parent := os.path.dirname(above[-1])) != above[-1]:
+        above.append(parent)
+    makers = [os.lstat(each).st_uid for each in above if os.path.islink(each)]
+    # No link any more: it was there a moment ago, when the path was resolved.
+    if not makers or any(maker not in (0, owner.st_uid) for maker in makers):
+        reason = f"it is another user's link to {target}, which is not theirs"
+        raise OSError(errno.EINVAL, reason, path)
+
+
+def target_of(path: str) -> str:
+    """Return what a chain of symbolic links finally names: a regular file, or nothing yet.
+
+    Raises:
+        OSError: the links go in a circle, or lead to a folder or a device.
+    """
+    target = os.path.realpath(path)
+    if os.path.islink(target):  # it could not be resolved
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    with suppress(FileNotFoundError):
+        _check_regular(os.stat(target), path)
+    return target
+
+
+def replace_file(path: str, content: bytes) -> bool:
+    """Replace what `path` finally names; returns whether it had to be written in place.
+
+    Raises:
+        OSError: nothing was changed, and no temporary file is left.
+    """
+    with Folder.of(path) as (folder, name):
+        return folder.replace(name, content)
+
+
+def read_regular(path: str) -> tuple[bytes, os.stat_result]:
+    """Return a regular file's content and status, without ever waiting for another program.
+
+    Raises:
+        OSError: it is missing, unreadable, too long or no regular file; `strerror` says which.
+    """
+    return _read(os.open(path, os.O_RDONLY | UNBLOCKED), path)
+
+
+def make_private_folder(path: str) -> None:
+    """Make a folder that no other user can enter, and those above it; raises OSError."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.mkdir(path, 0o700)
+    if os.name == "posix" and stat.S_IMODE(os.lstat(path).st_mode) != 0o700:
+        os.chmod(path, 0o700)  # a umask took even the owner's rights
+    if not is_root():
+        return
+    with suppress(OSError):
+        # Never by its name: it may have become a link to anywhere by now.
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            give_to_owner(descriptor, os.stat(os.path.dirname(path)))
+        finally:
+            os.close(descriptor)
+
+
+def is_root() -> bool:
+    """Return whether files of other users can be made and given away (POSIX)."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def give_to_owner(descriptor: int, like: os.stat_result) -> None:
+    """As root, give an open file to the owner of `like`: that user's Codex has to open it."""
+    if is_root():
+        with suppress(OSError):  # not every file system knows owners
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP wait until the end, and act then.
+
+    By handlers and not by a signal mask: a signal that this thread blocks goes to another one,
+    and Python raises its exception here all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal is ever raised here
+        return
+    arrived: list[int] = []
+    before = {}
+    try:
+        for number in _HELD:
+            if (handler := signal.getsignal(number)) is not None:
+                before[number] = handler
+                signal.signal(number, lambda number, _: arrived.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(descriptor: int) -> bool:
+        """Lock the first byte: it overlaps the whole-file lock that Codex takes."""
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> bool:
+        """Take the advisory lock if it is free (flock, as Codex does)."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _LOCKLESS | _UNREADABLE:
+                raise
+        return True
+
+
+def _read(descriptor: int, path: str) -> tuple[bytes, os.stat_result]:
+    try:
+        status = os.fstat(descriptor)
+        _check_regular(status, path)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(LONGEST + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > LONGEST:
+        raise OSError(errno.EFBIG, "it is far too long", path)
+    return content, status
+
+
+def _check_regular(status: os.stat_result, path: str) -> None:
+    """Raise the OSError that says what is there instead of a regular file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
+def _make_private(descriptor: int) -> None:
+    with suppress(OSError, AttributeError):  # a file system without modes, or Windows
+        os.fchmod(descriptor, 0o600)
+
+
+def _rewrite(descriptor: int, content: bytes) -> None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.ftruncate(descriptor, len(content))
+    os.fsync(descriptor)

@@ -1,0 +1,253 @@
+"""Waiting for an answer, from the browser and from the person at once, until one has won."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from headless_login.commands.context import Context
+from headless_login.commands.words import WithoutInput, tell_signed_in
+from headless_login.errors import HeadlessLoginError, RejectedAnswer
+from headless_login.flows import page
+from headless_login.flows.loopback import LoopbackListener
+from headless_login.flows.race import Judge, NoWayLeft, PastedAnswers, first_grant, win_by_paste
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.values import DeviceCode, Grant, Tokens
+from headless_login.signin import SignedIn
+from headless_login.terminal.countdown import Countdown
+from headless_login.terminal.input import can_be_asked
+
+if TYPE_CHECKING:
+    from headless_login.commands.screen import Screen
+    from headless_login.terminal.prompt import AnswerPrompt
+
+PASTE_LABEL = "Paste the address it ends at: "
+SHORT_LABEL = "Paste the address: "
+_NARROW = 50  # columns, of a terminal on a phone
+_BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, which inside a task must not be a KeyboardInterrupt: that would stop the loop."""
+
+
+class Conversation:
+    """One attempt that waits for its answer; leaving the context frees port and terminal.
+
+    The browser is told how it ended: well, if the context ends without an error.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        context: Context,
+        left: Callable[[], float],
+        *,
+        screen: Screen | None = None,
+        sockets: Sequence[socket.socket] = (),
+    ) -> None:
+        """`judge` is the attempt, or what finds it by the answer; `left` returns seconds.
+
+        `screen` may be drawn again when the terminal has got another size. On `sockets` the
+        browser is awaited; then `judge` has to be an attempt.
+        """
+        self._judge = judge
+        self._context = context
+        self._left = left
+        self._screen = screen
+        self._sockets = sockets
+        self._console = context.output.console
+        self._pasted = PastedAnswers(judge)
+        self._size = self._console.size
+        self._live: AnswerPrompt | Countdown | None = None
+        self._listener: LoopbackListener | None = None
+        self._told = False
+        self.can_ask_again = context.person is None and can_be_asked()
+        self.last_answer = ""
+
+    def __enter__(self) -> Self:
+        gc.enable()  # off since the start, for speed; a wait may last, and see much
+        self._runner = asyncio.Runner()
+        if self._sockets and isinstance(self._judge, Attempt):
+            self._listener = LoopbackListener(
+                self._judge.request, self._sockets, on_rejected=self._tell_once
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._listener is not None:
+                self._runner.run(self._end(self._listener, error))
+        finally:
+            self._runner.close()
+
+    @staticmethod
+    async def _end(listener: LoopbackListener, error: BaseException | None) -> None:
+        if error is None:
+            await listener.conclude(page.success())
+        elif isinstance(error, HeadlessLoginError):
+            await listener.conclude(page.failure(error.message, error.hint))
+        await listener.close()
+
+    def win(self) -> Grant | Tokens:
+        """Return what the first answer brings, and say whose it was.
+
+        Raises:
+            HeadlessLoginError: it was refused, none came in time, or none can come.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        if isinstance(self._judge, Attempt) and self._judge.user_code is not None:
+            return wait_for_approval(self._judge, self._context)
+        ways = {_PASTE: self._win_by_paste()}
+        if self._listener is not None:
+            ways = {_BROWSER: self._listener.wait(), **ways}
+        reason: BaseException
+        try:
+            way, grant = self._runner.run(first_grant(ways, self._left()))
+        except NoWayLeft:
+            reason = WithoutInput()
+        except _Interrupted:
+            reason = KeyboardInterrupt()
+        else:
+            if way is _PASTE and self._listener is not None:
+                self._runner.run(self._listener.retire())
+            if self._screen is not None:
+                self._context.say(f"{way}; fetching the tokens…")
+            return grant
+        raise reason
+
+    def _tell_once(self, rejected: RejectedAnswer) -> None:
+        """Say once that something else came to the port; a flood must not fill the screen."""
+        if not self._told:
+            self._told = True
+            self._show(
+                lambda: self._context.say(
+                    f"Something else came to the port and was refused: {rejected.message} "
+                    "This sign-in goes on waiting."
+                )
+            )
+
+    async def _win_by_paste(self) -> Grant | None:
+        grant = await win_by_paste(self._pasted, self._ask, self._reject)
+        if grant is None and self._listener is not None:
+            self._live = Countdown(self._console, "Waiting for the browser,", self._left)
+            await self._live.show(self._look)
+        return grant
+
+    def _reject(self, rejected: RejectedAnswer) -> None:
+        """Say why an answer was not taken; only a person can be asked again."""
+        if not self.can_ask_again:
+            raise rejected
+        self._context.output.tell_rejected(rejected)
+
+    async def _ask(self) -> str | None:
+        """Return the next answer, or None if there is none and will be none."""
+        if self._context.person is not None and isinstance(self._judge, Attempt):
+            return self._context.person(self._judge.request)
+        answer = await (self._from_terminal() if self.can_ask_again else self._from_pipe())
+        self.last_answer = answer or ""
+        return answer
+
+    async def _from_terminal(self) -> str | None:
+        from headless_login.terminal.prompt import AnswerPrompt
+
+        label = PASTE_LABEL if self._console.size[0] >= _NARROW else SHORT_LABEL
+        if self._console.is_dumb:
+            self._console.write(label)
+        self._live = AnswerPrompt(
+            self._console, label, self._pasted.settles, self._left, self._look
+        )
+        try:
+            answer = await self._live.ask()
+        except EOFError:
+            return None
+        if answer is None:
+            raise _Interrupted
+        return answer
+
+    async def _from_pipe(self) -> str | None:
+        from headless_login.terminal.input import read_pipe
+
+        if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+            return None
+        text = await read_pipe(sys.stdin.fileno(), self._pasted.settles)
+        return text if text.strip() else None
+
+    def _look(self) -> None:
+        """Notice another size of the terminal; called with every tick and every redraw."""
+        if (size := self._console.size) != self._size:
+            self._size = size
+            if self._screen is not None and (draw := self._screen.resized()) is not None:
+                self._show(draw)
+
+    def _show(self, show: Callable[[], None]) -> None:
+        """Show something above what is live on the screen."""
+        if self._live is None:
+            show()
+        else:
+            self._live.say_above(show)
+
+
+def wait_for_approval(
+    attempt: Attempt, context: Context, *, first_pause: float | None = None
+) -> Grant | Tokens:
+    """Ask the issuer again and again about a one-time code, with the time left on the screen.
+
+    The code expires `expires_in` seconds from now. `first_pause` is in seconds; without it, it is
+    an interval like any other.
+
+    Raises:
+        SignInRefused: `access_denied`.
+        TimedOut: `device_code_expired`.
+        IssuerTrouble: the issuer gave no usable answer.
+    """
+    from headless_login.flows.device import win_by_device_code
+    from headless_login.issuer.client import EXCHANGE_TIMEOUT
+
+    gc.enable()  # off since the start, for speed; a wait may last
+    assert isinstance(attempt.awaits, DeviceCode)  # noqa: S101
+    code, client = attempt.awaits, context.client(attempt.provider)
+    left = context.countdown(code.expires_in)
+    line = Countdown(context.output.console, "Waiting for you to approve there,", left)
+    told: set[str] = set()
+
+    def live_sleep(seconds: float) -> None:
+        until = context.clock() + seconds
+        while (rest := until - context.clock()) > 0:
+            line.tick()
+            context.sleep(min(1.0, rest))
+
+    def tell_once(message: str) -> None:
+        if message not in told:
+            told.add(message)
+            line.say_above(lambda: context.say(f"{message} Asking again."))
+
+    try:
+        won = win_by_device_code(
+            code,
+            lambda rest: client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, rest)),
+            first_pause=first_pause,
+            clock=context.clock,
+            sleep=live_sleep,
+            on_trouble=lambda trouble: tell_once(trouble.message),
+        )
+    finally:
+        line.clear()
+    context.say("Approved; fetching the tokens…")
+    return won
+
+
+def conclude(signed_in: SignedIn, context: Context) -> SignedIn:
+    """Say who is signed in, and return it."""
+    tell_signed_in(context.output, signed_in)
+    return signed_in

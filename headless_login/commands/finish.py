@@ -1,0 +1,275 @@
+"""`login finish`: the second half of a sign-in that `login start` began in another process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from headless_login.codex.home import CodexHome
+from headless_login.codex.pending.record import identifier
+from headless_login.codex.pending.store import Claim, PendingAttempts, refusal
+from headless_login.codex.rules import Rules
+from headless_login.commands.command_line import own_command
+from headless_login.commands.context import Context
+from headless_login.commands.conversation import Conversation, conclude, wait_for_approval
+from headless_login.commands.pending_answers import PendingAnswers, device_code_among
+from headless_login.commands.words import WithoutInput
+from headless_login.delivery.destination import CodexFolder, Destination
+from headless_login.errors import (
+    HeadlessLoginError,
+    IssuerTrouble,
+    RejectedAnswer,
+    SignInRefused,
+    TimedOut,
+    WrongUsage,
+)
+from headless_login.flows.device import slower
+from headless_login.flows.race import PastedAnswers
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
+from headless_login.signin import SignedIn, complete
+from headless_login.terminal.input import (
+    can_be_asked,
+    has_input,
+    input_is_ready,
+    is_silent,
+    quiet_input,
+)
+
+PATIENCE = 30.0  # seconds for an address to come from a pipe: its caller has it already
+_STDIN = "-"
+_PENDING = "The sign-in stays pending."
+_RUN_AGAIN = "This sign-in stays pending: then run the same command again."
+
+
+def finish(
+    answer: str | None,
+    home: CodexHome,
+    context: Context,
+    *,
+    wait: bool = True,
+    patience: float = PATIENCE,
+) -> SignedIn:
+    """Finish by an answer (`-`: on standard input), or by the one-time code that is pending.
+
+    Without one, what standard input already holds is the answer; else the newest decides. Without
+    `wait` the issuer is asked once whether the code was approved. `patience` is in seconds, for
+    input of which there is no sign yet.
+
+    Raises:
+        HeadlessLoginError: it is not finished; what can still be finished stays pending.
+    """
+    if not os.path.isdir(home.path):
+        raise refusal("nothing", home.path)
+    destination = CodexFolder(home)
+    rules = destination.check(context.say)
+    with PendingAttempts.opened(home) as pending:
+        finishing = _Finishing(pending, destination, rules, context, home)
+        waiting = pending.waiting()
+        if answer is None and wait and input_is_ready():
+            answer = _STDIN
+        if chosen := device_code_among(waiting, answer):
+            return _by_code(finishing, chosen, wait=wait)
+        if answer is None and not wait:
+            raise _no_code() if waiting else pending.reason()
+        if answer not in (None, _STDIN):
+            return _by_argument(finishing, str(answer))
+        if not waiting and (pending.is_blank or can_be_asked() or not has_input()):
+            raise pending.reason()
+        if is_silent():
+            context.say("Reading the address from standard input…")
+        longest = max((attempt.left(context.time_of_day()) for attempt in waiting), default=0.0)
+        patient = answer == _STDIN or can_be_asked()
+        return _by_input(finishing, max(patience, longest if patient else 0.0))
+
+
+def finish_another(
+    text: str, rejected: RejectedAnswer, home: CodexHome, context: Context
+) -> SignedIn:
+    """Finish the attempt that `login start` began, if `text`, pasted into `login`, answers it.
+
+    Raises:
+        RejectedAnswer: `rejected`; it is no attempt's answer.
+        HeadlessLoginError: as `finish`.
+    """
+    destination = CodexFolder(home)
+    with PendingAttempts.opened(home) as pending:
+        answers = PendingAnswers(pending)
+        outcome = PastedAnswers(answers).outcome(text)
+        if answers.found is None:
+            raise rejected
+        context.say("That answers the sign-in that `login start` began; finishing that one.")
+        finishing = _Finishing(pending, destination, Rules.read(home), context, home)
+        return _complete(finishing, answers, outcome)
+
+
+class _Finishing(NamedTuple):
+    """The pending attempts, where their credentials go, and with what."""
+
+    pending: PendingAttempts
+    destination: Destination
+    rules: Rules
+    context: Context
+    home: CodexHome
+
+    def command(self, *words: str) -> str:
+        """Return the command that goes on with it."""
+        return own_command(self.home, self.context.environ, "login", "finish", *words)
+
+
+def _by_argument(finishing: _Finishing, text: str) -> SignedIn:
+    answers = PendingAnswers(finishing.pending)
+    outcome = PastedAnswers(answers).outcome(text)
+    if isinstance(outcome, RejectedAnswer) and outcome.error == "missing_state":
+        raise RejectedAnswer(
+            outcome.error,
+            outcome.message,
+            "If a shell cut the address at an &, put it into a file: "
+            f"{finishing.command(_STDIN)} < FILE {_PENDING}",
+        )
+    return _complete(finishing, answers, outcome)
+
+
+def _by_input(finishing: _Finishing, seconds: float) -> SignedIn:
+    """Finish by what a person pastes, asked again if need be, or by what a pipe holds."""
+    answers = PendingAnswers(finishing.pending)
+    outcome: Grant | Tokens | HeadlessLoginError
+    with quiet_input():
+        left = finishing.context.countdown(seconds)
+        try:
+            with Conversation(answers, finishing.context, left) as talk:
+                outcome = talk.win()
+        except (WithoutInput, TimedOut):
+            raise WrongUsage(
+                "There is no address: none came on standard input.",
+                f"Use: echo 'ADDRESS' | {finishing.command(_STDIN)} "
+                "(in a container: docker exec -i)",
+            ) from None
+        except SignInRefused as refused:
+            outcome = refused.with_traceback(None)
+        return _complete(finishing, answers, outcome)
+
+
+def _complete(
+    finishing: _Finishing, answers: PendingAnswers, outcome: Grant | Tokens | HeadlessLoginError
+) -> SignedIn:
+    """Exchange the grant that was won; a refusal by the issuer uses its attempt up, too."""
+    if isinstance(outcome, RejectedAnswer):
+        if outcome.error != "no_pending_login" and finishing.pending.waiting():
+            outcome.pending = _PENDING
+        raise outcome
+    if answers.found is None:
+        raise outcome if isinstance(outcome, HeadlessLoginError) else refusal("unknown")
+    with finishing.pending.claim(identifier(answers.found)) as claim:
+        if isinstance(outcome, HeadlessLoginError):
+            claim.use_up()
+            raise outcome
+        claim.check()
+        return _exchange(finishing, claim, outcome)
+
+
+def _exchange(finishing: _Finishing, claim: Claim, grant: Grant | Tokens) -> SignedIn:
+    """Turn the grant into stored credentials; an issuer that has answered uses the attempt up.
+
+    Raises:
+        HeadlessLoginError: as `complete`; unanswered, the attempt stays pending.
+    """
+    exchanged: list[bool] = []
+
+    def use_up() -> None:
+        exchanged.append(True)
+        claim.use_up()
+
+    context = finishing.context
+    try:
+        signed_in = complete(
+            grant,
+            claim.attempt,
+            finishing.destination,
+            rules=finishing.rules,
+            client=context.client(claim.attempt.provider),
+            say=context.say,
+            on_exchanged=use_up,
+        )
+        return conclude(signed_in, context)
+    except (SignInRefused, IssuerTrouble) as error:
+        if exchanged or _is_final(error):
+            claim.use_up()
+        else:
+            error.pending = _RUN_AGAIN
+        raise
+
+
+def _is_final(error: HeadlessLoginError) -> bool:
+    """Return whether the issuer has answered, so that asking again is of no use."""
+    return isinstance(error, SignInRefused) or error.error == "token_response_invalid"
+
+
+def _by_code(finishing: _Finishing, chosen: Attempt, *, wait: bool) -> SignedIn:
+    """Finish by a one-time code; without `wait` it is asked about only once.
+
+    Raises:
+        TimedOut: `timed_out`, not approved yet; or `device_code_expired`.
+        HeadlessLoginError: it was refused, or the issuer cannot be asked.
+    """
+    with finishing.pending.claim(identifier(chosen)) as claim:
+        grant = claim.attempt.grant or _approved(finishing, claim, wait=wait)
+        claim.check()
+        if isinstance(grant, Tokens):
+            claim.use_up()
+        elif claim.attempt.grant is None:
+            claim.keep(claim.attempt._replace(grant=grant))  # it is given once
+        return _exchange(finishing, claim, grant)
+
+
+def _approved(finishing: _Finishing, claim: Claim, *, wait: bool) -> Grant | Tokens:
+    """Return what the person's approval brought; a code that is dead is used up."""
+    try:
+        return (_wait if wait else _ask_once)(finishing, claim)
+    except TimedOut as timed_out:
+        if timed_out.error == "device_code_expired":
+            claim.expire()
+        raise
+    except HeadlessLoginError as error:
+        if _is_final(error):
+            claim.use_up()
+        raise
+
+
+def _wait(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
+    context, code = finishing.context, _code_of(claim, finishing.context.time_of_day)
+    context.say(f"Waiting for the code {code.user_code} at {code.verification_uri}")
+    pause = max(0.0, code.interval - claim.age(context.time_of_day()))
+    return wait_for_approval(claim.attempt._replace(awaits=code), context, first_pause=pause)
+
+
+def _ask_once(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
+    from headless_login.issuer.client import EXCHANGE_TIMEOUT
+
+    context, code = finishing.context, _code_of(claim, finishing.context.time_of_day)
+    client = context.client(claim.attempt.provider)
+    answer = client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, code.expires_in))
+    if not isinstance(answer, AuthorizationPending):
+        return answer
+    if answer.slow_down:
+        code = code._replace(interval=slower(code.interval))
+        claim.keep(claim.attempt._replace(awaits=code))
+    raise TimedOut(
+        f"The code {code.user_code} has not been typed yet; the sign-in is still pending.",
+        f"Ask again, not before {code.interval:.0f} seconds have passed: "
+        f"{finishing.command('--no-wait')}",
+    )
+
+
+def _code_of(claim: Claim, time_of_day: Callable[[], float]) -> DeviceCode:
+    """Return the one-time code, which expires `expires_in` seconds from now."""
+    assert isinstance(claim.attempt.awaits, DeviceCode)  # noqa: S101
+    return claim.attempt.awaits._replace(expires_in=claim.attempt.left(time_of_day()))
+
+
+def _no_code() -> WrongUsage:
+    return WrongUsage(
+        "The newest sign-in awaits an address, not the approval of a code.",
+        "Name the code: headless-login login finish CODE --no-wait. Or leave --no-wait out.",
+    )

@@ -1,0 +1,129 @@
+"""`login`: one sign-in with ChatGPT, by loopback, by paste or by a one-time code.
+
+What is imported here at the top is all that is loaded before the address is on the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from headless_login.codex.rules import Rules
+from headless_login.commands.context import Context, Options
+from headless_login.commands.screen import show
+from headless_login.commands.words import WithoutInput
+from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer, SignInRefused
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.provider import LOOPBACK_PORTS
+from headless_login.signin import SignedIn, begin, complete
+from headless_login.terminal.input import quiet_input
+
+if TYPE_CHECKING:
+    import socket
+
+_SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
+
+
+def login(options: Options, context: Context) -> SignedIn:
+    """Sign in, and say how it went.
+
+    Raises:
+        HeadlessLoginError: it did not come to that; nothing was written.
+    """
+    left = context.countdown(options.timeout)
+    rules = options.destination.check(context.say)
+    with quiet_input():
+        begun = _begin(options, rules, context, left)
+        screen = show(begun.attempt, begun.listening_port, options, context)
+        from headless_login.commands.conversation import Conversation, conclude
+
+        context.warm_up()
+        talk = Conversation(begun.attempt, context, left, screen=screen, sockets=begun.sockets)
+        try:
+            with talk:
+                grant = talk.win()
+                signed_in = complete(
+                    grant,
+                    begun.attempt,
+                    options.destination,
+                    rules=rules,
+                    client=context.client(options.provider),
+                    timeout=max(_SHORTEST_EXCHANGE, left()),
+                    say=context.say,
+                )
+                return conclude(signed_in, context)
+        except RejectedAnswer as error:
+            rejected = error
+        except WithoutInput:
+            raise begun.instead_of or _keep(begun.attempt, options, context) from None
+        return _finish_another(talk.last_answer, rejected, options, context)
+
+
+class _Begun(NamedTuple):
+    """An attempt, the sockets that its answer may come to, and which way was not to be had."""
+
+    attempt: Attempt
+    sockets: Sequence[socket.socket] = ()
+    listening_port: int | None = None
+    instead_of: HeadlessLoginError | None = None
+
+
+def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], float]) -> _Begun:
+    """Begin by the way that was asked for, or by paste where that one is not to be had."""
+    port = options.port or LOOPBACK_PORTS[0]
+    sockets: list[socket.socket] = []
+    instead_of: HeadlessLoginError | None = None
+    try:
+        if options.device:
+            client = context.client(options.provider)
+            return _Begun(
+                begin(
+                    options.provider, rules, device=True, lifetime=max(0.1, left()), client=client
+                )
+            )
+        if not options.paste:
+            port, sockets = _bind(options, context)
+    except LocalTrouble as trouble:
+        instead_of = trouble
+    except SignInRefused as refused:
+        if refused.error != "device_auth_disabled":
+            raise
+        instead_of = refused
+    if instead_of:
+        context.say(f"{instead_of.message} Signing in by paste instead.")
+    attempt = begin(options.provider, rules, port=port, lifetime=left())
+    return _Begun(attempt, sockets, port if sockets else None, instead_of)
+
+
+def _bind(options: Options, context: Context) -> tuple[int, list[socket.socket]]:
+    from headless_login.flows.ports import LOOPBACK, bind_loopback
+
+    return bind_loopback(
+        (options.port,) if options.port else LOOPBACK_PORTS,
+        (options.bind,) if options.bind else LOOPBACK,
+        take_over=options.take_over,
+        on_passed_over=lambda text: context.say(f"Note: {text}"),
+    )
+
+
+def _keep(attempt: Attempt, options: Options, context: Context) -> WithoutInput:
+    """Keep an attempt that was shown and cannot be answered here; returns what to raise."""
+    from headless_login.codex.pending.store import PendingAttempts
+    from headless_login.commands.command_line import own_command
+
+    try:
+        PendingAttempts.keep(options.home, attempt)
+    except LocalTrouble:
+        return WithoutInput()
+    return WithoutInput(own_command(options.home, context.environ, "login", "finish", "-"))
+
+
+def _finish_another(
+    text: str, rejected: RejectedAnswer, options: Options, context: Context
+) -> SignedIn:
+    """Finish the attempt that `login start` began, if that is what was answered here."""
+    if rejected.error != "state_mismatch":
+        raise rejected
+    from headless_login.commands.finish import finish_another
+
+    return finish_another(text, rejected, options.home, context)

@@ -1,0 +1,75 @@
+"""Which pending attempt an answer belongs to: found by its state, and by nothing else."""
+
+from __future__ import annotations
+
+from headless_login.codex.pending.record import identifier, identifier_of
+from headless_login.codex.pending.store import PendingAttempts, refusal
+from headless_login.errors import RejectedAnswer, SignInRefused
+from headless_login.oauth.answers import Pasted, accept
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.provider import CODEX
+from headless_login.oauth.request import AuthorizationRequest
+from headless_login.oauth.values import DeviceCode, Grant
+
+
+class PendingAnswers:
+    """Judges answers to all the pending attempts of a Codex home.
+
+    `found` is the attempt that the last answer belonged to, None if it belonged to none.
+    """
+
+    def __init__(self, pending: PendingAttempts) -> None:
+        """`pending` is opened for as long as answers are judged."""
+        self._pending = pending
+        self.found: Attempt | None = None
+
+    def accept(self, text: str) -> Grant:
+        """Judge an answer by the request that it belongs to.
+
+        Raises:
+            RejectedAnswer: it is no answer, or `no_pending_login`; another one may be pasted.
+            SignInRefused: it is one, and a refusal.
+        """
+        self.found = None
+        pasted = Pasted(text)
+        waiting = self._pending.waiting()
+        name = identifier_of(pasted.state) if pasted.state else ""
+        for attempt in waiting:
+            if identifier(attempt) == name:
+                self.found = attempt
+                return accept(attempt.request, pasted)
+        if name and self._pending.knows(name):
+            raise self._pending.reason(name)
+        if not waiting and (not name or self._pending.is_blank):
+            raise self._pending.reason()
+        raise _wrong_form(pasted, waiting) or refusal("unknown")
+
+
+def _wrong_form(pasted: Pasted, waiting: list[Attempt]) -> RejectedAnswer | None:
+    """Return what is wrong with a text whose state is no attempt's, if anything else is."""
+    reasons = []
+    requests = [attempt.request for attempt in waiting] or [AuthorizationRequest(CODEX)]
+    for request in {each.redirect_uri: each for each in requests}.values():
+        try:
+            accept(request, pasted)
+        except RejectedAnswer as rejected:
+            reasons.append(rejected.with_traceback(None))
+        except SignInRefused:
+            return None
+    # That it leads to another port says nothing where one of them has this port.
+    told = [reason for reason in reasons if reason.error != "not_a_redirect"] or reasons
+    return told[0] if told and told[0].error != "state_mismatch" else None
+
+
+def device_code_among(waiting: list[Attempt], answer: str | None) -> Attempt | None:
+    """Return the attempt by device code that is meant: the one that is named, or the newest of all.
+
+    None if the newest one awaits an answer, or something else than a one-time code is named.
+    """
+    if answer is None:
+        newest = waiting[0] if waiting else None
+        return newest if newest and isinstance(newest.awaits, DeviceCode) else None
+    code = answer.strip().upper()
+    return next(
+        (each for each in waiting if each.user_code and each.user_code.upper() == code), None
+    )

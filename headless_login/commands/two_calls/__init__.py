@@ -1,1 +1,0 @@
-"""`login start` and `login finish`: one sign-in in two processes."""

@@ -1,0 +1,147 @@
+"""One sign-in attempt, from its beginning to its grant: a value that can be kept and rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from headless_login.errors import WrongUsage
+from headless_login.oauth.provider import Endpoints, Provider
+from headless_login.oauth.request import AuthorizationRequest
+from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
+
+
+class Issuer(Protocol):
+    """What `poll` asks: an HTTP client of the attempt's provider."""
+
+    def poll_device_code(self, code: DeviceCode) -> Grant | Tokens | AuthorizationPending:
+        """Ask once whether the person has approved (RFC 8628 §3.4)."""
+
+
+class Attempt(NamedTuple):
+    """What waits for the person: a redirect URL to be pasted, or a one-time code to be approved.
+
+    `expires_at` is in seconds since the epoch. `grant` is one that was won by a device code and
+    not exchanged yet: the issuer gives it once.
+    """
+
+    provider: Provider
+    awaits: AuthorizationRequest | DeviceCode
+    expires_at: float
+    grant: Grant | None = None
+    issuer: Issuer | None = None
+
+    @property
+    def url(self) -> str:
+        """The address that the person opens."""
+        if isinstance(self.awaits, DeviceCode):
+            return self.awaits.verification_uri
+        return self.awaits.url
+
+    @property
+    def user_code(self) -> str | None:
+        """The one-time code that the person types there; None where an answer comes back."""
+        return self.awaits.user_code if isinstance(self.awaits, DeviceCode) else None
+
+    @property
+    def request(self) -> AuthorizationRequest:
+        """The request that judges answers; to a device code there are none with its state."""
+        if isinstance(self.awaits, AuthorizationRequest):
+            return self.awaits
+        return AuthorizationRequest(self.provider)
+
+    def left(self, now: float) -> float:
+        """Return for how many seconds it is still valid at `now` (seconds since the epoch)."""
+        return max(0.0, self.expires_at - now)
+
+    def accept(self, text: str) -> Grant:
+        """Judge a pasted answer, in any of the forms that people paste.
+
+        Raises:
+            RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
+            SignInRefused: it is, and the issuer or the person refused.
+        """
+        return self.request.accept(text)
+
+    def poll(self) -> Grant | Tokens | AuthorizationPending:
+        """Ask the issuer once whether the person has approved the one-time code.
+
+        Not sooner than `awaits.interval` seconds after the time before (RFC 8628 §3.5).
+
+        Raises:
+            WrongUsage: it waits for an answer, or has no issuer that could be asked.
+            SignInRefused: `access_denied`.
+            TimedOut: `device_code_expired`.
+            IssuerTrouble: `issuer_unreachable` or `tls_error` if asking again makes sense.
+        """
+        if self.issuer is None or not isinstance(self.awaits, DeviceCode):
+            raise WrongUsage("This attempt has no one-time code that could be asked about.")
+        return self.issuer.poll_device_code(self.awaits)
+
+    def kept(self) -> dict[str, Any]:
+        """Return what JSON can keep, until `rebuilt`; it holds secrets (verifier, device code)."""
+        awaits = self.awaits._asdict()
+        awaits.pop("provider", None)
+        endpoints = self.provider.endpoints
+        return {
+            "kind": "device_code" if isinstance(self.awaits, DeviceCode) else _ADDRESS,
+            "awaits": awaits,
+            "provider": self.provider._asdict()
+            | {"endpoints": None if endpoints is None else endpoints._asdict()},
+            "grant": None if self.grant is None else self.grant._asdict(),
+            "expires_at": self.expires_at,
+        }
+
+    @classmethod
+    def rebuilt(cls, kept: Mapping[str, Any], issuer: Issuer | None = None) -> Attempt:
+        """Return the attempt that `kept` describes; `issuer` is what it polls.
+
+        Raises:
+            ValueError: it is nothing that `kept` returned.
+        """
+        try:
+            return _rebuilt(kept)._replace(issuer=issuer)
+        except (TypeError, KeyError, AttributeError, WrongUsage):
+            pass  # raised below: the cause would carry secrets along
+        raise ValueError("This is not an attempt that was kept.")
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Attempt({self.provider!r}, {self.awaits!r}, {self.expires_at!r})"
+
+
+_ADDRESS = "authorization_request"
+
+
+def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
+    fields = dict(kept["provider"])
+    endpoints = fields.pop("endpoints")
+    if endpoints is not None:
+        endpoints = Endpoints(**checked(endpoints, truths=("iss_in_response",)))
+    provider = Provider(**checked(fields), endpoints=endpoints)
+    fields = dict(kept["awaits"])
+    awaits: AuthorizationRequest | DeviceCode
+    if kept["kind"] == _ADDRESS:
+        workspaces = tuple(fields.pop("allowed_workspace_ids"))
+        checked(dict(enumerate(workspaces)))
+        awaits = AuthorizationRequest(provider, **checked(fields), allowed_workspace_ids=workspaces)
+    else:
+        awaits = DeviceCode(**checked(fields, numbers=("interval", "expires_in")))
+    grant = Grant(**checked(kept["grant"])) if kept["grant"] else None
+    (expires_at,) = checked({"": kept["expires_at"]}, numbers=("",)).values()
+    return Attempt(provider, awaits, expires_at, grant)
+
+
+def checked(
+    fields: Mapping[Any, Any], *, numbers: Sequence[Any] = (), truths: Sequence[Any] = ()
+) -> dict[Any, Any]:
+    """Return the fields if each is a text, or a number or truth where it has to be.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    for name, value in fields.items():
+        wanted = (int, float) if name in numbers else bool if name in truths else str
+        if not isinstance(value, wanted) or (isinstance(value, bool) and name not in truths):
+            raise TypeError(name)
+    return dict(fields)
