@@ -13,94 +13,64 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from headless_login.codex.auth_file import Credentials
-    from headless_login.codex.home import CodexHome
-    from headless_login.codex.rules import Rules
-    from headless_login.delivery.destination import CodexFolder, Destination
-    from headless_login.errors import (
-        Cancelled,
-        HeadlessLoginError,
-        IssuerTrouble,
-        LocalTrouble,
-        RejectedAnswer,
-        SignInRefused,
-        TimedOut,
-        WrongUsage,
-    )
-    from headless_login.issuer.client import IssuerClient
-    from headless_login.oauth.attempt import Attempt, Issuer
-    from headless_login.oauth.identity import Identity
-    from headless_login.oauth.provider import CODEX, Dialect, Endpoints, Provider
-    from headless_login.oauth.request import AuthorizationRequest
-    from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
-    from headless_login.signin import SignedIn, begin, complete, rebuild
+    from headless_login.codex.auth_file import Credentials as Credentials
+    from headless_login.codex.home import CodexHome as CodexHome
+    from headless_login.codex.rules import Rules as Rules
+    from headless_login.delivery.destination import CodexFolder as CodexFolder
+    from headless_login.delivery.destination import Destination as Destination
+    from headless_login.errors import Cancelled as Cancelled
+    from headless_login.errors import HeadlessLoginError as HeadlessLoginError
+    from headless_login.errors import IssuerTrouble as IssuerTrouble
+    from headless_login.errors import LocalTrouble as LocalTrouble
+    from headless_login.errors import RejectedAnswer as RejectedAnswer
+    from headless_login.errors import SignInRefused as SignInRefused
+    from headless_login.errors import TimedOut as TimedOut
+    from headless_login.errors import WrongUsage as WrongUsage
+    from headless_login.issuer.client import IssuerClient as IssuerClient
+    from headless_login.oauth.attempt import Attempt as Attempt
+    from headless_login.oauth.attempt import Issuer as Issuer
+    from headless_login.oauth.identity import Identity as Identity
+    from headless_login.oauth.provider import CODEX as CODEX
+    from headless_login.oauth.provider import Dialect as Dialect
+    from headless_login.oauth.provider import Endpoints as Endpoints
+    from headless_login.oauth.provider import Provider as Provider
+    from headless_login.oauth.request import AuthorizationRequest as AuthorizationRequest
+    from headless_login.oauth.values import AuthorizationPending as AuthorizationPending
+    from headless_login.oauth.values import DeviceCode as DeviceCode
+    from headless_login.oauth.values import Grant as Grant
+    from headless_login.oauth.values import Tokens as Tokens
+    from headless_login.signin import SignedIn as SignedIn
+    from headless_login.signin import begin as begin
+    from headless_login.signin import complete as complete
+    from headless_login.signin import rebuild as rebuild
 
-_MODULES = {
-    "codex.auth_file": ("Credentials",),
-    "codex.home": ("CodexHome",),
-    "codex.rules": ("Rules",),
-    "delivery.destination": ("CodexFolder", "Destination"),
-    "errors": (
-        "Cancelled",
-        "HeadlessLoginError",
-        "IssuerTrouble",
-        "LocalTrouble",
-        "RejectedAnswer",
-        "SignInRefused",
-        "TimedOut",
-        "WrongUsage",
-    ),
-    "issuer.client": ("IssuerClient",),
-    "oauth.attempt": ("Attempt", "Issuer"),
-    "oauth.identity": ("Identity",),
-    "oauth.provider": ("CODEX", "Dialect", "Endpoints", "Provider"),
-    "oauth.request": ("AuthorizationRequest",),
-    "oauth.values": ("AuthorizationPending", "DeviceCode", "Grant", "Tokens"),
-    "signin": ("SignedIn", "begin", "complete", "rebuild"),
+_NAMES = {
+    "codex.auth_file": "Credentials",
+    "codex.home": "CodexHome",
+    "codex.rules": "Rules",
+    "delivery.destination": "CodexFolder Destination",
+    "errors": "Cancelled HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
+    "SignInRefused TimedOut WrongUsage",
+    "issuer.client": "IssuerClient",
+    "oauth.attempt": "Attempt Issuer",
+    "oauth.identity": "Identity",
+    "oauth.provider": "CODEX Dialect Endpoints Provider",
+    "oauth.request": "AuthorizationRequest",
+    "oauth.values": "AuthorizationPending DeviceCode Grant Tokens",
+    "signin": "SignedIn begin complete rebuild",
 }
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = [
-    "CODEX",
-    "Attempt",
-    "AuthorizationPending",
-    "AuthorizationRequest",
-    "Cancelled",
-    "CodexFolder",
-    "CodexHome",
-    "Credentials",
-    "Destination",
-    "DeviceCode",
-    "Dialect",
-    "Endpoints",
-    "Grant",
-    "HeadlessLoginError",
-    "Identity",
-    "Issuer",
-    "IssuerClient",
-    "IssuerTrouble",
-    "LocalTrouble",
-    "Provider",
-    "RejectedAnswer",
-    "Rules",
-    "SignInRefused",
-    "SignedIn",
-    "TimedOut",
-    "Tokens",
-    "WrongUsage",
-    "begin",
-    "complete",
-    "rebuild",
-]
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:
     """Load a public name from its module when it is first used."""
-    for module, names in _MODULES.items():
-        if name in names:
-            from importlib import import_module
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

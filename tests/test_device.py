@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context, Options
+from headless_login.commands.device import large
 from headless_login.commands.login import login
 from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
@@ -30,7 +31,6 @@ from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve_device
 from headless_login.practice.wire import Parameters, json_answer, text_answer
 from headless_login.signin import begin
-from headless_login.terminal.letters import large
 from headless_login.terminal.output import Console, Output
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'

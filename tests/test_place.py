@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headless_login.commands.words import tunnel_advice
+from headless_login.commands.command_line import tunnel_advice
 from headless_login.terminal.place import Place, SshConnection, detect_place
 
 HERE = Place(has_screen=True)

@@ -16,7 +16,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     codex_home: CodexHomeOption = None,
 ) -> None:
-    """Tell whether and as whom this machine is signed in.
+    """Return whether and as whom this machine is signed in.
 
     It never touches the network.
     """

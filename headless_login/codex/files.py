@@ -26,7 +26,9 @@ LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 
 # Opening a pipe would wait for its writer, and a terminal would become ours.
 UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+PATH_ONLY = getattr(os, "O_PATH", 0)  # Linux: enough to look at a file, or to go through a folder
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd  # not on Windows
 
 _REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS}
@@ -79,8 +81,8 @@ class Folder:
     @contextmanager
     def below(self, name: str) -> Iterator[Self]:
         """Open a folder in this one; it must not be a link."""
-        flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
-        with self._opened(os.path.join(self.path, name), lambda: self.open(name, flags)) as folder:
+        path, flags = os.path.join(self.path, name), os.O_RDONLY | _DIRECTORY
+        with self._opened(path, lambda: self.open(name, flags)) as folder:
             yield folder
 
     @classmethod
@@ -111,7 +113,7 @@ class Folder:
 
     def make_private(self) -> None:
         """Take all rights of other users to the folder away (POSIX)."""
-        if _BY_DESCRIPTOR and stat.S_IMODE(self.status().st_mode) != 0o700:
+        if sys.platform != "win32" and stat.S_IMODE(self.status().st_mode) != 0o700:
             os.fchmod(self._descriptor, 0o700)
 
     def names(self) -> list[str]:
@@ -279,17 +281,15 @@ class Folder:
 
 def _open_folder(path: str) -> int:
     """Open a folder; raises OSError if any part of its path has become a link."""
-    flags = os.O_RDONLY | os.O_DIRECTORY
-    if hasattr(os, "O_NOFOLLOW_ANY"):  # macOS
-        return os.open(path, flags | os.O_NOFOLLOW_ANY)
-    if not hasattr(os, "O_PATH"):
-        return os.open(path, flags | _NO_FOLLOW)
+    flags = os.O_RDONLY | _DIRECTORY
+    if not PATH_ONLY:
+        return os.open(path, flags | getattr(os, "O_NOFOLLOW_ANY", _NO_FOLLOW))  # macOS has it
+    descriptor = os.open("/", PATH_ONLY | _DIRECTORY)
     parts = [part for part in path.split("/") if part]
-    descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY)
     for number, part in enumerate(parts, 1):
         above, is_last = descriptor, number == len(parts)
         try:
-            descriptor = _step_into(part, above, flags if is_last else os.O_PATH | os.O_DIRECTORY)
+            descriptor = _step_into(part, above, flags if is_last else PATH_ONLY | _DIRECTORY)
         finally:
             os.close(above)
     return descriptor
@@ -299,7 +299,7 @@ def _step_into(name: str, above: int, flags: int) -> int:
     try:
         return os.open(name, flags | _NO_FOLLOW, dir_fd=above)
     except PermissionError:  # it can be searched and written, but not listed
-        return os.open(name, os.O_PATH | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=above)
+        return os.open(name, PATH_ONLY | _DIRECTORY | _NO_FOLLOW, dir_fd=above)
 
 
 def _check_links(path: str, target: str, owner: os.stat_result) -> None:
@@ -359,7 +359,7 @@ def make_private_folder(path: str) -> None:
         return
     with suppress(OSError):
         # Never by its name: it may have become a link to anywhere by now.
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW)
         try:
             give_to_owner(descriptor, os.stat(os.path.dirname(path)))
         finally:
@@ -373,7 +373,7 @@ def is_root() -> bool:
 
 def give_to_owner(descriptor: int, like: os.stat_result) -> None:
     """As root, give an open file to the owner of `like`: that user's Codex has to open it."""
-    if is_root():
+    if sys.platform != "win32" and is_root():
         with suppress(OSError):  # not every file system knows owners
             os.fchown(descriptor, like.st_uid, like.st_gid)
 
@@ -452,8 +452,9 @@ def _check_regular(status: os.stat_result, path: str) -> None:
 
 
 def _make_private(descriptor: int) -> None:
-    with suppress(OSError, AttributeError):  # a file system without modes, or Windows
-        os.fchmod(descriptor, 0o600)
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without modes
+            os.fchmod(descriptor, 0o600)
 
 
 def _rewrite(descriptor: int, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -22,7 +23,7 @@ class CodexHome(NamedTuple):
 
         Raises:
             WrongUsage: an empty text is given.
-            LocalTrouble: `store_failed`; nobody knows where this user's files are.
+            LocalTrouble: `store_failed`; this user's home folder is not known.
         """
         if given is not None:
             if not given:  # a script's variable that is not set must not mean the default
@@ -43,7 +44,7 @@ class CodexHome(NamedTuple):
         return os.path.join(self.path, "config.toml")
 
     def make(self) -> bool:
-        """Make the folder (0700) if it is missing and tell whether that was so.
+        """Make the folder (0700) if it is missing and return whether that was so.
 
         Raises:
             LocalTrouble: `store_failed`; it cannot be made, or something else is in its place.
@@ -66,13 +67,13 @@ class CodexHome(NamedTuple):
 
 def _user_folder(environ: Mapping[str, str]) -> str:
     """Return the user's folder; like Codex, from the list of users where HOME is empty."""
-    if os.name != "posix":
+    if sys.platform == "win32":
         return os.path.abspath(os.path.expanduser("~"))
     if found := environ.get("HOME") or os.environ.get("HOME"):
         return os.path.abspath(found)
-    with suppress(ImportError, KeyError):
-        import pwd
+    import pwd
 
+    with suppress(KeyError):
         return os.path.abspath(pwd.getpwuid(os.getuid()).pw_dir)
     raise LocalTrouble(
         "store_failed",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from contextlib import suppress
 
-from headless_login.codex.files import Folder, signals_held
+from headless_login.codex.files import PATH_ONLY, Folder, signals_held
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import check_lockable
 from headless_login.errors import LocalTrouble
@@ -73,11 +74,11 @@ def _try_in_place(folder: Folder, name: str) -> OSError | None:
 def _is_replaceable(folder: Folder, name: str) -> bool:
     """Return whether a file that is not ours to write can be renamed over, as far as one sees."""
     in_folder, in_file = folder.status(), folder.status_of(name)
-    if in_folder.st_mode & stat.S_ISVTX:
+    if sys.platform != "win32" and in_folder.st_mode & stat.S_ISVTX:
         return os.geteuid() in (in_folder.st_uid, in_file.st_uid)
     with suppress(OSError, AttributeError):
         # A single mounted file has a mount of its own (Linux).
-        return _mount_of(folder.open(name, os.O_PATH)) == _mount_of(folder.open(".", os.O_PATH))
+        return _mount_of(folder.open(name, PATH_ONLY)) == _mount_of(folder.open(".", PATH_ONLY))
     return True
 
 
@@ -106,7 +107,7 @@ def _explain(path: str, error: OSError) -> tuple[str, str]:
     if error.errno == errno.EROFS:
         return "the file system is read-only", f"Mount it writable, {other}."
     if error.errno == errno.ELOOP:
-        return "its symbolic links go in a circle", f"Mend the link, {other}."
+        return "its symbolic links go in a circle", f"Fix the link, {other}."
     if error.errno == errno.ENOENT and os.path.islink(path):
         return f"it is a link into {folder}, which does not exist", f"Make that folder, {other}."
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -114,12 +115,13 @@ def _explain(path: str, error: OSError) -> tuple[str, str]:
         if os.access(folder, os.W_OK):
             refuses = f"no permission: it belongs to {_owner(target)}"
         return refuses, f"Take it over with chown, {other}."
-    return error.strerror or type(error).__name__, f"Mend that, {other}."
+    return error.strerror or type(error).__name__, f"Fix that, {other}."
 
 
 def _owner(path: str) -> str:
-    with suppress(ImportError, OSError, KeyError):
+    if sys.platform != "win32":
         import pwd
 
-        return pwd.getpwuid(os.stat(path).st_uid).pw_name
-    return "somebody else"
+        with suppress(OSError, KeyError):
+            return pwd.getpwuid(os.stat(path).st_uid).pw_name
+    return "another user"

@@ -21,7 +21,7 @@ class Misshapen(ValueError):
 
 
 class Torn(Misshapen):
-    """It is not even JSON, but may be in a moment, when somebody has finished writing it."""
+    """It is not even JSON, but may be in a moment, when it is written whole."""
 
 
 def read_shape(content: bytes) -> dict[str, object]:
@@ -84,7 +84,7 @@ def _broken_rule_of_tokens(tokens: Mapping[str, object]) -> str:
 
 
 def _is_provenance(value: object) -> bool:
-    """Tell whether it names an issuer and a client; versions before 0.169 write none."""
+    """Return whether it names an issuer and a client; versions before 0.169 write none."""
     if not isinstance(value, dict):
         return value is None
     return all(isinstance(value.get(name), str) for name in ("issuer", "client_id"))
@@ -99,7 +99,7 @@ def _is_time(value: object) -> bool:
         return False
 
 
-_NOBODY = Identity(None, None, None)
+_NO_IDENTITY = Identity(None, None, None)
 _READINGS = 4
 _PAUSE = 0.05  # seconds
 
@@ -112,7 +112,7 @@ class StoredSignIn:
     """
 
     mode: str | None
-    identity: Identity = _NOBODY
+    identity: Identity = _NO_IDENTITY
     access_token_expires_at: float | None = None
     issued_at: float | None = None
     api_key: str | None = field(default=None, repr=False)
@@ -122,7 +122,7 @@ class StoredSignIn:
     private: bool = True
 
     def usable(self, now: float) -> bool:
-        """Tell whether Codex could work with it at `now`, as far as one can tell offline."""
+        """Return whether Codex could work with it at `now`, as far as one can tell offline."""
         expired = self.access_token_expires_at is not None and self.access_token_expires_at <= now
         return self.mode is not None and (not expired or self.refresh_token is not None)
 

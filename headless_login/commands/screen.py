@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from headless_login.codex.files import replace_file
 from headless_login.commands import words
+from headless_login.commands.command_line import tunnel_advice
 from headless_login.commands.context import Context, Options
-from headless_login.commands.words import announce, tunnel_advice
+from headless_login.commands.words import announce
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.input import can_be_asked
@@ -120,7 +121,7 @@ class Screen:
         return lambda: self._write(drawing, fits_all, again=True)
 
     def _may_draw(self) -> bool:
-        """Tell whether the terminal could be large enough, before anything is known of the code."""
+        """Return whether the terminal could be large enough for a code."""
         columns, rows = self._console.size
         roomy = columns >= _FEWEST_COLUMNS and rows >= _FEWEST_ROWS
         return self._scene.qr != "never" and roomy and not self._console.is_dumb
@@ -204,7 +205,7 @@ class Screen:
 
 
 def is_wide(bind: str | None) -> bool:
-    """Tell whether an address to listen on can be reached from other machines."""
+    """Return whether an address to listen on can be reached from other machines."""
     return bind is not None and not bind.startswith(("127.", "::1"))
 
 

@@ -34,7 +34,7 @@ def win_by_device_code(
     Raises:
         SignInRefused: `access_denied`.
         TimedOut: `device_code_expired`.
-        IssuerTrouble: an answer that no second question could mend.
+        IssuerTrouble: an answer that a second question would not change.
     """
     deadline = clock() + code.expires_in
     interval, backoff = code.interval, 0.0

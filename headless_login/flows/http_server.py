@@ -98,7 +98,7 @@ async def receive(connection: socket.socket) -> HttpRequest:
 
 
 def _is_from_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a web page had the browser send it, by what no page can leave out or forge.
+    """Return whether a web page had the browser send it, by what no page can leave out or forge.
 
     Pages on other ports of this machine are `same-site`. A browser too old for Sec-Fetch-Site
     (Fetch Metadata, W3C) still says that it is one.
@@ -203,7 +203,7 @@ class ConnectionServer:
     async def _serve(self, connection: socket.socket) -> None:
         task = asyncio.current_task()
         assert task  # noqa: S101
-        # A connection that fails concerns nobody but itself.
+        # A connection that fails concerns no other one.
         with contextlib.suppress(OSError, TimeoutError):
             request = await self._receive(connection)
             self._reading.pop(task, None)

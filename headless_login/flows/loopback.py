@@ -37,14 +37,14 @@ class LoopbackListener:
         request_timeout: float = REQUEST_TIMEOUT,
         on_rejected: Callable[[RejectedAnswer], None] = lambda _: None,
     ) -> None:
-        """Take the request to be answered, and the sockets that `bind_loopback` returned.
+        """`sockets` are those that `bind_loopback` returned.
 
         `on_rejected` is told of each answer that was not this request's.
         """
         self._on_rejected = on_rejected
         self._request = request
         self._server = ConnectionServer(sockets, self._respond, request_timeout)
-        # A refusal is a value here: an exception that nobody waits for any more would be printed.
+        # A refusal is a value here: asyncio prints an exception that is not awaited any more.
         self._answer: asyncio.Future[Grant | SignInRefused | Cancelled] | None = None
         self._outcome: asyncio.Future[Page] | None = None
         self._followed = asyncio.Event()
@@ -124,7 +124,7 @@ class LoopbackListener:
         return _shown(page.CANCELLED)
 
     def _judge(self, query: str) -> Response:
-        """Take an answer to this sign-in, whatever it says, and send the browser on."""
+        """Judge a query; an answer to this sign-in, whatever it says, sends the browser on."""
         answer: Grant | SignInRefused
         try:
             answer = self._request.accept_query(query)

@@ -40,7 +40,7 @@ class PortHolder:
 
 
 def find_holder(port: int) -> PortHolder | None:
-    """Return who listens on a port, or None where nobody tells."""
+    """Return the process that listens on a port, or None where that cannot be told."""
     if os.path.exists("/proc/net/tcp"):
         return _find_in_proc(port)
     return _find_by_lsof(port)

@@ -79,7 +79,7 @@ def _bind_or_take_over(
 
 
 def _may_be_cancelled(port: int) -> bool:
-    """Tell whether `GET /cancel` is no request that could mean anything to who listens there."""
+    """Return whether `GET /cancel` is no request that could mean anything to who listens there."""
     holder = find_holder(port)
     return holder is None or holder.can_be_cancelled
 
@@ -108,7 +108,7 @@ def _listen(address: str, port: int) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         elif "microsoft" not in os.uname().release.lower():
             # After a sign-in the port rests for a minute; this lets the next one have it at once.
-            # Under WSL it could share a port that somebody else listens on.
+            # Under WSL it could share a port that another program listens on.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
         listening.listen(_QUEUE)
@@ -128,7 +128,7 @@ def _reason(error: OSError, port: int) -> tuple[str, str]:
             return f"in use by {holder}", "Finish it first, or end it with --take-over-port."
         return f"in use by {holder}", "End that program."
     if error.errno in (errno.EACCES, errno.EPERM):
-        # On Windows a range can be excluded though nobody listens there (headless-needs.md, 8).
+        # On Windows a range can be excluded though no program listens there (headless-needs.md, 8).
         command = "netsh interface ipv4 show excludedportrange protocol=tcp"
         looked_up = f" See: {command}" if sys.platform == "win32" else ""
         return "not permitted", f"The system keeps this port for itself.{looked_up}"

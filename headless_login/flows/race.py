@@ -54,7 +54,7 @@ async def _first(tasks: Mapping[asyncio.Task[Grant | None], Way]) -> tuple[Way, 
 
 
 class Judge(Protocol):
-    """Whoever tells answers from everything else: an AuthorizationRequest, or several."""
+    """What tells answers from everything else: an attempt, or several."""
 
     def accept(self, text: str) -> Grant:
         """Judge a pasted answer; raises as `AuthorizationRequest.accept`."""
@@ -90,7 +90,7 @@ async def win_by_paste(
     ask: Callable[[], Awaitable[str | None]],
     reject: Callable[[RejectedAnswer], None],
 ) -> Grant | None:
-    """Return the grant of the first acceptable answer, or None if there is nobody to be asked.
+    """Return the grant of the first acceptable answer, or None if no text can come.
 
     `reject` may raise to end the asking.
 

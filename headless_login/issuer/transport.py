@@ -27,7 +27,7 @@ class Transport:
     """Runs calls to one provider, and says in one sentence why one failed."""
 
     def __init__(self, provider: Provider, environ: Mapping[str, str]) -> None:
-        """Take the provider, and the environment that names proxies and certificates."""
+        """`environ` names proxies and certificates."""
         self._provider = provider
         self._certificates = certificates_of(environ)
 

@@ -128,7 +128,7 @@ def _without_marks(text: str) -> str:
     bare = text.lstrip(_QUOTES + "*")
     if not re.split("[?&]", bare)[-1].startswith("code="):
         return bare.rstrip(_QUOTES + "*" + _FULL_STOPS)
-    inside = len(bare) - (len(text) - len(bare))  # as much closes as opens, or nobody can tell
+    inside = len(bare) - (len(text) - len(bare))  # as much closes as opens, or it cannot be told
     return text if bare[inside:].strip(_QUOTES + "*") else bare[:inside]
 
 

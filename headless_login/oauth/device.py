@@ -126,7 +126,7 @@ def read_poll(
 
 
 def expired() -> TimedOut:
-    """Return the error for a code that nobody used in time."""
+    """Return the error for a code that was not used in time."""
     return TimedOut(
         "The one-time code has expired before it was used.", error="device_code_expired"
     )
@@ -150,7 +150,7 @@ def _ending(told: str) -> HeadlessLoginError | None:
 
 
 def _grant(document: Mapping[str, object], redirect_uri: str) -> Grant:
-    """Check the server's own PKCE pair: a verifier that does not fit is somebody else's."""
+    """Check the server's own PKCE pair: a verifier that does not fit is not this code's."""
     names = ("authorization_code", "code_challenge", "code_verifier")
     code, challenge, verifier = (document.get(name) for name in names)
     if not (isinstance(code, str) and code and isinstance(challenge, str)):
@@ -174,7 +174,7 @@ def _number(value: object) -> float | None:
 
 
 def _interval(value: object) -> float:
-    """Return the pause between polls: at least 1 second, 5 where nobody says anything sensible."""
+    """Return the pause between polls: at least 1 second, 5 without a sensible answer."""
     seconds = _number(value)
     if seconds is None or not 0 <= seconds <= _LONGEST_INTERVAL:
         return _USUAL_INTERVAL

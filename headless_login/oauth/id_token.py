@@ -1,7 +1,7 @@
 """Whether an ID token is to be believed (OpenID Connect Core §3.1.3.7).
 
 Codex checks nothing here (codex-facts.md §7), so this is the only place where a forged, foreign
-or expired token is stopped before it becomes somebody's auth.json.
+or expired token is stopped before it is stored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Tokens
 
-# Only signatures by a key pair: `none` and HS* would let anybody sign (RFC 8725 §3.1, §3.2).
+# Only signatures by a key pair: `none` and HS* would let any client sign (RFC 8725 §3.1, §3.2).
 SIGNATURE_ALGORITHMS = (
     "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split()  # noqa: SIM905
 )

@@ -26,7 +26,7 @@ _HTTPS = re.compile(r"https://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[^?#@\s]*)?")
 
 
 def is_safe(address: str) -> bool:
-    """Tell whether a code or a token may be sent there: by TLS, or on this machine itself."""
+    """Return whether a code or a token may be sent there: by TLS, or on this machine itself."""
     return bool(_LOOPBACK.fullmatch(address) or _HTTPS.fullmatch(address))
 
 

@@ -25,7 +25,7 @@ _MOST_PARAMETERS = 64
 
 
 def parse_query(query: str) -> Parameters:
-    """Take a query apart; a fragment may follow it, but must not say anything different.
+    """Return the parameters of a query; a fragment after it must not say anything different.
 
     Raises:
         RejectedAnswer: broken escapes, doubled parameters, or a code and an error together.
@@ -77,7 +77,7 @@ def judge(parameters: Parameters, *, state: str, issuer: str, requires_iss: bool
         )
     if "error" in parameters:
         told = (parameters["error"], parameters.get("error_description", ""))
-        raise _refusal(*(text.replace(state, "…") for text in told))  # never shown, whoever says it
+        raise _refusal(*(text.replace(state, "…") for text in told))  # the state is never shown
     code = parameters.get("code", "")
     if not code:
         raise RejectedAnswer("missing_code", "The answer contains no authorization code.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from headless_login.terminal.place import Place
 
-# They would take this terminal, or fetch the page and show it to nobody.
+# They would take this terminal, or fetch the page without showing it.
 _TEXT_BROWSERS = {"w3m", "lynx", "links", "links2", "elinks", "browsh", "carbonyl", "chawan"} | {
     *("www-browser", "curl", "wget", "cat", "echo")
 }
@@ -38,10 +38,10 @@ def open_browser(
     platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which,
 ) -> bool:
-    """Open `url` in a graphical browser in front of the person and tell whether one started.
+    """Open `url` in a graphical browser in front of the person and return whether one started.
 
     That is on this machine's own screen, or where the editor's own BROWSER opens it; never over
-    ssh, whose screen, if any, is slow or nobody's, and never in CI. `launch` starts one command,
+    ssh, whose screen, if any, is slow or unseen, and never in CI. `launch` starts one command,
     the address its last word or in place of `%s`; on Windows the address alone.
     """
     if place.ci or (place.ssh and not place.editor) or not (place.has_screen or place.editor):
@@ -60,7 +60,7 @@ def open_browser(
 def _commands(environ: Mapping[str, str], place: Place, platform: str) -> list[list[str]]:
     """Return the commands that could open a page, best first."""
     if environ.get("BROWSER"):
-        # It decides alone: whoever set it to w3m, or to nothing real, wants no window.
+        # It decides alone: set to w3m, or to nothing real, it means that no window is wanted.
         return [_words(command) for command in environ["BROWSER"].split(":")]
     if place.editor:
         return []
@@ -80,7 +80,7 @@ def _words(command: str) -> list[str]:
 
 
 def _is_suitable(words: list[str]) -> bool:
-    """Tell whether a command shows a page, and takes the address as a word and not as code."""
+    """Return whether a command shows a page, and takes the address as a word and not as code."""
     unsuitable = _TEXT_BROWSERS | _WINDOWS_SHELLS
     return unsuitable.isdisjoint(os.path.basename(word) for word in words) and not any(
         "%s" in word and len(word.split()) > 1  # as in: sh -c 'firefox %s'
@@ -115,7 +115,8 @@ def _launch(command: list[str]) -> bool:
 
 def _start_file(command: list[str]) -> bool:
     try:
-        os.startfile(*command)  # type: ignore[attr-defined,unused-ignore]  # noqa: S606
+        if sys.platform == "win32":
+            os.startfile(command[0])  # noqa: S606
     except OSError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""One live line with the time that is left, where somebody looks at it."""
+"""One live line with the time that is left, on a terminal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Countdown:
             self.tick()
 
     def tick(self) -> None:
-        """Write it anew, with the time that is left now."""
+        """Write it again, with the time that is left now."""
         line = f"{self._text} {time_left(self._left())}"
         if not self._console.is_dumb and len(line) < self._console.size[0]:
             self._console.write(f"{_CLEARED}{line}")

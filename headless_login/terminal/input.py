@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def can_be_asked() -> bool:
-    """Tell whether standard input is a person's: in the background a terminal is not ours."""
+    """Return whether standard input is a person's: in the background a terminal is not ours."""
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
         return False
     if sys.platform == "win32":
@@ -38,9 +38,9 @@ def _is_windows_console(descriptor: int) -> bool:
 
 
 def has_input() -> bool:
-    """Tell whether anything can come from standard input: from a person, a file or a pipe.
+    """Return whether anything can come from standard input: from a person, a file or a pipe.
 
-    A pipe that somebody holds open can; nobody knows whether it will.
+    A pipe that another process holds open can.
     """
     if sys.stdin is None or sys.stdin.closed:
         return False
@@ -57,44 +57,44 @@ def has_input() -> bool:
 
 
 def input_is_ready() -> bool:
-    """Tell whether a file or a pipe already holds something (POSIX)."""
-    import select
-
+    """Return whether a file or a pipe already holds something (POSIX)."""
     try:
         descriptor = sys.stdin.fileno()
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode):
             return has_input()
-        if not stat.S_ISFIFO(status.st_mode):
-            return False  # a socket that is ended looks as if it held something
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return any(state & select.POLLIN for _, state in poll.poll(0))
+        # A socket that is ended looks as if it held something.
+        return stat.S_ISFIFO(status.st_mode) and _polled(descriptor)[0]
     except (AttributeError, OSError, ValueError):
         return False
 
 
 def is_silent() -> bool:
-    """Tell whether standard input is a pipe into which nobody has written yet (POSIX)."""
-    import select
-
+    """Return whether standard input is an open pipe into which nothing was written yet (POSIX)."""
     try:
-        status = os.fstat(sys.stdin.fileno())
-        return stat.S_ISFIFO(status.st_mode) and not select.select([sys.stdin], [], [], 0)[0]
+        descriptor = sys.stdin.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        return sys.platform != "win32" and is_pipe and not any(_polled(descriptor))
     except (AttributeError, OSError, ValueError):
         return False
 
 
 def _is_ended(descriptor: int) -> bool:
-    """Tell whether a pipe is empty and has nobody left who could write into it."""
+    """Return whether a pipe is empty and no process is left that could write into it."""
+    holds_something, has_ended = _polled(descriptor)
+    return has_ended and not holds_something
+
+
+def _polled(descriptor: int) -> tuple[bool, bool]:
+    """Return whether a pipe holds something, and whether its other end is closed (POSIX)."""
+    if sys.platform == "win32":
+        return False, False  # reading will show it
     import select
 
-    if not hasattr(select, "poll"):
-        return False  # Windows; reading will show it
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    states = [state for _, state in poll.poll(0)]
-    return any(state & select.POLLHUP and not state & select.POLLIN for state in states)
+    states = sum(state for _, state in poll.poll(0))  # one descriptor: one state at most
+    return bool(states & select.POLLIN), bool(states & select.POLLHUP)
 
 
 @contextmanager
@@ -105,14 +105,13 @@ def quiet_input() -> Iterator[None]:
     code) nor cut at 4095 bytes. What is left unread at the end is dropped, so that the rest of a
     paste never reaches the shell as a command.
     """
-    try:
-        import termios
-    except ImportError:  # Windows: the prompt itself switches the console's mode
+    # On Windows the prompt itself switches the console's mode. Changing a terminal from the
+    # background would stop the program.
+    if sys.platform == "win32" or not can_be_asked():
         yield
         return
-    if not can_be_asked():  # changing a terminal from the background stops the program
-        yield
-        return
+    import termios
+
     try:
         descriptor = sys.stdin.fileno()
         before = termios.tcgetattr(descriptor)
@@ -180,7 +179,7 @@ def _watch(descriptor: int, chunks: asyncio.Queue[bytes]) -> Callable[[], object
 
     try:
         loop.add_reader(descriptor, take)
-    except OSError:  # a file, of which epoll knows nothing and which makes nobody wait
+    except OSError:  # a file, of which epoll knows nothing and which never blocks
         chunks.put_nowait(_read_all(descriptor))
         chunks.put_nowait(b"")
     except NotImplementedError:  # Windows, where nothing but a thread can wait for a pipe
@@ -197,7 +196,7 @@ def _watch_from_thread(
 
     def feed() -> None:
         chunk = b"more"
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, as the wait has ended
             while chunk:
                 chunk = _read(descriptor)
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)

@@ -42,7 +42,7 @@ class Console:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows; 80 by 24 where nobody knows."""
+        """Columns and rows; 80 by 24 where they are not known."""
         with suppress(OSError, ValueError, AttributeError):
             columns, rows = os.get_terminal_size(self.stream.fileno())  # type: ignore[union-attr]
             if columns > 0 and rows > 0:

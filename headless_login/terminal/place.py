@@ -100,7 +100,7 @@ def _pod(environ: Mapping[str, str], read: Callable[[str], str]) -> tuple[str, s
 
 
 def _editor(environ: Mapping[str, str]) -> str:
-    """Tell whether BROWSER is the helper of an editor whose window is on the person's machine."""
+    """Return whether BROWSER is the helper of an editor whose window is on the person's machine."""
     if environ.get("CODESPACES", "").lower() == "true":
         return "codespaces"
     helper = environ.get("BROWSER", "").replace("\\", "/")

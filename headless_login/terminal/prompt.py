@@ -38,7 +38,7 @@ class AnswerPrompt:
         left: Callable[[], float],
         look: Callable[[], None],
     ) -> None:
-        """Take the label, what tells that a marked paste needs no Enter after it, and the clock.
+        """`enough` tells that a marked paste needs no Enter after it.
 
         `left` returns the seconds that are left to answer in; `look` is called after each redraw,
         and so after each change of the terminal's size.

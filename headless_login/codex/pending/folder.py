@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -179,7 +180,7 @@ def _enter(home: Folder, held: ExitStack) -> Folder | None:
 
 
 def _is_ours(status: os.stat_result, home: Folder) -> bool:
-    if os.name != "posix" or status.st_uid == os.geteuid():
+    if sys.platform == "win32" or status.st_uid == os.geteuid():
         return True
     return is_root() and status.st_uid == home.status().st_uid
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
@@ -49,7 +50,7 @@ class Moment(NamedTuple):
 
 def _uptime() -> float:
     """Return the seconds since the machine was started, those in which it slept included."""
-    if hasattr(time, "CLOCK_BOOTTIME"):  # Linux, where the monotonic clock stops in sleep
+    if sys.platform == "linux":  # where the monotonic clock stops in sleep
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 

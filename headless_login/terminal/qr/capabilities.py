@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
 from headless_login.terminal.output import Console
 from headless_login.terminal.qr.drawing import Look
-
-if sys.platform != "win32":
-    import fcntl
-    import termios
 
 
 def look_at(console: Console, *, colours_asked: bool = False) -> Look:
@@ -48,7 +43,7 @@ def known_protocol(environ: Mapping[str, str]) -> str | None:
 
 
 def _blocks(console: Console) -> str:
-    """Tell whether half blocks arrive: Python says UTF-8 even where the locale is C (PEP 538)."""
+    """Return whether half blocks arrive: Python says UTF-8 even where the locale is C (PEP 538)."""
     encoding = getattr(console.stream, "encoding", None) or "ascii"
     try:
         "▀▄".encode(encoding)
@@ -75,8 +70,14 @@ def _light(console: Console) -> bool | None:
 
 def _cell(console: Console) -> tuple[int, int] | None:
     """Return the pixels of a cell where the terminal's driver knows them."""
-    if sys.platform == "win32" or console.stream is None:
+    if sys.platform == "win32":
         return None
+    if console.stream is None:
+        return None
+    import fcntl
+    import struct
+    import termios
+
     with suppress(OSError, ValueError):
         told = fcntl.ioctl(console.stream.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
         rows, columns, width, height = struct.unpack("HHHH", told)

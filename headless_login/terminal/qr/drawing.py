@@ -69,7 +69,7 @@ class Look(NamedTuple):
     """What is known of a terminal: cells, colours, glyphs, and the pictures it can show.
 
     `blocks` tells whether half blocks arrive as such: yes, no, or unknown; `light` whether its
-    ground is light, None if nobody tells; `cell` is the size of a cell in pixels.
+    ground is light, None if that is not known; `cell` is the size of a cell in pixels.
     """
 
     columns: int
@@ -110,7 +110,7 @@ def least(matrix: Matrix, look: Look) -> Drawing:
 
 
 def forced(matrix: Matrix, look: Look) -> Drawing:
-    """Return what is drawn where somebody wants to see it even so."""
+    """Return what is drawn with `--qr always` where nothing fits."""
     return _full(matrix, 2) if look.colours and look.blocks == "no" else _half(matrix, look, 2)
 
 

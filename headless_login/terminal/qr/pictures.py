@@ -33,7 +33,7 @@ def png(matrix: Matrix, scale: int = 10, quiet_zone: int = QUIET_ZONE) -> bytes:
 
 
 def svg(matrix: Matrix, scale: int = 10, quiet_zone: int = QUIET_ZONE) -> str:
-    """Return an SVG document; `scale` is the pixels of a module's side where nobody says more."""
+    """Return an SVG document; `scale` is the pixels of a module's side."""
     size = len(matrix) + 2 * quiet_zone
     runs = "".join(
         f"M{start + quiet_zone} {y + quiet_zone}h{length}v1h-{length}z"
