@@ -23,13 +23,12 @@ from headless_login.cli.options import (
     TakeOverOption,
     TimeoutOption,
     WithApiKeyOption,
-    check_options,
     hand_down,
-    provider_of,
+    options_of,
 )
 from headless_login.cli.program import LazyGroup
-from headless_login.commands.context import Context, Options
-from headless_login.delivery.destination import CodexFolder
+from headless_login.codex.home import CodexHome
+from headless_login.commands.context import Context
 from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
 
@@ -81,31 +80,17 @@ def sign_in(
         return
     _check_ways(api_key, paste_redirect, device_auth, with_api_key)
     context = Context(Output(events=Events(as_json)))
-    destination = CodexFolder.find(codex_home, context.environ)
     if with_api_key:
         from headless_login.commands.api_key import login_with_api_key
 
-        login_with_api_key(destination.home, context)
+        login_with_api_key(CodexHome.find(codex_home, context.environ), context)
         return
     from headless_login.commands.login import login
 
-    check_options(qr, qr_file, timeout)
-    provider = provider_of(above, context, issuer, client_id, scope)
-    options = Options(
-        destination.home,
-        destination,
-        provider,
-        device_auth,
-        paste_redirect,
-        browser=not no_browser,
-        qr=qr,
-        qr_file=qr_file,
-        timeout=timeout,
-        port=port,
-        bind=bind,
-        take_over=take_over_port,
-    )
-    login(options, context)
+    client = (issuer, client_id, scope)
+    options = options_of(above, context, codex_home, client, qr, qr_file, timeout)
+    options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
+    login(options._replace(port=port, bind=bind, take_over=take_over_port), context)
 
 
 def _check_ways(

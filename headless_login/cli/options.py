@@ -9,7 +9,7 @@ import typer
 from headless_login.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from headless_login.commands.context import Context
+    from headless_login.commands.context import Context, Options
     from headless_login.oauth.provider import Provider
 
 CodexHomeOption = Annotated[
@@ -122,7 +122,36 @@ def _chosen(context: typer.Context, name: str, value: str | None) -> str | None:
     return str(above.params[name])
 
 
-def provider_of(
+def options_of(
+    above: typer.Context,
+    context: Context,
+    codex_home: str | None,
+    client: tuple[str | None, str | None, str | None],
+    qr: str,
+    qr_file: str | None,
+    timeout: float,
+) -> Options:
+    """Return what `login` and `login start` are asked alike; `client`: issuer, client id, scope.
+
+    Raises:
+        WrongUsage: no sign-in can be made with it.
+        IssuerTrouble: another provider cannot be discovered.
+    """
+    from headless_login.commands.context import Options
+    from headless_login.delivery.destination import CodexFolder
+
+    if qr not in ("auto", "always", "never", "graphics"):
+        raise WrongUsage("--qr takes auto, always, never or graphics.")
+    if qr_file is not None and not qr_file.lower().endswith((".png", ".svg")):
+        raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
+    if not 0 < timeout <= 86400:
+        raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")
+    folder = CodexFolder.find(codex_home, context.environ)
+    provider = _provider_of(above, context, *client)
+    return Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
+
+
+def _provider_of(
     above: typer.Context,
     context: Context,
     issuer: str | None,
@@ -137,15 +166,3 @@ def provider_of(
     if client_id in (None, "", provider.CODEX_CLIENT_ID):
         return provider.Provider(issuer, scope=scope or provider.CODEX_SCOPE)
     return context.discover(issuer, str(client_id), scope or provider.OPENID_SCOPE)
-
-
-def check_options(qr: str, qr_file: str | None, timeout: float) -> None:
-    """Refuse what no sign-in can be made with, before anything is done."""
-    if qr not in ("auto", "always", "never", "graphics"):
-        raise WrongUsage("--qr takes auto, always, never or graphics.")
-    if qr_file is not None:
-        from headless_login.commands.screen import check_qr_file
-
-        check_qr_file(qr_file)
-    if not 0 < timeout <= 86400:
-        raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")

@@ -18,12 +18,10 @@ from headless_login.cli.options import (
     RedirectPortOption,
     ScopeOption,
     TimeoutOption,
-    check_options,
-    provider_of,
+    options_of,
 )
 from headless_login.codex.home import CodexHome
-from headless_login.commands.context import Context, Options
-from headless_login.delivery.destination import CodexFolder
+from headless_login.commands.context import Context
 from headless_login.terminal.output import Events, Output
 
 START_HELP = """\
@@ -96,20 +94,10 @@ def start(
     """Begin a sign-in that `login finish` completes in another call."""
     from headless_login.commands.start import start
 
-    check_options(qr, qr_file, timeout)
     context = Context(Output(events=Events(as_json, strict=True)))
-    destination = CodexFolder.find(codex_home, context.environ)
-    options = Options(
-        destination.home,
-        destination,
-        provider_of(above, context, issuer, client_id, scope),
-        device_auth,
-        qr=qr,
-        qr_file=qr_file,
-        timeout=timeout,
-        port=port,
-    )
-    start(options, context)
+    client = (issuer, client_id, scope)
+    options = options_of(above, context, codex_home, client, qr, qr_file, timeout)
+    start(options._replace(device=device_auth, port=port), context)
 
 
 def finish(

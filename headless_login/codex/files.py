@@ -99,13 +99,16 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def make_folder(self, name: str) -> None:
-        """Make a folder in this one that no other user can enter, if it is missing."""
-        with suppress(FileExistsError):
+    def make_folder(self, name: str) -> bool:
+        """Make a folder in this one that no other user can enter; returns False if it was there."""
+        try:
             os.mkdir(self._at(name), 0o700, **self._there())
-            with suppress(OSError), self.below(name) as made:
-                made.make_private()  # a umask can have taken even the owner's rights
-                give_to_owner(made._descriptor, self.status())
+        except FileExistsError:
+            return False
+        with suppress(OSError), self.below(name) as made:
+            made.make_private()  # a umask can have taken even the owner's rights
+            give_to_owner(made._descriptor, self.status())
+        return True
 
     def status(self) -> os.stat_result:
         """Return the folder's own status."""
@@ -347,23 +350,6 @@ def read_regular(path: str) -> tuple[bytes, os.stat_result]:
         OSError: it is missing, unreadable, too long or no regular file; `strerror` says which.
     """
     return _read(os.open(path, os.O_RDONLY | UNBLOCKED), path)
-
-
-def make_private_folder(path: str) -> None:
-    """Make a folder that no other user can enter, and those above it; raises OSError."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.mkdir(path, 0o700)
-    if os.name == "posix" and stat.S_IMODE(os.lstat(path).st_mode) != 0o700:
-        os.chmod(path, 0o700)  # a umask took even the owner's rights
-    if not is_root():
-        return
-    with suppress(OSError):
-        # Never by its name: it may have become a link to anywhere by now.
-        descriptor = os.open(path, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW)
-        try:
-            give_to_owner(descriptor, os.stat(os.path.dirname(path)))
-        finally:
-            os.close(descriptor)
 
 
 def is_root() -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from headless_login.codex.files import make_private_folder
+from headless_login.codex.files import Folder
 from headless_login.errors import LocalTrouble, WrongUsage
 
 
@@ -51,17 +51,19 @@ class CodexHome(NamedTuple):
         """
         if os.path.isdir(self.path):
             return False
+        above, name = os.path.split(self.path)
         try:
-            make_private_folder(self.path)
+            os.makedirs(above, exist_ok=True)
+            with Folder.opened(above) as folder:
+                made = folder.make_folder(name)
+            if made or os.path.isdir(self.path):  # another sign-in may have been quicker
+                return made
+            reason = _explain(self.path, "it cannot be a folder")
         except OSError as error:
-            if os.path.isdir(self.path):
-                return False  # another sign-in was quicker
-            reason = _explain(error, error.filename or self.path)
-        else:
-            return True
+            where = os.path.join(above, os.fsdecode(error.filename or self.path))
+            reason = _explain(where, error.strerror or type(error).__name__)
         raise LocalTrouble(
-            "store_failed",
-            f"The Codex folder {self.path} cannot be made: {reason}.",
+            "store_failed", f"The Codex folder {self.path} cannot be made: {reason}."
         )
 
 
@@ -82,9 +84,9 @@ def _user_folder(environ: Mapping[str, str]) -> str:
     )
 
 
-def _explain(error: OSError, where: str) -> str:
+def _explain(where: str, otherwise: str) -> str:
     if os.path.islink(where):
         return f"{where} is a link to {os.path.realpath(where)}, which is no folder"
     if os.path.lexists(where) and not os.path.isdir(where):
         return f"{where} is a file"
-    return error.strerror or type(error).__name__
+    return otherwise

@@ -9,7 +9,6 @@ from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
 from headless_login.codex.rules import Rules
-from headless_login.codex.stored import read_stored
 from headless_login.commands.context import Context
 from headless_login.commands.status import shadowed_by
 from headless_login.errors import LocalTrouble, WrongUsage
@@ -31,9 +30,12 @@ def login_with_api_key(home: CodexHome, context: Context) -> None:
     key = read_api_key(_standard_input())
     if home.make():
         context.say(f"Made the Codex folder {home.path}.")
+    credentials = Credentials.api_key(key)
     with AuthFile.locked(home, on_wait=lambda: context.say(WAITING)) as auth_file:
-        auth_file.store(Credentials.api_key(key))
-    _verify(home, key)
+        auth_file.store(credentials)
+        is_stored = auth_file.read() == credentials.content
+    if not is_stored:  # a file system that swallows a write must not pass for a sign-in
+        raise LocalTrouble("store_failed", f"{home.auth_file} does not hold what was written.")
     context.say(
         f"Stored the API key {masked(key)} in {home.auth_file}.",
         "Codex needs it to have write access to the Responses API (api.responses.write).",
@@ -59,17 +61,6 @@ def _standard_input() -> bytes:
     except OSError:
         pass
     raise WrongUsage("Standard input cannot be read.", f"Use: {PIPE_IT}")
-
-
-def _verify(home: CodexHome, key: str) -> None:
-    """Read the key back: a file system that swallows a write must not pass for a sign-in."""
-    stored = read_stored(home)
-    if stored is None or stored.api_key != key:
-        raise LocalTrouble(
-            "store_failed",
-            f"{home.auth_file} does not hold the key that was just written.",
-            "Close other programs that sign in there, and try again.",
-        )
 
 
 def refuse_key_argument() -> WrongUsage:

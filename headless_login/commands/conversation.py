@@ -221,12 +221,6 @@ def wait_for_approval(
     line = Countdown(context.output.console, "Waiting for you to approve there,", left)
     told: set[str] = set()
 
-    def live_sleep(seconds: float) -> None:
-        until = context.clock() + seconds
-        while (rest := until - context.clock()) > 0:
-            line.tick()
-            context.sleep(min(1.0, rest))
-
     def tell_once(message: str) -> None:
         if message not in told:
             told.add(message)
@@ -238,7 +232,7 @@ def wait_for_approval(
             lambda rest: client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, rest)),
             first_pause=first_pause,
             clock=context.clock,
-            sleep=live_sleep,
+            sleep=lambda seconds: line.sleep(seconds, context.clock, context.sleep),
             on_trouble=lambda trouble: tell_once(trouble.message),
         )
     finally:

@@ -209,12 +209,6 @@ def is_wide(bind: str | None) -> bool:
     return bind is not None and not bind.startswith(("127.", "::1"))
 
 
-def check_qr_file(path: str) -> None:
-    """Refuse a name of no known kind, before anything is shown."""
-    if not path.lower().endswith((".png", ".svg")):
-        raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
-
-
 def write_qr_file(text: str, path: str) -> str:
     """Write the picture, private (0600) because it carries the state, and return where it is.
 

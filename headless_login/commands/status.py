@@ -11,7 +11,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.rules import Rules
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.text import printable
+from headless_login.oauth.text import one_line, printable
 from headless_login.terminal.output import utc
 
 _NOTHING = StoredSignIn(mode=None)
@@ -41,7 +41,7 @@ def _credential_store(home: CodexHome) -> tuple[str, str]:
     try:
         rules = Rules.read(home)
     except HeadlessLoginError as error:
-        return "file", _shown(error.message)  # the sign-in can be told all the same
+        return "file", one_line(error.message)  # the sign-in can be told all the same
     return rules.credential_store, rules.store_warning
 
 
@@ -85,7 +85,7 @@ def _document(
 
 def _lines(home: CodexHome, stored: StoredSignIn, now: float) -> list[str]:
     if stored.mode is None:
-        return [f"Not signed in: there is no sign-in in {_shown(home.auth_file)}"]
+        return [f"Not signed in: there is no sign-in in {one_line(home.auth_file)}"]
     if stored.mode == "apikey":
         key = printable(masked(stored.api_key or ""))
         return [f"Signed in with the API key {key}", _kept(home)]
@@ -108,12 +108,7 @@ def _freshness(stored: StoredSignIn, now: float) -> str:
 
 
 def _kept(home: CodexHome) -> str:
-    return f"Kept in {_shown(home.auth_file)}"
-
-
-def _shown(path: str) -> str:
-    """Return a path without what would break a line, or what no encoding has."""
-    return "".join(c if c.isprintable() else "?" for c in path)
+    return f"Kept in {one_line(home.auth_file)}"
 
 
 def _utc(seconds: float) -> datetime:

@@ -25,11 +25,9 @@ def win_by_device_code(
 ) -> Grant | Tokens:
     """Return the grant, or the tokens themselves (RFC 8628 §3.5), once the person has approved.
 
-    `poll` gets the seconds that are left; before the first one there is an interval like any other,
-    or `first_pause` where some of it has passed already.
-
-    What may pass (a busy issuer, a broken connection) is ridden out with ever longer pauses, as
-    RFC 8628 §3.5 asks, until the code expires; `on_trouble` hears of it.
+    `poll` gets the seconds that are left; before the first one there is an interval, or
+    `first_pause` where some of it has passed already. What may pass (a busy issuer, a broken
+    connection) is ridden out with ever longer pauses (§3.5); `on_trouble` hears of it.
 
     Raises:
         SignInRefused: `access_denied`.

@@ -12,14 +12,13 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LISTENING = "0A"  # in /proc/net/tcp
 _TIMEOUT = 2.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class PortHolder:
+class PortHolder(NamedTuple):
     """A process that listens, by the name that the system gives it."""
 
     name: str

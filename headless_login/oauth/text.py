@@ -16,6 +16,11 @@ def printable(text: object, limit: int = 240) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def one_line(text: str) -> str:
+    """Return a path or a name without the characters that would break a line."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def identifier(text: object) -> str:
     """Return a foreign identifier (error code, request id) or nothing if it does not look it."""
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""

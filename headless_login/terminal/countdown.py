@@ -54,6 +54,15 @@ class Countdown:
             self._console.write(f"{_CLEARED}{line}")
             self._shown = True
 
+    def sleep(
+        self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        """Sleep, and show meanwhile the time that is left."""
+        until = clock() + seconds
+        while (rest := until - clock()) > 0:
+            self.tick()
+            sleep(min(EVERY, rest))
+
     def clear(self) -> None:
         """Take it off the screen."""
         if self._shown:
