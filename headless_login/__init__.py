@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headless_login.errors import TimedOut as TimedOut
     from headless_login.errors import WrongUsage as WrongUsage
     from headless_login.issuer.client import IssuerClient as IssuerClient
+    from headless_login.oauth.answers import Pasted as Pasted
     from headless_login.oauth.attempt import Attempt as Attempt
     from headless_login.oauth.attempt import Issuer as Issuer
     from headless_login.oauth.identity import Identity as Identity
@@ -52,6 +53,7 @@ _NAMES = {
     "errors": "Cancelled HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
     "SignInRefused TimedOut WrongUsage",
     "issuer.client": "IssuerClient",
+    "oauth.answers": "Pasted",
     "oauth.attempt": "Attempt Issuer",
     "oauth.identity": "Identity",
     "oauth.provider": "CODEX Dialect Endpoints Provider",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headless_login.codex.pending.record import identifier, identifier_of
 from headless_login.codex.pending.store import PendingAttempts, refusal
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.answers import Pasted, accept
+from headless_login.oauth.answers import Pasted
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
@@ -37,7 +37,7 @@ class PendingAnswers:
         for attempt in waiting:
             if identifier(attempt) == name:
                 self.found = attempt
-                return accept(attempt.request, pasted)
+                return attempt.accept(pasted)
         if name and self._pending.knows(name):
             raise self._pending.reason(name)
         if not waiting and (not name or self._pending.is_blank):
@@ -51,7 +51,7 @@ def _wrong_form(pasted: Pasted, waiting: list[Attempt]) -> RejectedAnswer | None
     requests = [attempt.request for attempt in waiting] or [AuthorizationRequest(CODEX)]
     for request in {each.redirect_uri: each for each in requests}.values():
         try:
-            accept(request, pasted)
+            request.accept(pasted)
         except RejectedAnswer as rejected:
             reasons.append(rejected.with_traceback(None))
         except SignInRefused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,6 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 from requests.utils import select_proxy
 
-from headless_login import __version__
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.oauth.provider import Provider
 
@@ -104,7 +104,8 @@ def certificates_of(environ: Mapping[str, str]) -> tuple[str, str] | None:
 def new_session(provider: Provider) -> OAuth2Session:
     """Return a session that sends nothing of its own but a truthful User-Agent."""
     session = OAuth2Session(client_id=provider.client_id, token_endpoint_auth_method="none")  # noqa: S106
-    session.headers["User-Agent"] = f"headless-login/{__version__}"
+    # Not imported: the package's face stands above all its parts.
+    session.headers["User-Agent"] = f"headless-login/{sys.modules['headless_login'].__version__}"
     # A proxy from the environment must not see what stays on this machine.
     session.trust_env = not provider.on_loopback
     session.auth = _no_netrc

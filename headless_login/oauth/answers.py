@@ -9,15 +9,11 @@ import binascii
 import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.redirect import RESPONSE_PARAMETERS, Parameters, parse_query
-
-if TYPE_CHECKING:
-    from headless_login.oauth.request import AuthorizationRequest
-    from headless_login.oauth.values import Grant
 from headless_login.oauth.text import identifier
 
 # CSI and OSC sequences and character sets; also as `cat -v` shows CSI, and the bracketed-paste
@@ -175,12 +171,6 @@ class Pasted:
         if not self._bare:
             raise _not_a_redirect("Nothing was pasted.", sign_in)
         return _read(self._bare, sign_in)
-
-
-def accept(request: AuthorizationRequest, pasted: Pasted) -> Grant:
-    """Judge a pasted text as the answer to a request; raises as `AuthorizationRequest.accept`."""
-    expected = Expected(request.redirect_uri, request.provider.authorization_endpoint)
-    return request.accept_parameters(pasted.parameters(expected))
 
 
 def _read(bare: str, sign_in: Expected) -> Parameters:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from headless_login.errors import WrongUsage
 from headless_login.oauth.provider import Endpoints, Provider
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
+
+if TYPE_CHECKING:
+    from headless_login.oauth.answers import Pasted
 
 
 class Issuer(Protocol):
@@ -54,14 +57,14 @@ class Attempt(NamedTuple):
         """Return for how many seconds it is still valid at `now` (seconds since the epoch)."""
         return max(0.0, self.expires_at - now)
 
-    def accept(self, text: str) -> Grant:
+    def accept(self, answer: str | Pasted) -> Grant:
         """Judge a pasted answer, in any of the forms that people paste.
 
         Raises:
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        return self.request.accept(text)
+        return self.request.accept(answer)
 
     def poll(self) -> Grant | Tokens | AuthorizationPending:
         """Ask the issuer once whether the person has approved the one-time code.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import binascii
 import hashlib
 import os
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provider
 from headless_login.oauth.values import Grant
+
+if TYPE_CHECKING:
+    from headless_login.oauth.answers import Pasted
 
 
 def base64url(data: bytes) -> str:
@@ -98,25 +101,26 @@ class AuthorizationRequest(_RequestFields):
             parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
         return f"{self.provider.authorization_endpoint}?{urlencode(parameters)}"
 
-    def accept(self, text: str) -> Grant:
+    def accept(self, answer: str | Pasted) -> Grant:
         """Judge a pasted answer, in any of the forms that people paste.
 
         Raises:
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.answers import Pasted, accept
+        from headless_login.oauth.answers import Expected, Pasted
 
-        return accept(self, Pasted(text))
+        pasted = Pasted(answer) if isinstance(answer, str) else answer
+        expected = Expected(self.redirect_uri, self.provider.authorization_endpoint)
+        return self._judged(pasted.parameters(expected))
 
     def accept_query(self, query: str) -> Grant:
         """Judge the query of a request that reached the redirect URI; raises as `accept`."""
         from headless_login.oauth.redirect import parse_query
 
-        return self.accept_parameters(parse_query(query))
+        return self._judged(parse_query(query))
 
-    def accept_parameters(self, parameters: dict[str, str]) -> Grant:
-        """Judge the parameters of a response; raises as `accept`."""
+    def _judged(self, parameters: dict[str, str]) -> Grant:
         from headless_login.oauth.redirect import judge
 
         code = judge(
