@@ -88,7 +88,7 @@ def _discover(issuer: PracticeIssuer) -> Provider:
 def test_rfc_8414s_place_is_looked_at_as_well() -> None:
     """An OAuth server without OpenID Connect publishes there."""
     with MovedIssuer() as issuer:
-        assert _discover(issuer).token_endpoint == f"{ISSUER}/token"
+        assert _discover(issuer).at.token_endpoint == f"{ISSUER}/token"
         issuer.path = "/nowhere"
         with pytest.raises(IssuerTrouble, match="publishes no discovery document"):
             _discover(issuer)

@@ -43,8 +43,8 @@ def _assert_signed_in(codex_home: Path, provider: OpenIdProvider) -> None:
 def test_its_metadata_is_used(provider: OpenIdProvider) -> None:
     """Every endpoint is the one that it publishes, none is guessed."""
     found = IssuerClient.discovered(provider.issuer, CLIENT_ID, "openid", environ={}).provider
-    assert found.authorization_endpoint == f"{provider.issuer}/auth"
-    assert found.device_authorization_endpoint == f"{provider.issuer}/device/auth"
+    assert found.at.authorization_endpoint == f"{provider.issuer}/auth"
+    assert found.at.device_authorization_endpoint == f"{provider.issuer}/device/auth"
     assert found.requires_iss is True
 
 

@@ -106,7 +106,7 @@ class IssuerClient:
         self._transport.run(
             timeout,
             lambda: self._session.fetch_token(
-                self.provider.token_endpoint,
+                self.provider.at.token_endpoint,
                 grant_type="authorization_code",
                 code=grant.code,
                 redirect_uri=grant.redirect_uri,
@@ -128,12 +128,12 @@ class IssuerClient:
             IssuerTrouble: no usable answer within `timeout` seconds.
         """
         provider = self.provider
-        if not provider.device_authorization_endpoint:
+        if not provider.at.device_authorization_endpoint:
             raise disabled()
 
         def ask() -> DeviceCode:
             response = self._post(
-                provider.device_authorization_endpoint, code_parameters(provider), timeout
+                provider.at.device_authorization_endpoint, code_parameters(provider), timeout
             )
             return read_device_code(
                 response.status_code,
@@ -160,7 +160,9 @@ class IssuerClient:
 
         def ask() -> Grant | Tokens | AuthorizationPending:
             response = self._post(
-                provider.device_token_endpoint, poll_parameters(provider, code), timeout
+                provider.at.device_token_endpoint or provider.at.token_endpoint,
+                poll_parameters(provider, code),
+                timeout,
             )
             if response.status_code == 200:
                 succeeded.append(True)
@@ -193,7 +195,7 @@ class IssuerClient:
 
         def fetch() -> KeySet | None:
             response = self._session.get(
-                self.provider.jwks_uri, withhold_token=True, **self._transport.options(timeout)
+                self.provider.at.jwks_uri, withhold_token=True, **self._transport.options(timeout)
             )
             body = read_body(response)
             if response.status_code != 200:
@@ -212,7 +214,7 @@ class IssuerClient:
 
         def ask() -> bool:
             response = self._post(
-                self.provider.revocation_endpoint,
+                self.provider.at.revocation_endpoint,
                 {
                     "token": refresh_token,
                     "token_type_hint": "refresh_token",

@@ -82,7 +82,7 @@ class Transport:
         )
 
     def _proxy(self) -> str | None:
-        url = self._provider.token_endpoint
+        url = self._provider.at.token_endpoint
         proxies = requests.utils.get_environ_proxies(url)
         parts = urlsplit(select_proxy(url, proxies) or "")
         return parts.netloc.rpartition("@")[2] or None  # without user name and password

@@ -33,12 +33,12 @@ def is_safe(address: str) -> bool:
 class Endpoints(NamedTuple):
     """Where an authorization server has its endpoints; an empty text is one that it lacks."""
 
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    revocation_endpoint: str = ""
-    device_authorization_endpoint: str = ""
-    device_token_endpoint: str = ""  # where it is not the token endpoint
+    authorization_endpoint: str  # RFC 6749 §3.1
+    token_endpoint: str  # RFC 6749 §3.2
+    jwks_uri: str  # OpenID Connect Discovery §3
+    revocation_endpoint: str = ""  # RFC 7009, codex-facts.md §7
+    device_authorization_endpoint: str = ""  # RFC 8628 §3.1, codex-facts.md §4
+    device_token_endpoint: str = ""  # where it is not the token endpoint (codex-facts.md §4)
     iss_in_response: bool = False  # RFC 9207 §3: then an answer without `iss` is not its own
 
 
@@ -123,38 +123,9 @@ class Provider(_ProviderFields):
         return self.endpoints is not None and self.endpoints.iss_in_response
 
     @property
-    def _known(self) -> Endpoints:
+    def at(self) -> Endpoints:
+        """Where its endpoints are: published ones, or those that Codex uses."""
         return self.endpoints or codex_endpoints(self.issuer)
-
-    @property
-    def authorization_endpoint(self) -> str:
-        """Where the person approves (RFC 6749 §3.1)."""
-        return self._known.authorization_endpoint
-
-    @property
-    def token_endpoint(self) -> str:
-        """Where a code becomes tokens (RFC 6749 §3.2)."""
-        return self._known.token_endpoint
-
-    @property
-    def revocation_endpoint(self) -> str:
-        """Where a refresh token is given back (codex-facts.md §7, RFC 7009)."""
-        return self._known.revocation_endpoint
-
-    @property
-    def jwks_uri(self) -> str:
-        """Where the keys that sign ID tokens are published (OpenID Connect Discovery §3)."""
-        return self._known.jwks_uri
-
-    @property
-    def device_authorization_endpoint(self) -> str:
-        """Where a one-time code is asked for (codex-facts.md §4, RFC 8628 §3.1)."""
-        return self._known.device_authorization_endpoint
-
-    @property
-    def device_token_endpoint(self) -> str:
-        """Where one asks whether the person has approved (codex-facts.md §4, RFC 8628 §3.4)."""
-        return self._known.device_token_endpoint or self.token_endpoint
 
     def below(self, path: str) -> str:
         """Return an address at the issuer."""

@@ -99,7 +99,7 @@ class AuthorizationRequest(_RequestFields):
         parameters |= dialect.authorization_parameters
         if dialect.takes_workspace_ids and self.allowed_workspace_ids:
             parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
-        return f"{self.provider.authorization_endpoint}?{urlencode(parameters)}"
+        return f"{self.provider.at.authorization_endpoint}?{urlencode(parameters)}"
 
     def accept(self, answer: str | Pasted) -> Grant:
         """Judge a pasted answer, in any of the forms that people paste.
@@ -111,7 +111,7 @@ class AuthorizationRequest(_RequestFields):
         from headless_login.oauth.answers import Expected, Pasted
 
         pasted = Pasted(answer) if isinstance(answer, str) else answer
-        expected = Expected(self.redirect_uri, self.provider.authorization_endpoint)
+        expected = Expected(self.redirect_uri, self.provider.at.authorization_endpoint)
         return self._judged(pasted.parameters(expected))
 
     def accept_query(self, query: str) -> Grant:
