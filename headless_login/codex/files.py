@@ -17,7 +17,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -57,7 +57,7 @@ class Folder:
             OSError: there is none, or another user's link leads root to a third user's folder.
         """
         real = os.path.realpath(path)
-        with cls._opened(real, lambda: _open_folder(real)) as folder:
+        with cls._held(real, _open_folder(real)) as folder:
             _check_links(path, real, folder.status())
             yield folder
 
@@ -73,7 +73,7 @@ class Folder:
         """
         target = target_of(path)
         above, name = os.path.split(target)
-        with cls._opened(above, lambda: _open_folder(above)) as folder:
+        with cls._held(above, _open_folder(above)) as folder:
             owner = folder.status_of(name) if folder.has(name) else folder.status()
             _check_links(path, target, owner)
             yield folder, name
@@ -81,23 +81,19 @@ class Folder:
     @contextmanager
     def below(self, name: str) -> Iterator[Self]:
         """Open a folder in this one; it must not be a link."""
-        path, flags = os.path.join(self.path, name), os.O_RDONLY | _DIRECTORY
-        with self._opened(path, lambda: self.open(name, flags)) as folder:
+        path, by_name = os.path.join(self.path, name), not _BY_DESCRIPTOR
+        descriptor = _open_folder(path) if by_name else self.open(name, os.O_RDONLY | _DIRECTORY)
+        with self._held(path, descriptor) as folder:
             yield folder
 
     @classmethod
     @contextmanager
-    def _opened(cls, path: str, open_it: Callable[[], int]) -> Iterator[Self]:
-        if not _BY_DESCRIPTOR:
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
-                raise NotADirectoryError(errno.ENOTDIR, "it is no folder", path)
-            yield cls(path, -1)
-            return
-        descriptor = open_it()
+    def _held(cls, path: str, descriptor: int) -> Iterator[Self]:
         try:
             yield cls(path, descriptor)
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def make_folder(self, name: str) -> bool:
         """Make a folder in this one that no other user can enter; returns False if it was there."""
@@ -284,6 +280,10 @@ class Folder:
 
 def _open_folder(path: str) -> int:
     """Open a folder; raises OSError if any part of its path has become a link."""
+    if not _BY_DESCRIPTOR:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "it is no folder", path)
+        return -1
     flags = os.O_RDONLY | _DIRECTORY
     if not PATH_ONLY:
         return os.open(path, flags | getattr(os, "O_NOFOLLOW_ANY", _NO_FOLLOW))  # macOS has it
