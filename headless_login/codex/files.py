@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import signal
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
@@ -184,7 +182,7 @@ class Folder:
     def make_temporary(self) -> tuple[str, int]:
         """Make an empty file (0600) under a new name; returns the name and a descriptor."""
         while True:
-            name = f"{TEMPORARY}{secrets.token_urlsafe(6)}"
+            name = f"{TEMPORARY}{os.urandom(6).hex()}"
             with suppress(FileExistsError):
                 return name, self._make(name)
 
@@ -371,6 +369,8 @@ def signals_held() -> Iterator[None]:
     By handlers and not by a signal mask: a signal that this thread blocks goes to another one,
     and Python raises its exception here all the same.
     """
+    import threading  # here: reading needs none of it
+
     if threading.current_thread() is not threading.main_thread():
         yield  # no signal is ever raised here
         return

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from headless_login.codex.home import CodexHome
-from headless_login.delivery.destination import Destination
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.terminal.output import Output
 
 if TYPE_CHECKING:
     import threading
 
+    from headless_login.codex.home import CodexHome
+    from headless_login.delivery.destination import Destination
     from headless_login.issuer.client import IssuerClient
     from headless_login.oauth.request import AuthorizationRequest
 
