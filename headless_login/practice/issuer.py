@@ -12,10 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from headless_login.practice import tokens
-from headless_login.practice.authorization import REDIRECT_PORTS
-from headless_login.practice.consent import Consent
+from headless_login.practice.authorization import REDIRECT_PORTS, Consent
 from headless_login.practice.device import DeviceCodes
-from headless_login.practice.discovery import metadata
 from headless_login.practice.grants import Approval, Granted, Grants
 from headless_login.practice.person import Person
 from headless_login.practice.server import LoopbackServer
@@ -52,6 +50,7 @@ class PracticeIssuer:
         self.client_id = client_id
         self.person = person
         self.requests: list[RecordedRequest] = []
+        self.connections = 0  # accepted ones; a client may send several requests by one
         self.stopped = threading.Event()  # for answers that hang: they end when the issuer does
         self._port = port
         self._access_token_lifetime = access_token_lifetime
@@ -70,7 +69,7 @@ class PracticeIssuer:
         )
 
     def __enter__(self) -> Self:
-        self._server = LoopbackServer(self._port, self._respond)
+        self._server = LoopbackServer(self._port, self._respond, self._count)
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="practice-issuer", daemon=True
@@ -99,7 +98,7 @@ class PracticeIssuer:
             "/oauth/revoke": {"POST": self._revoke},
             "/.well-known/jwks.json": {"GET": lambda _: self.jwks_answer()},
             "/.well-known/openid-configuration": {
-                "GET": lambda _: json_answer(200, metadata(self.issuer))
+                "GET": lambda _: json_answer(200, _metadata(self.issuer))
             },
         }
         methods = endpoints.get(request.path)
@@ -137,6 +136,9 @@ class PracticeIssuer:
     def jwks_answer(self) -> Answer:
         """Answer with the public keys (RFC 7517 §5)."""
         return json_answer(200, self._keys.public())
+
+    def _count(self) -> None:
+        self.connections += 1
 
     def _respond(self, request: RecordedRequest) -> Answer:
         self.requests.append(request)
@@ -184,3 +186,21 @@ def _form_of(request: RecordedRequest) -> Parameters:
         return request.form()
     except ValueError:
         raise refused("invalid_request", "The request is damaged, or doubled in part.") from None
+
+
+def _metadata(issuer: str) -> dict[str, object]:
+    """Return what it publishes of itself (OpenID Connect Discovery §3); the paths are Codex's."""
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/oauth/authorize",
+        "token_endpoint": f"{issuer}/oauth/token",
+        "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "response_types_supported": ["code"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "subject_types_supported": ["public"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+    }

@@ -1,4 +1,4 @@
-"""The person at the practice issuer: who they are, and how they press its buttons."""
+"""The person at the practice issuer: the identity, and how its buttons are pressed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIMEOUT = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom the practice issuer's tokens name."""
+    """The person that the practice issuer's tokens name."""
 
     email: str = "ada@example.com"
     account_id: str = "1b9f6f3e-5c1d-4a63-9d0e-4f5a8f0c2a11"
@@ -30,13 +30,7 @@ def approve(authorize_url: str, *, decision: str = "approve") -> str:
         ValueError: the address is not on loopback.
         RuntimeError: the issuer shows no such button, or does not redirect; says its status.
     """
-    status, _, page = _ask("GET", authorize_url)
-    form = _Form()
-    form.feed(page)
-    if form.action is None or decision not in form.buttons:
-        raise RuntimeError(f"the page ({status}) has no button {decision!r}: {form.heading}")
-    pressed = urlencode({**form.hidden, "decision": decision})
-    status, location, _ = _ask("POST", urljoin(authorize_url, form.action), pressed)
+    status, location, _ = _press(authorize_url, {"decision": decision})
     if location is None:
         raise RuntimeError(f"the issuer does not redirect: {status}")
     return location
@@ -49,15 +43,20 @@ def approve_device(verification_uri: str, user_code: str, *, decision: str = "ap
         ValueError: the address is not on loopback.
         RuntimeError: the issuer shows no such button, or does not take the code.
     """
-    status, _, page = _ask("GET", verification_uri)
-    form = _Form()
-    form.feed(page)
-    if form.action is None or decision not in form.buttons:
-        raise RuntimeError(f"the page ({status}) has no button {decision!r}: {form.heading}")
-    pressed = urlencode({"user_code": user_code, "decision": decision})
-    status, _, page = _ask("POST", urljoin(verification_uri, form.action), pressed)
+    status, *_ = _press(verification_uri, {"user_code": user_code, "decision": decision})
     if status != 200:
         raise RuntimeError(f"the issuer does not take the code: {status}")
+
+
+def _press(url: str, filled_in: dict[str, str]) -> tuple[int, str | None, str]:
+    """Open a page, fill in its form, press the button, and return what `_ask` does."""
+    status, _, page = _ask("GET", url)
+    form = _Form()
+    form.feed(page)
+    if form.action is None or filled_in["decision"] not in form.buttons:
+        button = filled_in["decision"]
+        raise RuntimeError(f"the page ({status}) has no button {button!r}: {form.heading}")
+    return _ask("POST", urljoin(url, form.action), urlencode({**form.hidden, **filled_in}))
 
 
 def _ask(method: str, url: str, form: str | None = None) -> tuple[int, str | None, str]:

@@ -1,4 +1,4 @@
-"""HTTP on loopback: one request per connection, each in a thread of its own, nothing logged."""
+"""HTTP on loopback: each connection in a thread of its own, nothing logged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
@@ -25,9 +26,34 @@ class LoopbackServer(ThreadingHTTPServer):
     # On Windows SO_REUSEADDR would share the port with a stranger.
     allow_reuse_address = os.name == "posix"
 
-    def __init__(self, port: int, respond: Callable[[RecordedRequest], Answer]) -> None:
+    def __init__(
+        self,
+        port: int,
+        respond: Callable[[RecordedRequest], Answer],
+        on_connection: Callable[[], None],
+    ) -> None:
         self.respond = respond
+        self._on_connection = on_connection
+        self._kept: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection: a stopped issuer must not live on in kept ones."""
+        self._on_connection()
+        self._kept.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that has ended."""
+        self._kept.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End every connection, too."""
+        super().server_close()
+        for kept in [*self._kept]:
+            with suppress(OSError):
+                kept.shutdown(socket.SHUT_RDWR)
 
     def server_bind(self) -> None:
         """Bind without HTTPServer's getfqdn(), which can stall on a bad resolver."""
@@ -47,11 +73,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer any method; which ones are right is for `respond` to say."""
-        self.close_connection = True  # a stopped issuer must not live on in kept connections
         request = self._read_request()
         if isinstance(request, RecordedRequest):
             self._write(self.server.respond(request))
         else:
+            self.close_connection = True
             self._write(request)
             self._drain()
 
@@ -86,10 +112,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(_DRAINED)
 
     def _write(self, answer: Answer) -> None:
+        names = {name.lower() for name, _ in answer.headers}
+        # After an answer that lies about its length, only the end of the connection tells it.
+        self.close_connection |= not names.isdisjoint(("content-length", "transfer-encoding"))
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)
-        if "content-length" not in {name.lower() for name, _ in answer.headers}:
+        if "content-length" not in names:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -100,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         super().send_response(code, message)
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Connection", "close")
+        if self.close_connection:
+            self.send_header("Connection", "close")
 
     def version_string(self) -> str:
         """Name the server, not the Python it runs on."""
