@@ -1,4 +1,4 @@
-"""Fixtures for everybody: a practice issuer, an empty Codex folder, a clean environment."""
+"""Fixtures for all tests: a practice issuer, an empty Codex folder, a clean environment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from headless_login.practice.issuer import PracticeIssuer
 from tests.support.program import environment
+
+settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +38,14 @@ def issuer() -> Iterator[PracticeIssuer]:
 
 @pytest.fixture
 def codexs_ports() -> Iterator[None]:
-    """The ports 1455 and 1457 of this machine, for one test at a time, whoever runs them."""
+    """The ports 1455 and 1457 of this machine, for one test of all runs at a time."""
     with open(Path(tempfile.gettempdir(), "headless-login-tests.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for port in (1455, 1457):
             try:
                 socket.create_server(("127.0.0.1", port)).close()
             except OSError:
-                pytest.skip(f"somebody listens on port {port} of this machine")
+                pytest.skip(f"another program listens on port {port}")
         yield
 
 

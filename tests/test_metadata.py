@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+import responses
 
 from headless_login.errors import IssuerTrouble
 from headless_login.issuer.client import IssuerClient
@@ -16,8 +18,6 @@ from headless_login.oauth.provider import (
     well_known_addresses,
 )
 from headless_login.oauth.request import AuthorizationRequest
-from headless_login.practice.issuer import Answer, PracticeIssuer, RecordedRequest
-from headless_login.practice.wire import json_answer
 
 ISSUER = "https://issuer.example"
 DOCUMENT: dict[str, Any] = {
@@ -26,6 +26,9 @@ DOCUMENT: dict[str, Any] = {
     "token_endpoint": f"{ISSUER}/token",
     "jwks_uri": f"{ISSUER}/jwks",
 }
+PARAMETERS = {"response_type", "client_id", "redirect_uri", "state", "scope"}
+PARAMETERS |= {"code_challenge", "code_challenge_method"}
+ENDPOINTS = Endpoints(f"{ISSUER}/auth", f"{ISSUER}/token", f"{ISSUER}/jwks")
 
 
 def test_the_places_where_it_may_lie() -> None:
@@ -39,8 +42,7 @@ def test_the_places_where_it_may_lie() -> None:
 
 def test_what_is_not_published_is_not_guessed() -> None:
     """Without a device endpoint there are no device codes, whatever others have."""
-    found = read_metadata(DOCUMENT, ISSUER)
-    assert found == Endpoints(f"{ISSUER}/auth", f"{ISSUER}/token", f"{ISSUER}/jwks")
+    assert read_metadata(DOCUMENT, ISSUER) == ENDPOINTS
 
 
 @pytest.mark.parametrize(
@@ -66,40 +68,25 @@ def test_what_is_unusable_is_named(changes: dict[str, Any], phrase: str) -> None
     assert phrase in caught.value.message
 
 
-class MovedIssuer(PracticeIssuer):
-    """Publishes at RFC 8414's place only, or nothing at all."""
-
-    path = "/.well-known/oauth-authorization-server"
-
-    def answer(self, request: RecordedRequest) -> Answer:
-        """Answer there with the practice issuer's document."""
-        if request.path == self.path:
-            document = DOCUMENT | {"issuer": self.issuer}
-            return json_answer(200, document)
-        if request.path.startswith("/.well-known/"):
-            return json_answer(404, {})
-        return super().answer(request)
-
-
-def _discover(issuer: PracticeIssuer) -> Provider:
-    return IssuerClient.discovered(issuer.issuer, "mine", OPENID_SCOPE, environ={}).provider
-
-
-def test_rfc_8414s_place_is_looked_at_as_well() -> None:
-    """An OAuth server without OpenID Connect publishes there."""
-    with MovedIssuer() as issuer:
-        assert _discover(issuer).at.token_endpoint == f"{ISSUER}/token"
-        issuer.path = "/nowhere"
-        with pytest.raises(IssuerTrouble, match="publishes no discovery document"):
-            _discover(issuer)
+@responses.activate
+def test_both_places_are_looked_at() -> None:
+    """An OAuth server without OpenID Connect publishes at RFC 8414's; one with neither is named."""
+    openid, oauth = well_known_addresses(ISSUER)
+    responses.get(openid, status=404, json={})
+    published = responses.get(oauth, json=DOCUMENT)
+    client = IssuerClient.discovered(ISSUER, "mine", OPENID_SCOPE, environ={})
+    assert client.provider == Provider(ISSUER, "mine", OPENID_SCOPE, ENDPOINTS)
+    responses.remove(published)
+    responses.get(oauth, status=404, json={})
+    with pytest.raises(IssuerTrouble, match="publishes no discovery document"):
+        IssuerClient.discovered(ISSUER, "mine", OPENID_SCOPE, environ={})
 
 
 def test_another_client_gets_none_of_codexs_parameters() -> None:
-    """Its own identifier and scope at its own endpoint, and nothing besides."""
-    endpoints = read_metadata(DOCUMENT, ISSUER)
-    provider = Provider(ISSUER, "mine", OPENID_SCOPE, endpoints)
+    """Its own identifier and scope go to its own endpoint, and nothing besides."""
+    provider = Provider(ISSUER, "mine", OPENID_SCOPE, ENDPOINTS)
     url = AuthorizationRequest(provider, allowed_workspace_ids=("w",)).url
     assert url.startswith(f"{ISSUER}/auth?response_type=code&client_id=mine&")
-    for name in ("originator", "simplified", "organizations", "workspace", "connectors"):
-        assert name not in url
-    assert "scope=openid+profile+email+offline_access" in url
+    sent = parse_qs(url.partition("?")[2])
+    assert sent.keys() == PARAMETERS
+    assert sent["scope"] == ["openid profile email offline_access"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from headless_login.issuer.client import IssuerClient
 from tests.support.browsing import follow
 from tests.support.openid_provider import CLIENT_ID, Browser, OpenIdProvider
 from tests.support.program import Piped, environment, run
+
+ADDRESS = r"(?m)^(http://\S+/auth\?\S+)\n"
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +32,36 @@ def environ(provider: OpenIdProvider, codex_home: Path) -> dict[str, str]:
     return environment(codex_home, provider.issuer, HEADLESS_LOGIN_CLIENT_ID=CLIENT_ID)
 
 
-def _assert_signed_in(codex_home: Path, provider: OpenIdProvider) -> None:
-    document: dict[str, Any] = json.loads((codex_home / "auth.json").read_text())
-    tokens = document["tokens"]
-    assert tokens["oauth_provenance"] == {"issuer": provider.issuer, "client_id": CLIENT_ID}
-    assert tokens["account_id"] is None
-    assert tokens["refresh_token"]
-    told = run("login", "status", "--json", environ=environment(codex_home, None))
-    assert told.exit_code == 0
-    assert json.loads(told.out)["email"] == "grace@example.com"
+@pytest.fixture
+def without(codex_home: Path) -> dict[str, str]:
+    """The environment that names neither."""
+    return environment(codex_home, None)
+
+
+def _assert_signed_in(environ: dict[str, str], signed_in: bool = True) -> None:
+    """Fail unless the provider's sign-in is stored, or nothing is."""
+    auth_file = Path(environ["CODEX_HOME"]) / "auth.json"
+    assert auth_file.exists() is signed_in
+    if signed_in:
+        tokens: dict[str, Any] = json.loads(auth_file.read_text())["tokens"]
+        named = {"issuer": environ["HEADLESS_LOGIN_ISSUER"], "client_id": CLIENT_ID}
+        assert tokens["oauth_provenance"] == named
+        assert tokens["account_id"] is None
+        assert tokens["refresh_token"]
+        told = run("login", "status", "--json", environ=environment(auth_file.parent, None))
+        assert told.exit_code == 0
+        assert json.loads(told.out)["email"] == "grace@example.com"
+
+
+@contextmanager
+def _asked(
+    provider: OpenIdProvider, environ: dict[str, str], option: str
+) -> Iterator[tuple[Piped, str]]:
+    """Run `login` on the port that the provider knows, up to the address that it shows."""
+    port = str(provider.redirect_port)
+    with Piped("login", option, "--port", port, environ=environ) as piped:
+        piped.read_until(ADDRESS)
+        yield piped, re.findall(ADDRESS, piped.err)[0]
 
 
 def test_its_metadata_is_used(provider: OpenIdProvider) -> None:
@@ -48,107 +72,76 @@ def test_its_metadata_is_used(provider: OpenIdProvider) -> None:
     assert found.requires_iss is True
 
 
-def test_by_loopback(provider: OpenIdProvider, environ: dict[str, str], codex_home: Path) -> None:
+def test_by_loopback(provider: OpenIdProvider, environ: dict[str, str]) -> None:
     """The browser's answer, with `iss` in it (RFC 9207)."""
-    port = str(provider.redirect_port)
-    with Piped("login", "--no-browser", "--port", port, environ=environ) as piped:
-        piped.read_until(r"(?m)^http://\S+/auth\?\S+\n")
-        url = re.search(r"(?m)^http://\S+/auth\?\S+", piped.err)
-        assert url
-        assert "originator" not in url[0]
-        redirected_to = Browser().sign_in(url[0])
+    with _asked(provider, environ, "--no-browser") as (piped, url):
+        assert "originator" not in url
+        redirected_to = Browser().sign_in(url)
         assert "&iss=" in redirected_to
         assert "Signed in to Codex" in follow(redirected_to).body
         assert piped.finish().exit_code == 0
-    _assert_signed_in(codex_home, provider)
+    _assert_signed_in(environ)
 
 
-@pytest.mark.parametrize("spoil", ["", "no iss", "foreign iss"])
-def test_by_paste(
-    spoil: str, provider: OpenIdProvider, environ: dict[str, str], codex_home: Path
-) -> None:
-    """It names itself in every answer, so an answer that does not is not its own (RFC 9207)."""
-    port = str(provider.redirect_port)
-    with Piped("login", "--paste-redirect", "--port", port, environ=environ) as piped:
-        piped.read_until(r"(?m)^http://\S+/auth\?\S+\n")
-        url = re.search(r"(?m)^http://\S+/auth\?\S+", piped.err)
-        assert url
-        answer = Browser().sign_in(url[0])
-        if spoil:
-            answer = re.sub(r"&iss=[^&]+", "&iss=evil" if spoil == "foreign iss" else "", answer)
+PASTES: dict[str, tuple[str | None, str]] = {
+    # What stands in place of `iss`, None for the provider's own; the reason of the refusal.
+    "right": (None, ""),
+    "no iss": ("", "another authorization server"),
+    "foreign iss": ("&iss=evil", "another authorization server"),
+    "access_denied": (None, "denied"),
+}
+
+
+@pytest.mark.parametrize("case", PASTES)
+def test_by_paste(case: str, provider: OpenIdProvider, environ: dict[str, str]) -> None:
+    """The person's yes or no; an answer that does not name the provider is not its own."""
+    iss, refusal = PASTES[case]
+    with _asked(provider, environ, "--paste-redirect") as (piped, url):
+        answer = Browser().sign_in(url, deny=refusal == "denied")
+        answer = answer if iss is None else re.sub(r"&iss=[^&]+", iss, answer)
         outcome = piped.finish(answer + "\n")
-    assert outcome.exit_code == (3 if spoil else 0), outcome.err
-    if spoil:
-        assert "another authorization server" in outcome.err
-        assert not (codex_home / "auth.json").exists()
-    else:
-        _assert_signed_in(codex_home, provider)
-
-
-def test_a_person_says_no(
-    provider: OpenIdProvider, environ: dict[str, str], codex_home: Path
-) -> None:
-    """The provider's own access_denied."""
-    port = str(provider.redirect_port)
-    with Piped("login", "--paste-redirect", "--port", port, environ=environ) as piped:
-        piped.read_until(r"(?m)^http://\S+/auth\?\S+\n")
-        url = re.search(r"(?m)^http://\S+/auth\?\S+", piped.err)
-        assert url
-        outcome = piped.finish(Browser().sign_in(url[0], deny=True) + "\n")
-    assert outcome.exit_code == 3
-    assert "denied" in outcome.err
-    assert not (codex_home / "auth.json").exists()
+    assert outcome.exit_code == (3 if refusal else 0), outcome.err
+    assert refusal in outcome.err
+    _assert_signed_in(environ, not refusal)
 
 
 @pytest.mark.parametrize("deny", [False, True], ids=["approved", "denied"])
-def test_by_device_code(
-    deny: bool, provider: OpenIdProvider, environ: dict[str, str], codex_home: Path
-) -> None:
+def test_by_device_code(deny: bool, environ: dict[str, str]) -> None:
     """RFC 8628: its page, its code, its polls; the tokens come from the token endpoint itself."""
     with Piped("login", "--device-auth", environ=environ) as piped:
         piped.read_until("--paste-redirect")
-        page = re.search(r"(?m)^(http://\S+/device)$", piped.err)
-        code = re.search(r"(?m)^([A-Z]{4}-[A-Z]{4})$", piped.err)
-        assert page
-        assert code
-        Browser().type_code(page[1], code[1], deny=deny)
+        (page,) = re.findall(r"(?m)^(http://\S+/device)$", piped.err)
+        (code,) = re.findall(r"(?m)^([A-Z]{4}-[A-Z]{4})$", piped.err)
+        Browser().type_code(page, code, deny=deny)
         outcome = piped.finish()
-    if deny:
-        assert outcome.exit_code == 3, outcome.err
-        assert not (codex_home / "auth.json").exists()
-    else:
-        assert outcome.exit_code == 0, outcome.err
-        _assert_signed_in(codex_home, provider)
+    assert outcome.exit_code == (3 if deny else 0), outcome.err
+    _assert_signed_in(environ, not deny)
 
 
-def test_in_two_calls(provider: OpenIdProvider, environ: dict[str, str], codex_home: Path) -> None:
-    """What discovery found is kept: `finish` needs neither issuer nor client nor network for it."""
-    port = str(provider.redirect_port)
-    started = run("login", "start", "--port", port, environ=environ)
-    answer = Browser().sign_in(started.out.splitlines()[0])
-    without = environment(codex_home, None)
-    assert run("login", "finish", "-", environ=without, stdin=answer).exit_code == 0
-    _assert_signed_in(codex_home, provider)
-
-
-def test_by_device_code_in_two_calls(
-    provider: OpenIdProvider, environ: dict[str, str], codex_home: Path
+def test_in_two_calls(
+    provider: OpenIdProvider, environ: dict[str, str], without: dict[str, str]
 ) -> None:
+    """What discovery found is kept: `finish` needs neither issuer nor client nor network for it."""
+    started = run("login", "start", "--port", str(provider.redirect_port), environ=environ)
+    answer = Browser().sign_in(started.out.splitlines()[0])
+    assert run("login", "finish", "-", environ=without, stdin=answer).exit_code == 0
+    _assert_signed_in(environ)
+
+
+def test_by_device_code_in_two_calls(environ: dict[str, str], without: dict[str, str]) -> None:
     """RFC 8628 across processes: pending, then the tokens, which the poll itself brings."""
-    started = run("login", "start", "--device-auth", "--json", environ=environ)
-    event = json.loads(started.out)
-    without = environment(codex_home, None)
+    event = json.loads(run("login", "start", "--device-auth", "--json", environ=environ).out)
     assert run("login", "finish", "--no-wait", environ=without).exit_code == 5
     Browser().type_code(event["verification_uri"], event["user_code"])
     assert run("login", "finish", environ=without).exit_code == 0
-    _assert_signed_in(codex_home, provider)
+    _assert_signed_in(environ)
 
 
-def test_another_issuers_document_is_refused(
-    provider: OpenIdProvider, environ: dict[str, str]
-) -> None:
+def test_another_issuers_document_is_refused(environ: dict[str, str]) -> None:
     """The issuer has to be the very text that it calls itself."""
-    environ["HEADLESS_LOGIN_ISSUER"] = provider.issuer.replace("127.0.0.1", "localhost")
+    environ["HEADLESS_LOGIN_ISSUER"] = environ["HEADLESS_LOGIN_ISSUER"].replace(
+        "127.0.0.1", "localhost"
+    )
     outcome = run("login", "--paste-redirect", environ=environ)
     assert outcome.exit_code == 4
     assert "it belongs to another issuer" in outcome.err

@@ -1,4 +1,4 @@
-"""`login --paste-redirect` from outside: in a terminal and in a pipe, against a real issuer."""
+"""`login --paste-redirect` from outside: in a terminal, and without any input."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.program import PROMPT, Piped, Terminal, run
+from tests.support.program import PROMPT, Terminal, run
 
 
 def test_a_paste_into_the_terminal_signs_in(environ: dict[str, str], codex_home: Path) -> None:
-    """The whole way, as a person on a server walks it."""
+    """It ends with a private auth.json, and the terminal is as it was before."""
     with Terminal("login", "--paste-redirect", environ=environ) as terminal:
         url = terminal.read_url()
         terminal.read_until(PROMPT)
@@ -25,19 +25,8 @@ def test_a_paste_into_the_terminal_signs_in(environ: dict[str, str], codex_home:
     assert stat.S_IMODE((codex_home / "auth.json").stat().st_mode) == 0o600
 
 
-def test_a_paste_through_a_pipe_signs_in(environ: dict[str, str], codex_home: Path) -> None:
-    """A pipe need not be closed: a whole answer and a line break are enough."""
-    with Piped("login", "--paste-redirect", environ=environ) as piped:
-        url = piped.read_url()
-        assert piped.process.stdin
-        piped.process.stdin.write(approve(url).encode() + b"\n")
-        piped.process.stdin.flush()
-        piped.read_until("Signed in to Codex")
-    assert (codex_home / "auth.json").exists()
-
-
 def test_nothing_to_read_is_wrong_usage(environ: dict[str, str], issuer: PracticeIssuer) -> None:
-    """Without a terminal and without input nobody is kept waiting."""
+    """Without a terminal and without input it ends at once, and asks no issuer."""
     outcome = run("login", "--paste-redirect", environ=environ)
     assert outcome.exit_code == 2
     assert "no terminal and no input" in outcome.err

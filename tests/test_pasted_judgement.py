@@ -11,31 +11,78 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headless_login.errors import RejectedAnswer, SignInRefused
+from headless_login.oauth.answers import Pasted
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
-from tests.support.pastes import CODE, COMMANDS, QUERY, REQUEST, STATE, SURROUNDINGS, URL
+from tests.support.pastes import (
+    BASE,
+    CODE,
+    COMMANDS,
+    QUERY,
+    REJECTED,
+    REQUEST,
+    STATE,
+    SURROUNDINGS,
+    URL,
+)
 
-BASE = f"{REQUEST.redirect_uri}?"
 OTHER = "ac_" + "oTh3r" * 8
 FOREIGN_STATE = AuthorizationRequest(CODEX).state
+
+
+def _refusal_of(text: str) -> SignInRefused:
+    with pytest.raises(SignInRefused) as caught:
+        REQUEST.accept(text)
+    return caught.value
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_what_is_wrong_is_named(case: str) -> None:
+    """A rejection has the word of the contract, one sentence about what it is, and exit code 3."""
+    text, error, phrase = REJECTED[case]
+    refusal = _refusal_of(text)
+    assert isinstance(refusal, RejectedAnswer)
+    assert (refusal.error, refusal.exit_code) == (error, 3)
+    assert phrase in refusal.message
+
+
+REFUSED = {
+    "no reason": ("error=access_denied", "denied: no reason was given."),
+    "a reason": ("error=access_denied&error_description=You+said+No.", "denied: You said No."),
+    "an error that is no word": ("error=a%0Ab", "was denied"),
+    "a token": (f"error=access_denied&error_description={'x' * 50}", "denied: …."),
+    "escapes": ("error=access_denied&error_description=%1B%5B2Jhi%0Aho", "denied: [2Jhi ho."),
+    "another error": ("error=server_error", "refused (server_error)"),
+    "no entitlement": (
+        "error=access_denied&error_description=missing_codex_entitlement",
+        "does not allow you to use Codex",
+    ),
+}
+WORDS = {"another error": "server_error", "no entitlement": "missing_codex_entitlement"}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_true_refusal_ends_the_sign_in(case: str) -> None:
+    """With this sign-in's state it is the issuer's or the person's own No, told in clean text."""
+    query, phrase = REFUSED[case]
+    refusal = _refusal_of(f"{BASE}{query}&state={STATE}")
+    assert not isinstance(refusal, RejectedAnswer)
+    assert refusal.error == WORDS.get(case, "access_denied")
+    assert phrase in refusal.message
+
 
 # The order of cli.md: form (duplicates and contradictions belong here), state, iss, error, code.
 # Each fault: what it changes in a good answer, and the word that names it.
 Fault = tuple[dict[str, str | None], str]
+TWICE = ["&code=x&code=y", "&state=a&state=b", "&iss=a&iss=b", "&error=a&error=b"]
+TWICE += ["&%63ode=x&c%6Fde=y", "&x=y;code=x;code=y", "#code=x&code=y"]
+ELSEWHERE = ["evil.example:1455/auth/callback", "127.0.0.1:1457/auth/callback"]
+ELSEWHERE += ["127.0.0.1:1455/auth/callback/", "a@127.0.0.1:1455/auth/callback"]
 FORM: dict[str, Fault] = {
-    "two codes": ({"more": f"&code={OTHER}&code={OTHER}"}, "duplicate_parameter"),
-    "two states": ({"more": "&state=a&state=b"}, "duplicate_parameter"),
-    "two iss": ({"more": "&iss=a&iss=b"}, "duplicate_parameter"),
-    "two errors": ({"more": "&error=a&error=b"}, "duplicate_parameter"),
-    "two codes, escaped": ({"more": "&%63ode=x&c%6Fde=y"}, "duplicate_parameter"),
-    "two codes by ;": ({"more": "&x=y;code=x;code=y"}, "duplicate_parameter"),
-    "two codes in the fragment": ({"more": "#code=x&code=y"}, "duplicate_parameter"),
+    **{more: ({"more": more}, "duplicate_parameter") for more in TWICE},
+    **{place: ({"base": f"http://{place}?"}, "not_a_redirect") for place in ELSEWHERE},
     "code and error": ({"more": "&error=x", "code": CODE, "error": None}, "ambiguous_response"),
     "broken escapes": ({"more": "&x=%FF"}, "not_a_redirect"),
-    "another host": ({"base": "http://evil.example:1455/auth/callback?"}, "not_a_redirect"),
-    "another port": ({"base": "http://127.0.0.1:1457/auth/callback?"}, "not_a_redirect"),
-    "another path": ({"base": "http://127.0.0.1:1455/auth/callback/?"}, "not_a_redirect"),
-    "user-info": ({"base": "http://a@127.0.0.1:1455/auth/callback?"}, "not_a_redirect"),
 }
 STATES: dict[str, Fault] = {
     "another state": ({"state": FOREIGN_STATE}, "state_mismatch"),
@@ -74,10 +121,8 @@ def _answer(*changes: dict[str, str | None]) -> str:
     return f"{base}{'&'.join(f'{k}={v}' for k, v in parts.items() if v is not None)}{more}"
 
 
-def _refusal_of(text: str) -> SignInRefused:
-    with pytest.raises(SignInRefused) as caught:
-        REQUEST.accept(text)
-    return caught.value
+def _failed(error: str, description: str = "") -> str:
+    return _answer({"code": None, "error": error, "error_description": description or None})
 
 
 def test_without_a_fault_it_is_taken() -> None:
@@ -88,7 +133,7 @@ def test_without_a_fault_it_is_taken() -> None:
 
 @pytest.mark.parametrize(("earlier", "later"), PAIRS)
 def test_of_two_faults_the_earlier_is_named(earlier: Fault, later: Fault) -> None:
-    """And only a true refusal, with nothing before it, ends the sign-in."""
+    """Only a true refusal, with nothing before it, ends the sign-in: a forged one never does."""
     refusal = _refusal_of(_answer(later[0], earlier[0]))
     assert refusal.error == earlier[1]
     assert isinstance(refusal, RejectedAnswer) is (earlier not in ERRORS.values())
@@ -97,50 +142,54 @@ def test_of_two_faults_the_earlier_is_named(earlier: Fault, later: Fault) -> Non
 
 # With the right code and the right state in each of them: still not this sign-in's answer.
 HOSTS = {
-    "user-info that is us": "localhost:1455@evil.example",
-    "user-info with our port": "localhost:1455@evil.example:1455",
-    "escaped user-info": "127.0.0.1:1455%2F@evil.example",
-    "an empty user-info": "@127.0.0.1:1455",
-    "a port that goes on": "localhost:1455.evil.example",
-    "a second port": "127.0.0.1:1455:80",
-    "a port below zero": "127.0.0.1:-1455",
-    "a port and 65536": "127.0.0.1:66991",
-    "a host that goes on": "127.0.0.1.evil.example:1455",
-    "a host in front": "evil.example.localhost:1455",
-    "a backslash": "evil.example\\@127.0.0.1:1455",
-    "a backslash behind us": "127.0.0.1:1455\\@evil.example",
-    "a backslash for a slash": "127.0.0.1:1455\\.evil.example",
-    "an escaped letter": "%6cocalhost:1455",
-    "a dotless i and a long s": "localho\u017ft:1455",
-    "a Roman fifty": "\u217cocalhost:1455",
-    "a wide l": "\uff4cocalhost:1455",
-    "a Cyrillic a": "loc\u0430lhost:1455",
-    "a one-dot leader": "127\u20240\u20240\u20241:1455",
-    "an ideographic full stop": "127\u30020\u30020\u30021:1455",
-    "a fraction slash": "127.0.0.1:1455\u2044.evil.example",
-    "a division slash": "evil.example\u2215127.0.0.1:1455",
-    "a wide colon": "127.0.0.1\uff1a1455",
-    "superscript digits": "127.0.0.\u00b9:1455",
-    "hexadecimal": "0x7f.0.0.1:1455",
-    "octal": "0177.0.0.1:1455",
-    "every address": "0.0.0.0:1455",
-    "every IPv6 address": "[::]:1455",
-    "another ::1": "[0::1]:1455",
-    "::1 in a zone": "[::1%25lo]:1455",
-    "::1 without brackets": "::1:1455",
-    "an IPv4 in brackets": "[127.0.0.1]:1455",
-    "the tail of another IPv6": "[2001:db8::1]:1455",
-    "no host": ":1455",
+    "another host": "evil.example:1455 evil.example.localhost:1455 :1455",
+    "a longer host": "127.0.0.1.evil.example:1455 localhost.evil.example:1455 localhost.:1455",
+    "a longer port": "localhost:1455.evil.example 127.0.0.1:1455:80 127.0.0.1:14550",
+    "another port": "127.0.0.1:1457 127.0.0.1 127.0.0.1:١٤٥٥ 127.0.0.1:-1455 127.0.0.1:66991",
+    "user-info": "ada@127.0.0.1:1455 a:b@127.0.0.1:1455 @127.0.0.1:1455",
+    "user-info like us": "localhost:1455@evil.example localhost:1455@evil.example:1455 "
+    "127.0.0.1:1455%2F@evil.example",
+    "a backslash": "evil.example\\@127.0.0.1:1455 127.0.0.1:1455\\@evil.example "
+    "127.0.0.1:1455\\.evil.example",
+    # Escaped; dotless, fifty and wide for an l or an i; a Cyrillic a.
+    "other letters": "%6cocalhost:1455 localho\u017ft:1455 \u217cocalhost:1455 "
+    "\uff4cocalhost:1455 loc\u0430lhost:1455",
+    # A one-dot leader and an ideographic full stop; a fraction and a division slash; a wide colon.
+    "other marks": "127\u20240\u20240\u20241:1455 127\u30020\u30020\u30021:1455 "
+    "127.0.0.1:1455\u2044.evil.example evil.example\u2215127.0.0.1:1455 127.0.0.1\uff1a1455",
+    "other digits": "１２７.0.0.1:1455 127.0.0.\u00b9:1455 0x7f.0.0.1:1455 0177.0.0.1:1455 "
+    "2130706433:1455 127.1:1455",
+    "another address of us": "127.0.0.2:1455 0.0.0.0:1455 [::]:1455 [127.0.0.1]:1455",
+    "another IPv6": "[0:0:0:0:0:0:0:1]:1455 [0::1]:1455 [::1%25lo]:1455 ::1:1455 "
+    "[::ffff:127.0.0.1]:1455 [2001:db8::1]:1455",
+}
+PLACES = {
+    "wide slashes": ("//", "／／"),
+    "backslashes": ("http://", "http:\\\\evil.example\\@"),
+    "https": ("http:", "https:"),
+    "another scheme": ("http:", "javascript:"),
+    "another path": ("/auth/callback", "/callback"),
+    "a longer path": ("/auth/callback", "/auth/callback/"),
+    "a path in capitals": ("/auth/callback", "/Auth/Callback"),
+    "dots in the path": ("/auth/callback", "/auth/../auth/callback"),
+    "an escaped path": ("/auth/callback", "/auth/%63allback"),
+    "path parameters": ("/auth/callback", "/auth/callback;a=b"),
+}
+FOREIGN = {name: URL.replace(old, new, 1) for name, (old, new) in PLACES.items()} | {
+    f"{name}: {prefix}{host!a}": f"{prefix}{host}/auth/callback?{QUERY}"
+    for prefix in ("http://", "//", "", "HTTP://")
+    for name, hosts in HOSTS.items()
+    for host in hosts.split()
 }
 
 
-@pytest.mark.parametrize("case", HOSTS)
-def test_no_other_host(case: str) -> None:
-    """With scheme and without, by itself, in a command and in a message."""
-    for prefix in ("http://", "//", "", "HTTP://"):
-        text = f"{prefix}{HOSTS[case]}/auth/callback?{QUERY}"
-        for pasted in (text, f"curl '{text}'", f"[{URL}]({text})", f"<{text}|{URL}>", f"> {text}"):
-            assert _refusal_of(pasted).error == "not_a_redirect"
+@pytest.mark.parametrize("case", FOREIGN)
+def test_no_other_place_is_taken(case: str) -> None:
+    """Only the redirect URI's own place is: by itself, in a command and in a message."""
+    text = FOREIGN[case]
+    assert text != URL
+    for pasted in (text, f"curl '{text}'", f"[{URL}]({text})", f"<{text}|{URL}>", f"> {text}"):
+        assert _refusal_of(pasted).error == "not_a_redirect"
 
 
 NEVER = {
@@ -179,20 +228,20 @@ NEVER = {
     "another host's query before": f"evil.example?x {URL}",
     "user-info before": f"ada@evil.example {URL}",
     "a parameter before": f"next=x {URL}",
-    "https": URL.replace("http:", "https:"),
+    "brackets in a Markdown link": f"[the page]({BASE}state={STATE}&code={CODE}(x))",
     "a page's source": f"view-source:{URL}",
 }
 
 
 @pytest.mark.parametrize("case", NEVER)
-def test_never_taken(case: str) -> None:
-    """No code without its own state, and nothing that says two things at once."""
+def test_nothing_ambiguous_is_taken(case: str) -> None:
+    """A code without its own state is not, nor what says two things at once or ends unclearly."""
     assert isinstance(_refusal_of(NEVER[case]), RejectedAnswer)
 
 
 @pytest.mark.parametrize("mark", [*"&;?#"])
 def test_no_reader_finds_a_second_code(mark: str) -> None:
-    """Wherever another program might end a parameter; from the browser as well as pasted."""
+    """One that another program might see is refused, from the browser as well as pasted."""
     for more in (f"code={OTHER}", f"c%6fde={OTHER}", "state=x"):
         query = f"code={CODE}{mark}{more}&state={STATE}"
         for accept in (REQUEST.accept, REQUEST.accept_query):
@@ -202,19 +251,40 @@ def test_no_reader_finds_a_second_code(mark: str) -> None:
 
 
 @given(st.integers(0, len(STATE)), st.integers(0, 2), st.text("aZ09-_", max_size=2))
-@settings(deadline=None)
 def test_no_other_state(position: int, lost: int, instead: str) -> None:
-    """Letters lost, added or exchanged, in every form of an answer."""
+    """With letters lost, added or exchanged it is another one, in every form of an answer."""
     state = STATE[:position] + instead + STATE[position + lost :]
     assume(state != STATE)
     for text in (_answer({"state": state}), f"{CODE}#{state}", f"?state={state}&code={CODE}"):
         assert _refusal_of(text).error == "state_mismatch"
 
 
+PIECES = [*"?&=#%:/.\\<>[]()'\" \n@", "code", "state", "http"]
+CHANGED = st.builds(
+    lambda text, at, put, cut: text[:at] + put + text[at + cut :],
+    st.sampled_from([URL, QUERY, f"{CODE}#{STATE}", REQUEST.url]),
+    st.integers(0, 300),
+    st.text(max_size=8),
+    st.integers(0, 8),
+)
+
+
+@given(st.text(max_size=300) | st.lists(st.sampled_from(PIECES)).map("".join) | CHANGED)
+@settings(max_examples=500)
+def test_any_other_text_is_refused_in_words(text: str) -> None:
+    """Nonsense, syntax without sense, and answers to another sign-in lead to nothing else."""
+    assert isinstance(Pasted(text).state, str)
+    with pytest.raises(RejectedAnswer) as caught:
+        REQUEST._replace(state="x" * 22).accept(text)
+    assert caught.value.message
+    assert caught.value.hint
+
+
 ECHOES = {
     **NEVER,
-    **{host: f"http://{HOSTS[host]}/auth/callback?{QUERY}" for host in HOSTS},
-    **{fault: _answer(change) for stage in STAGES for fault, (change, _) in stage.items()},
+    **FOREIGN,
+    **{f"rejected: {case}": text for case, (text, *_) in REJECTED.items()},
+    **{f"fault: {name}": _answer(change) for row in STAGES for name, (change, _) in row.items()},
     **{where: COMMANDS[where](URL[:-1]) for where in COMMANDS},
     **{where: SURROUNDINGS[where](URL.replace(STATE, OTHER)) for where in SURROUNDINGS},
     "a key": f"sk-proj-{OTHER}",
@@ -225,14 +295,10 @@ ECHOES = {
     "the issuer's error page": f"https://auth.openai.com/error?payload={OTHER}",
     "the address to open": REQUEST.url,
     "a long one": URL * 400,
-    "state in an error": _answer({"code": None, "error": STATE}),
-    "state in a reason": _answer(
-        {"code": None, "error": "x", "error_description": f"bad+state+{STATE}"}
-    ),
-    "code in a reason": _answer({"code": None, "error": "x", "error_description": f"bad+{CODE}"}),
-    "reason cut in a code": _answer(
-        {"code": None, "error": "x", "error_description": f"x{'+' * 1881}{CODE}"}
-    ),
+    "state in an error": _failed(STATE),
+    "state in a reason": _failed("x", f"bad+state+{STATE}"),
+    "code in a reason": _failed("x", f"bad+{CODE}"),
+    "reason cut in a code": _failed("x", f"x{'+' * 1881}{CODE}"),
 }
 SENTENCE = re.compile(r"[A-Z](?:[^.!?]|[.!?](?![ ]))*[.?]")
 SECRETS = {
@@ -240,16 +306,34 @@ SECRETS = {
 }
 
 
+def _assert_discreet(refusal: SignInRefused, *secrets: str) -> None:
+    assert (refusal.__cause__, refusal.__context__) == (None, None)
+    told = "".join(traceback.format_exception(refusal))
+    told += repr((refusal, refusal.args, refusal.error, refusal.message, refusal.hint))
+    assert not [secret for secret in secrets if secret in told]
+
+
 @pytest.mark.parametrize("case", ECHOES)
 def test_a_refusal_says_two_sentences_and_no_secret(case: str) -> None:
-    """What it is and what to do: nothing of what was pasted, in no part of the error."""
+    """It says what it is and what to do, and nothing of what was pasted, in no part of it."""
     refusal = _refusal_of(ECHOES[case])
     assert SENTENCE.fullmatch(refusal.message)
     assert SENTENCE.fullmatch(refusal.hint)
     if isinstance(refusal, RejectedAnswer):
-        assert refusal.message.startswith(("That ", "The answer ", "The authorization code "))
-        assert refusal.hint.startswith(("Paste the whole", "Copy the whole", "Open the address"))
-    assert (refusal.__cause__, refusal.__context__) == (None, None)
-    told = "".join(traceback.format_exception(refusal))
-    told += repr((refusal, refusal.args, refusal.error, refusal.message, refusal.hint))
-    assert not [secret for secret in SECRETS if secret in told]
+        assert re.match("That |The answer |The authorization code |Nothing was ", refusal.message)
+        assert re.match("Paste the whole address|Copy the whole|Open the address", refusal.hint)
+    _assert_discreet(refusal, *SECRETS)
+
+
+@given(st.sampled_from([text for text, *_ in REJECTED.values()]), st.text(max_size=20))
+def test_no_refusal_repeats_what_was_pasted(text: str, more: str) -> None:
+    """A paste may hold a code that still works: it is in no refusal, whatever is added to it."""
+    secret = "SECRETSECRETSECRETSECRET"
+    refusals = []
+    for pasted in (text + more, f"{text}{secret}", f"{URL[:-3]}{secret}", f"code={secret}"):
+        try:
+            REQUEST.accept(pasted)
+        except SignInRefused as refused:
+            refusals.append(refused)
+    for refusal in refusals:
+        _assert_discreet(refusal, secret, CODE, STATE)

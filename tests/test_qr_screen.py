@@ -2,67 +2,60 @@
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import re
 import shutil
 import stat
-import struct
 import subprocess
-import termios
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyte
 import pytest
 
+from headless_login.practice.person import approve
 from tests.support.listening import free_port
-from tests.support.program import COMMAND, PROMPT, Terminal, environment, run
-from tests.support.scanning import DARK, LIGHT, Theme, picture_of, read
+from tests.support.program import COMMAND, PROMPT, Terminal, environment, run, url_in
+from tests.support.scanning import DARK, LIGHT, Theme, picture_of, read, read_by_zbar, read_by_zxing
+from tests.support.windows import Display, Window
 
 PASTE = ("login", "--paste-redirect")
+BLOCKS = "[▀▄]"
+Variables = dict[str, str]
 
 
 def _codes(terminal: Terminal, theme: Theme = DARK) -> list[str]:
     return read(picture_of(terminal.screen, theme))
 
 
-def _settled(terminal: Terminal) -> str:
-    """Return the address, once the question stands."""
-    url = terminal.read_url()
-    terminal.read_until(PROMPT)
-    terminal.watch(0.2)
-    return url
-
-
 def _assert_in_order(terminal: Terminal, url: str) -> None:
     """Fail unless the whole address stands above and the question below the code."""
-    lines = terminal.lines
-    columns = len(terminal.screen.display[0])
+    lines, columns = terminal.lines, terminal.screen.columns
     pieces = [url[start : start + columns] for start in range(0, len(url), columns)]
     first = lines.index(pieces[0])
     assert lines[first : first + len(pieces)] == pieces
-    drawn = [y for y, line in enumerate(lines) if "▀" in line or "▄" in line]
+    drawn = [y for y, line in enumerate(lines) if re.search(BLOCKS, line)]
     asked = max(y for y, line in enumerate(lines) if line.startswith(PROMPT))
     assert first + len(pieces) - 1 < min(drawn)
     assert max(drawn) < asked
 
 
 # Columns, rows, and whether the explanations stand on the screen as well.
-FITS = [(80, 45, False), (100, 45, False), (120, 50, True), (200, 60, True), (200, 100, True)]
+FITS = [
+    *((75, 45, False), (80, 45, False), (100, 44, False)),
+    *((120, 50, True), (200, 60, True), (200, 100, True)),
+]
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
 @pytest.mark.parametrize(("columns", "rows", "explained"), FITS)
 def test_address_code_and_question_stand_together(
-    columns: int,
-    rows: int,
-    explained: bool,
-    theme: Theme,
-    environ: dict[str, str],
+    columns: int, rows: int, explained: bool, theme: Theme, environ: Variables
 ) -> None:
     """Both decoders read the very address off the screen, whatever the theme."""
     with Terminal(*PASTE, environ=environ, columns=columns, rows=rows) as terminal:
-        url = _settled(terminal)
+        url = terminal.read_question()
         assert _codes(terminal, theme) == [url]
         if rows < 100:  # else it is drawn in blanks
             _assert_in_order(terminal, url)
@@ -70,193 +63,169 @@ def test_address_code_and_question_stand_together(
         assert "page will fail" in terminal.text
 
 
-@pytest.mark.parametrize(
-    ("columns", "rows", "needs"),
-    [
-        (80, 24, "80x45"),
-        (80, 44, "80x45"),
-        (74, 60, "75x45"),
-        (60, 24, "75x45"),
-        (100, 43, "100x44"),
-    ],
-)
-def test_where_it_does_not_fit_the_size_is_told(
-    columns: int, rows: int, needs: str, environ: dict[str, str]
+def _sized(environ: Variables, variables: str, mode: str, size: str) -> Terminal:
+    """Run it with `NAME=value` variables and `--qr` in a terminal of `80x24`; it tells its cell."""
+    environ = environ | dict(each.split("=") for each in variables.split())
+    columns, rows = map(int, size.split("x"))
+    arguments = (*PASTE, "--qr", mode)
+    return Terminal(*arguments, environ=environ, columns=columns, rows=rows, cell=(8, 17))
+
+
+COLOURED, PLAIN = "48;5;231", "^(?!.*48;5;)"
+READ = [
+    # Variables, --qr, size, theme, what is in the output, what the words below the code say.
+    ("NO_COLOR=1", "always", "120x50", LIGHT, COLOURED, ""),
+    ("NO_COLOR=1 COLORFGBG=15;0", "auto", "120x55", DARK, PLAIN, "Without NO_COLOR"),
+    ("NO_COLOR=1 COLORFGBG=0;15", "auto", "120x55", LIGHT, PLAIN, "Without NO_COLOR"),
+    ("NO_COLOR=1 COLORFGBG=", "auto", "120x55", DARK, PLAIN, "Without NO_COLOR"),
+    ("LANG=C", "auto", "120x55", DARK, COLOURED, "Garbled? Set LANG=C.UTF-8"),
+    ("PYTHONIOENCODING=latin-1", "auto", "160x90", DARK, COLOURED, ""),
+]
+
+
+@pytest.mark.parametrize(("variables", "mode", "size", "theme", "drawn", "words"), READ)
+def test_colours_and_glyphs_that_are_there_are_used(
+    variables: str, mode: str, size: str, theme: Theme, drawn: str, words: str, environ: Variables
 ) -> None:
-    """One line with the exact size and two ways out; nothing of a code is drawn."""
-    with Terminal(*PASTE, environ=environ, columns=columns, rows=rows) as terminal:
-        _settled(terminal)
-        assert not re.search("[▀▄]", terminal.text)
-        told = " ".join(terminal.text.split())
-        assert f"QR code: needs {needs}, has {columns}x{rows}; zoom out (Ctrl -)" in told
-        assert "or try --device-auth" in told
-    if columns >= 75:
-        width, height = map(int, needs.split("x"))
-        with Terminal(*PASTE, environ=environ, columns=width, rows=height) as terminal:
-            url = _settled(terminal)
-            assert _codes(terminal) == [url]
-
-
-def _resize(terminal: Terminal, columns: int, rows: int) -> None:
-    """Give the terminal another size, as a window manager would."""
-    terminal.screen.resize(rows, columns)
-    size = struct.pack("HHHH", rows, columns, 0, 0)
-    fcntl.ioctl(terminal.descriptor, termios.TIOCSWINSZ, size)
-
-
-@pytest.mark.parametrize("ended_input", [False, True], ids=["question", "waiting line"])
-def test_a_larger_terminal_gets_its_code_at_once(
-    ended_input: bool, environ: dict[str, str]
-) -> None:
-    """The window is enlarged while it waits: the code appears above the question, once."""
-    arguments = ("login", "--port", str(free_port())) if ended_input else PASTE
-    with Terminal(*arguments, environ=environ) as terminal:
-        url = _settled(terminal)
-        if ended_input:
-            terminal.send("\x04")
-            terminal.read_until("Waiting for the browser")
-        assert not re.search("[▀▄]", terminal.text)
-        _resize(terminal, 120, 55)
-        deadline = time.monotonic() + 5
-        while _codes(terminal) != [url]:
-            assert time.monotonic() < deadline, terminal.lines
-            terminal.watch(0.2)
-        drawn = terminal.text.count("▀")
-        _resize(terminal, 130, 60)
-        for _ in range(8):
-            terminal.watch(0.2)
-        assert terminal.text.count("▀") == drawn
-        last = [line for line in terminal.lines if line][-1]
-        assert last.startswith("Waiting for" if ended_input else PROMPT)
-
-
-def test_never_is_never(environ: dict[str, str]) -> None:
-    """Neither a code nor a word about it, however large the terminal is or becomes."""
-    with Terminal(*PASTE, "--qr", "never", environ=environ, columns=80) as terminal:
-        _settled(terminal)
-        _resize(terminal, 200, 100)
-        for _ in range(8):
-            terminal.watch(0.2)
-        assert not re.search("[▀▄]", terminal.text)
-        assert "QR" not in terminal.text
-
-
-def test_always_is_drawn_even_so(environ: dict[str, str]) -> None:
-    """Too small by far: drawn all the same, to be scrolled to; its history can be read."""
-    with Terminal(*PASTE, "--qr", "always", environ=environ) as terminal:
-        url = _settled(terminal)
-        tall = Terminal.replay(terminal.output, 80, 60)
-        assert read(picture_of(tall)) == [url]
-
-
-def test_always_overrules_no_color(environ: dict[str, str]) -> None:
-    """An option of this very call counts more than a variable."""
-    environ["NO_COLOR"] = "1"
-    arguments = (*PASTE, "--qr", "always")
-    with Terminal(*arguments, environ=environ, columns=120, rows=50) as terminal:
-        url = _settled(terminal)
-        assert "48;5;231" in terminal.text
-        assert _codes(terminal, LIGHT) == [url]
-
-
-@pytest.mark.parametrize(("ground", "theme"), [("15;0", DARK), ("0;15", LIGHT), ("", DARK)])
-def test_without_colours_the_ground_decides(
-    ground: str, theme: Theme, environ: dict[str, str]
-) -> None:
-    """NO_COLOR: glyphs alone, light ink on dark unless COLORFGBG says otherwise, and a doubt."""
-    environ |= {"NO_COLOR": "1", "COLORFGBG": ground}
-    with Terminal(*PASTE, environ=environ, columns=120, rows=55) as terminal:
-        url = _settled(terminal)
-        assert "48;5;" not in terminal.text
+    """An option counts more than NO_COLOR; a doubt is told; without block glyphs it is blanks."""
+    with _sized(environ, variables, mode, size) as terminal:
+        url = terminal.read_question()
+        assert re.search(drawn, terminal.text, re.DOTALL)
         assert _codes(terminal, theme) == [url]
-        assert "Without NO_COLOR" in " ".join(terminal.lines)
+        assert words in " ".join(terminal.lines)
 
 
-def test_a_doubtful_locale_is_told(environ: dict[str, str]) -> None:
-    """LANG=C: Python writes UTF-8, and whether it arrives as such is unknown."""
-    environ["LANG"] = "C"
-    with Terminal(*PASTE, environ=environ, columns=120, rows=55) as terminal:
-        url = _settled(terminal)
-        assert _codes(terminal) == [url]
-        assert "Garbled? Set LANG=C.UTF-8" in " ".join(terminal.lines)
+SMALL = "QR code: needs {}; zoom out (Ctrl -), or try --device-auth"
+NO_COLOURS = "No QR code: it needs a terminal that shows colours."
+NOT_DRAWN = [
+    # Variables, --qr, size, what is said instead.
+    ("", "auto", "80x24", SMALL.format("80x45, has 80x24")),
+    ("", "auto", "80x44", SMALL.format("80x45, has 80x44")),
+    ("", "auto", "74x60", SMALL.format("75x45, has 74x60")),
+    ("", "auto", "60x24", SMALL.format("75x45, has 60x24")),
+    ("", "auto", "100x43", SMALL.format("100x44, has 100x43")),
+    ("PYTHONIOENCODING=latin-1", "auto", "120x55", "QR code: needs 150x79, has 120x55"),
+    ("TMUX=/tmp/tmux-0/default,1,0", "auto", "80x24", "enlarge the pane, or try --device-auth"),
+    ("TERM=dumb", "always", "120x60", NO_COLOURS),
+    ("TERM=unknown", "always", "120x60", NO_COLOURS),
+]
 
 
-def test_without_block_glyphs_blanks_are_used(environ: dict[str, str]) -> None:
-    """An encoding that has none: coloured blanks where there is room, else the size they need."""
-    environ["PYTHONIOENCODING"] = "latin-1"
-    with Terminal(*PASTE, environ=environ, columns=160, rows=90) as terminal:
-        url = _settled(terminal)
-        assert _codes(terminal) == [url]
-    with Terminal(*PASTE, environ=environ, columns=120, rows=55) as terminal:
-        _settled(terminal)
-        assert "QR code: needs 150x79, has 120x55" in " ".join(terminal.text.split())
+@pytest.mark.parametrize(("variables", "mode", "size", "words"), NOT_DRAWN)
+def test_where_it_does_not_fit_one_line_says_why(
+    variables: str, mode: str, size: str, words: str, environ: Variables
+) -> None:
+    """The exact size, the ways out, or what is missing; nothing of a code, and no picture."""
+    with _sized(environ, variables, mode, size) as terminal:
+        url = terminal.read_question()
+        assert " ".join(terminal.text.split()).count(words) == 1
+        assert not re.search(f"{BLOCKS}|48;5;|\x1bP", terminal.text)
+        assert words is not NO_COLOURS or "\x1b" not in terminal.text
+        shown = "".join(terminal.screen.display)
+        assert url in shown
+        assert PROMPT in shown
 
 
-@pytest.mark.parametrize("term", ["dumb", "unknown"])
-def test_a_dumb_terminal_gets_one_line(term: str, environ: dict[str, str]) -> None:
-    """No colours, no code: the reason in one line."""
-    environ["TERM"] = term
-    with Terminal(*PASTE, "--qr", "always", environ=environ, columns=120, rows=60) as terminal:
-        _settled(terminal)
-        assert terminal.text.count("No QR code: it needs a terminal that shows colours.") == 1
-        assert not re.search("[▀▄\x1b]", terminal.text)
-
-
-def test_a_log_gets_one_line(environ: dict[str, str]) -> None:
+def test_a_log_gets_one_line(environ: Variables) -> None:
     """Standard error is no terminal."""
     outcome = run(*PASTE, environ=environ, stdin="")
     assert outcome.err.count("No QR code") == 1
-    assert not re.search("[▀▄\x1b]", outcome.err)
+    assert not re.search(f"{BLOCKS}|\x1b", outcome.err)
+
+
+def _let_it_see_its_size(terminal: Terminal, live_line: str) -> None:
+    """Have what is live on the screen redrawn twice: the size is looked at after each time."""
+    if live_line == PROMPT:
+        terminal.send("\x15")
+        for count in (1, 2):
+            terminal.send("x")
+            terminal.read_screen_until(rf"\({count} characters\)")
+    else:
+        before = terminal.text.count(live_line)
+        terminal.until(lambda: terminal.text.count(live_line) >= before + 2, "other time")
+
+
+@pytest.mark.parametrize("live_line", [PROMPT, "Waiting for the browser"])
+def test_a_larger_terminal_gets_its_code_at_once(live_line: str, environ: Variables) -> None:
+    """The window is enlarged while it waits: the code appears above the question, once."""
+    arguments = PASTE if live_line == PROMPT else ("login", "--port", str(free_port()))
+    with Terminal(*arguments, environ=environ) as terminal:
+        url = terminal.read_question()
+        if live_line != PROMPT:
+            terminal.send("\x04")
+            terminal.read_until(live_line)
+        assert not re.search(BLOCKS, terminal.text)
+        terminal.resize(120, 55)
+        terminal.until(lambda: _codes(terminal) == [url], "code")
+        drawn = terminal.text.count("▀")
+        terminal.resize(130, 60)
+        _let_it_see_its_size(terminal, live_line)
+        assert terminal.text.count("▀") == drawn
+        assert [line for line in terminal.lines if line][-1].startswith(live_line)
+
+
+def test_never_is_never(environ: Variables) -> None:
+    """Neither a code nor a word about it, however large the terminal is or becomes."""
+    with Terminal(*PASTE, "--qr", "never", environ=environ) as terminal:
+        url = terminal.read_question()
+        terminal.resize(200, 100)
+        _let_it_see_its_size(terminal, PROMPT)
+        assert not re.search(BLOCKS, terminal.text)
+        assert "QR" not in terminal.text.replace(url, "")
+
+
+def test_always_is_drawn_even_so(environ: Variables) -> None:
+    """Too small by far: drawn all the same, to be scrolled to; its history can be read."""
+    with Terminal(*PASTE, "--qr", "always", environ=environ) as terminal:
+        url = terminal.read_question()
+        tall = pyte.Screen(80, 60)
+        pyte.ByteStream(tall).feed(terminal.output)
+        assert read(picture_of(tall)) == [url]
 
 
 @pytest.mark.parametrize("wrapper", ["tmux", "screen"])
-def test_inside_a_multiplexer(wrapper: str, environ: dict[str, str], tmp_path: Path) -> None:
-    """tmux and screen translate the colours for the terminal outside, and it is read there."""
+def test_inside_a_multiplexer(wrapper: str, environ: Variables, tmp_path: Path) -> None:
+    """Outside of tmux and screen the code is read; a paste goes through them, and is not shown."""
     if shutil.which(wrapper) is None:
         pytest.skip(f"{wrapper} is not installed")
-    inner = f"{COMMAND} {' '.join(PASTE)}"
-    name = f"qr{os.getpid()}"
-    wrapped = {
-        "tmux": f"tmux -L {name} -f /dev/null new-session",
-        "screen": f"screen -U -T screen-256color -c /dev/null -S {name} sh -c",
-    }[wrapper]
-    os.chmod(tmp_path, 0o700)
+    tmux = ["tmux", "-L", f"qr{os.getpid()}", "-f", os.devnull]
+    screen = ["screen", "-S", f"qr{os.getpid()}"]
+    tmp_path.chmod(0o700)
     environ |= {"SCREENDIR": str(tmp_path), "TMUX_TMPDIR": str(tmp_path)}
-    command = [*wrapped.split(), inner]
+
+    def ask(*command: str) -> str:
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20)
+        return done.stdout
+
+    command = {
+        "tmux": [*tmux, "new-session"],
+        "screen": [*screen, "-U", "-T", "screen-256color", "-c", os.devnull, "sh", "-c"],
+    }[wrapper]
+    command.append(f"{COMMAND} {' '.join(PASTE)}; cat")
     with Terminal(environ=environ, command=command, columns=120, rows=52) as terminal:
         try:
             terminal.read_screen_until(PROMPT)
-            terminal.watch(0.5)
-            found = re.search(
-                r"http://127\S+/oauth/authorize\?\S+",
-                "".join(line.ljust(120) for line in terminal.lines),
-            )
-            assert found
-            assert _codes(terminal) == [found[0]]
+            terminal.until(lambda: _codes(terminal), "code")
+            (url,) = _codes(terminal)
+            assert url_in("\n".join(re.split(r" +", "".join(terminal.screen.display)))) == url
+            answer = approve(url)
+            if wrapper == "tmux":
+                assert url_in(ask(*tmux, "capture-pane", "-p", "-J")) == url
+                ask(*tmux, "set-buffer", "--", answer)
+                ask(*tmux, "paste-buffer", "-p")
+            else:
+                terminal.paste(answer)
+            terminal.read_screen_until("Signed in to Codex")
+            assert answer.partition("code=")[2].partition("&")[0] not in terminal.text
         finally:
-            end = (
-                ["tmux", "-L", name, "kill-server"]
-                if wrapper == "tmux"
-                else ["screen", "-S", name, "-X", "quit"]
-            )
-            subprocess.run(end, env=environ, capture_output=True, check=False)
-
-
-def test_in_a_small_pane_the_pane_is_to_be_enlarged(environ: dict[str, str]) -> None:
-    """Zooming out is not the nearest way inside tmux."""
-    environ["TMUX"] = "/tmp/tmux-0/default,1,0"
-    with Terminal(*PASTE, environ=environ) as terminal:
-        _settled(terminal)
-        assert "enlarge the pane, or try --device-auth" in " ".join(terminal.text.split())
+            ask(*([*tmux, "kill-server"] if wrapper == "tmux" else [*screen, "-X", "quit"]))
 
 
 # The picture file.
 
 
 @pytest.mark.parametrize("name", ["code.png", "code.SVG", "a folder/code.png"])
-def test_a_picture_file_is_written_privately(
-    name: str, environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_picture_file_is_written_privately(name: str, environ: Variables, tmp_path: Path) -> None:
     """0600 whatever the umask: it carries the state. An older picture is replaced."""
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
@@ -271,57 +240,95 @@ def test_a_picture_file_is_written_privately(
 
 
 @pytest.mark.parametrize(
-    ("name", "exit_code", "phrase"),
+    ("option", "value", "exit_code", "phrase"),
     [
-        ("code.gif", 2, "--qr-file writes .png or .svg"),
-        ("code", 2, "--qr-file writes .png or .svg"),
-        ("missing/code.png", 6, "cannot be written: No such file"),
+        ("--qr-file", "code.gif", 2, "--qr-file writes .png or .svg"),
+        ("--qr-file", "code", 2, "--qr-file writes .png or .svg"),
+        ("--qr-file", "missing/code.png", 6, "cannot be written: No such file"),
+        ("--qr", "sometimes", 2, "auto, always, never or graphics"),
     ],
 )
-def test_a_picture_that_cannot_be_written_ends_it_early(
-    name: str, exit_code: int, phrase: str, environ: dict[str, str], tmp_path: Path
+def test_what_cannot_be_drawn_ends_it_before_the_address(
+    option: str, value: str, exit_code: int, phrase: str, environ: Variables, tmp_path: Path
 ) -> None:
-    """Before the address is shown: whoever asked for the picture has nothing else."""
-    outcome = run(*PASTE, "--qr-file", str(tmp_path / name), environ=environ, stdin="")
+    """A person who asked for the picture has nothing else; `--qr` has four words, no others."""
+    outcome = run(
+        *PASTE, option, str(tmp_path / value) if "file" in option else value, environ=environ
+    )
     assert outcome.exit_code == exit_code
     assert phrase in outcome.err
     assert "authorize?" not in outcome.err
 
 
-def test_an_unknown_mode_is_wrong_usage() -> None:
-    """The four words, and no others."""
-    outcome = run(*PASTE, "--qr", "sometimes", environ=environment("/nonexistent", None))
-    assert outcome.exit_code == 2
-    assert "auto, always, never or graphics" in outcome.err
-
-
-# Pictures in terminals that are known to show them (drawn for real in test_qr_terminals.py).
+# Pictures in terminals that are known to show them.
 
 
 @pytest.mark.parametrize(
-    ("variables", "mark"),
+    ("variables", "mode", "mark"),
     [
-        ({"TERM": "xterm-kitty"}, "\x1b_Ga=T,f=100,q=2,C=1,m="),
-        ({"TERM": "foot"}, '\x1bP0;1;0q"1;1;231;231'),
-        ({"LC_TERMINAL": "iTerm2"}, "\x1b]1337;File=inline=1;"),
+        ("TERM=xterm-kitty", "auto", "\x1b_Ga=T,f=100,q=2,C=1,m="),
+        ("TERM=foot", "auto", '\x1bP0;1;0q"1;1;231;231'),
+        ("LC_TERMINAL=iTerm2", "auto", "\x1b]1337;File=inline=1;"),
+        ("", "graphics", "\x1bP0;1;0q"),  # an unknown terminal gets sixels if it is told to
     ],
 )
 def test_a_known_terminal_shows_a_picture_at_80_by_24(
-    variables: dict[str, str], mark: str, environ: dict[str, str]
+    variables: str, mode: str, mark: str, environ: Variables
 ) -> None:
     """Address, picture and question fit on the smallest screen."""
-    environ |= variables
-    with Terminal(*PASTE, environ=environ, cell=(8, 17)) as terminal:
-        url = _settled(terminal)
-        assert mark in terminal.text
-        assert terminal.text.rindex(url) < terminal.text.index(mark)
-        assert terminal.text.index(mark) < terminal.text.rindex(PROMPT)
-        assert not re.search("[▀▄]", terminal.text)
+    with _sized(environ, variables, mode, "80x24") as terminal:
+        url = terminal.read_question()
+        text = terminal.text
+        assert text.rindex(url) < text.index(mark) < text.rindex(PROMPT)
+        assert not re.search(BLOCKS, text)
 
 
-def test_graphics_can_be_forced(environ: dict[str, str]) -> None:
-    """An unknown terminal gets sixels if somebody says so, and never without."""
-    for option, drawn in (("graphics", True), ("auto", False)):
-        with Terminal(*PASTE, "--qr", option, environ=environ, cell=(8, 17)) as terminal:
-            _settled(terminal)
-            assert ("\x1bP0;1;0q" in terminal.text) is drawn
+# Real terminals in windows: glyphs, colours and pictures as they draw them.
+
+
+def _xterm(columns: int, rows: int, *options: str) -> list[str]:
+    look = ["-u8", "-fa", "DejaVu Sans Mono", "-b", "2", "+sb"]
+    return ["xterm", *look, "-geometry", f"{columns}x{rows}+0+0", *options, "-e"]
+
+
+def _kitty(columns: int, rows: int) -> list[str]:
+    size = (f"initial_window_width={columns}c", f"initial_window_height={rows}c")
+    font = ("font_size=9", "font_family=DejaVu Sans Mono")
+    settings = (*size, *font, "remember_window_size=no", "update_check_interval=0")
+    return ["kitty", "--config", "NONE", *(word for each in settings for word in ("-o", each))]
+
+
+WINDOWS: dict[str, list[str]] = {
+    "xterm, dark": _xterm(120, 50, "-fs", "8", "-bg", "black", "-fg", "grey"),
+    "xterm, light": _xterm(120, 50, "-fs", "8", "-bg", "white", "-fg", "black"),
+    "xterm, 80 by 45": _xterm(80, 45, "-fs", "9"),
+    "xterm, graphics at 80 by 24": _xterm(80, 24, "-fs", "10", "-ti", "vt340"),
+    "kitty, half blocks": _kitty(120, 52),
+    "kitty, a picture at 80 by 24": _kitty(80, 24),
+}
+
+
+@pytest.fixture(scope="module")
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    """One display for all windows, one after the other."""
+    with Display(tmp_path_factory.mktemp("display")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+def test_a_camera_would_read_it(
+    case: str, display: Display, environ: Variables, tmp_path: Path
+) -> None:
+    """Both decoders read the very address off the window's pixels."""
+    told = tmp_path / "events"  # in which the address is, which cannot be read off a window
+    mode = "graphics" if "graphics" in case else "auto"
+    script = f"exec {COMMAND} {' '.join(PASTE)} --qr {mode} --json > {told}"
+    # The terminal itself says what TERM is.
+    inside = [f"{name}={value}" for name, value in environ.items() if name != "TERM"]
+    outside = environment(None, None, HOME=str(tmp_path))
+    command = [*WINDOWS[case], "env", *inside, "sh", "-c", script]
+    with Window(display, command, outside) as running:
+        picture = running.picture(read_by_zbar)
+        address = json.loads(told.read_text())["url"]
+        assert read_by_zbar(picture) == [address]
+        assert read_by_zxing(picture) == [address]

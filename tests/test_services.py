@@ -1,4 +1,4 @@
-"""Where nobody has a terminal: `docker exec`, cron and a systemd unit, for real."""
+"""Where there is no terminal: `docker exec`, cron and systemd units, for real."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -16,8 +16,8 @@ import pytest
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.docker import Container, container
-from tests.support.program import COMMAND, PROMPT, Outcome, Terminal, environment, url_in
-from tests.support.services import SYSTEMD, Cron, Systemd, SystemdAsInit, require
+from tests.support.program import COMMAND, Outcome, Terminal, environment, url_in
+from tests.support.services import Cron, Systemd, SystemdAsInit
 
 
 class Place(Protocol):
@@ -27,35 +27,11 @@ class Place(Protocol):
         """Run one to its end."""
 
 
-@contextmanager
-def _docker(folder: Path) -> Iterator[Container]:
-    with container(folder) as running:
-        yield running
-
-
-@contextmanager
-def _cron(folder: Path) -> Iterator[Cron]:
-    require("cron")
-    yield Cron(folder)
-
-
-@contextmanager
-def _systemd(folder: Path) -> Iterator[Systemd]:
-    require(SYSTEMD)
-    yield Systemd(folder)
-
-
-@contextmanager
-def _init(folder: Path) -> Iterator[Systemd]:
-    require(SYSTEMD)
-    yield SystemdAsInit(folder)
-
-
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
-    "docker exec": _docker,
-    "cron": _cron,
-    "systemd": _systemd,
-    "systemd as init": _init,
+    "docker exec": container,
+    "cron": lambda folder: nullcontext(Cron(folder)),
+    "systemd": lambda folder: nullcontext(Systemd(folder)),
+    "systemd as init": lambda folder: nullcontext(SystemdAsInit(folder)),
 }
 
 
@@ -70,29 +46,28 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[Place, Path]]:
 
 
 @pytest.fixture
-def shared(place: tuple[Place, Path], tmp_path: Path) -> Path:
-    """A Codex folder that the place sees; the tests must not see each other's."""
+def codex_home(place: tuple[Place, Path], tmp_path: Path) -> Path:
+    """A Codex folder that the place sees, another for each test."""
     return place[1] / tmp_path.name
 
 
-def test_two_calls(place: tuple[Place, Path], shared: Path, issuer: PracticeIssuer) -> None:
+def test_two_calls(place: tuple[Place, Path], codex_home: Path, environ: dict[str, str]) -> None:
     """`login start` there, the person elsewhere, `login finish` there."""
     where, folder = place
-    environ = environment(shared, issuer.issuer)
     started = where.run([COMMAND, "login", "start"], environ, None)
     assert started.exit_code == 0, started.err
     answer = folder / "answer"
     answer.write_text(approve(started.out.splitlines()[0]) + "\n")
     finished = where.run([COMMAND, "login", "finish", "-"], environ, answer)
     assert finished.exit_code == 0, finished.err
-    assert stat.S_IMODE((shared / "auth.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((codex_home / "auth.json").stat().st_mode) == 0o600
 
 
 def test_nothing_is_set_but_what_the_place_sets(
-    place: tuple[Place, Path], shared: Path, issuer: PracticeIssuer
+    place: tuple[Place, Path], codex_home: Path, issuer: PracticeIssuer
 ) -> None:
-    """Without $HOME, $LANG, $TERM and $PATH of a person it works as well."""
-    environ = {"CODEX_HOME": str(shared), "HEADLESS_LOGIN_ISSUER": issuer.issuer}
+    """Without a person's $HOME, $LANG, $TERM and $PATH; no shell cuts the address as argument."""
+    environ = {"CODEX_HOME": str(codex_home), "HEADLESS_LOGIN_ISSUER": issuer.issuer}
     started = place[0].run([COMMAND, "login", "start"], environ, None)
     assert started.exit_code == 0, started.err
     answer = approve(started.out.splitlines()[0])
@@ -101,46 +76,33 @@ def test_nothing_is_set_but_what_the_place_sets(
     assert json.loads(finished.out.splitlines()[-1])["event"] == "signed_in"
 
 
-def test_the_address_as_an_argument(
-    place: tuple[Place, Path], shared: Path, issuer: PracticeIssuer
-) -> None:
-    """No shell is between, so nothing has to be quoted."""
-    environ = environment(shared, issuer.issuer)
-    started = place[0].run([COMMAND, "login", "start"], environ, None)
-    answer = approve(started.out.splitlines()[0])
-    finished = place[0].run([COMMAND, "login", "finish", answer], environ, None)
-    assert finished.exit_code == 0, finished.err
-
-
 def test_paste_without_input_says_how_to_go_on(
-    place: tuple[Place, Path], shared: Path, issuer: PracticeIssuer
+    place: tuple[Place, Path], environ: dict[str, str]
 ) -> None:
     """It ends with 2, and the command that it names finishes in the same place."""
-    environ = environment(shared, issuer.issuer)
-    ended = place[0].run([COMMAND, "login", "--paste-redirect"], environ, None)
+    where, folder = place
+    ended = where.run([COMMAND, "login", "--paste-redirect"], environ, None)
     assert ended.exit_code == 2
     assert "login start" in ended.err
-    answer = place[1] / "answer"
+    answer = folder / "answer"
     answer.write_text(approve(url_in(ended.err)))
     named = re.search(r"echo 'ADDRESS' \| (\S+ login finish - --codex-home \S+)", ended.err)
     assert named
-    finished = place[0].run(named[1].split(), environ, answer)
+    finished = where.run(named[1].split(), environ, answer)
     assert finished.exit_code == 0, finished.err
 
 
 @pytest.mark.parametrize("place", ["docker exec"], indirect=True)
 def test_a_terminal_in_a_container(
-    place: tuple[Place, Path], shared: Path, issuer: PracticeIssuer
+    place: tuple[Place, Path], codex_home: Path, environ: dict[str, str]
 ) -> None:
     """`docker exec -it`: the question is asked there, and a paste is not echoed."""
     where, _ = place
     assert isinstance(where, Container)
-    words = [COMMAND, "login", "--paste-redirect"]
-    command = where.command(["exec", "-it"], words, environment(shared, issuer.issuer))
+    command = where.command(["exec", "-it"], [COMMAND, "login", "--paste-redirect"], environ)
     with Terminal(environ=environment(None, None), command=command) as terminal:
-        url = terminal.read_url()
-        terminal.read_until(PROMPT)
+        url = terminal.read_question()
         terminal.paste(approve(url))
         assert terminal.wait() == 0
         assert "code=" not in terminal.text.replace(url, "")
-    assert (shared / "auth.json").exists()
+    assert (codex_home / "auth.json").exists()

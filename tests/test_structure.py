@@ -1,71 +1,99 @@
-"""The house stands as it was drawn: imports go down, never up and never sideways."""
+"""The package is built as it was drawn: imports go down, files and functions stay in bounds."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import headless_login
+from tests.support.program import environment
 
 PACKAGE = Path(headless_login.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path.relative_to(PACKAGE): ast.parse(path.read_text()) for path in FILES}
 
-# Each room's floor, and the rooms it may not see because they are doors of the same floor.
-FLOORS = {
-    "errors": 0,
-    "oauth": 1,
-    "issuer": 2,
-    "codex": 2,
-    "terminal": 2,
-    "flows": 3,
-    "delivery": 3,
-    "signin": 4,
-    "practice": 3,  # an annex: it imports nothing of the house
-    "commands": 5,
-    "cli": 6,
-    "__main__": 7,
-}
+# A part sees itself and parts of lower floors; parts of one floor do not see each other.
+FLOORS = [
+    ["errors"],
+    ["oauth"],
+    ["issuer", "codex", "terminal"],
+    ["flows", "delivery", "practice"],
+    ["signin"],
+    ["commands"],
+    ["cli"],
+    ["__main__"],
+]
+FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
+INSIDE = [path for path in TREES if path != Path("__init__.py")]
 
 
-def _imports(path: Path) -> set[str]:
-    """Return the rooms of this package that a file imports, at its top or inside."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+def _part(path: Path) -> str:
+    return path.parts[0].removesuffix(".py")
+
+
+def _modules(path: Path) -> Iterator[str]:
+    """Yield what a file imports, at its top or inside, by the full names."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import, which this test does not follow"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    rooms = {name.split(".")[1] for name in names if name.startswith("headless_login.")}
-    return rooms & FLOORS.keys()
+            yield from (alias.name for alias in node.names)
 
 
-def _files() -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+def _parts(path: Path) -> set[str]:
+    """Return the other parts of the package that a file imports."""
+    ours = (name.split(".") for name in _modules(path) if name.startswith("headless_login."))
+    return {name[1] for name in ours if name[1] in FLOOR_OF} - {_part(path)}
 
 
-def _room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def test_every_part_has_a_floor() -> None:
+    """A new part has to be given its place."""
+    assert {_part(path) for path in INSIDE} == FLOOR_OF.keys()
 
 
-@pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", INSIDE, ids=str)
 def test_imports_go_down(path: Path) -> None:
-    """A room sees itself and lower floors only."""
-    room = _room(path)
-    seen = _imports(path) - {room}
-    assert not {other for other in seen if FLOORS[other] >= FLOORS[room]}
+    """A file imports of the package nothing but its own part and lower floors."""
+    assert not {part for part in _parts(path) if FLOOR_OF[part] >= FLOOR_OF[_part(path)]}
 
 
-def test_the_annex_stands_alone() -> None:
-    """The practice issuer shares no code with what it tests."""
-    for path in (PACKAGE / "practice").glob("*.py"):
-        assert _imports(path) <= {"practice"}
+def test_the_practice_issuer_stands_alone() -> None:
+    """It shares no code with what it tests, and no command but `demo` needs it."""
+    practice = {name for path in INSIDE if _part(path) == "practice" for name in _modules(path)}
+    ours = {name for name in practice if name.partition(".")[0] == "headless_login"}
+    assert not {name for name in ours if not name.startswith("headless_login.practice.")}
+    importing = {path for path in TREES if "practice" in _parts(path)}
+    assert importing == {Path("commands/demo.py")}
 
 
-def test_every_room_has_a_floor() -> None:
-    """A new room has to be given its place."""
-    assert {_room(path) for path in _files()} == FLOORS.keys()
+def test_only_the_command_line_knows_typer() -> None:
+    """What the commands do can be called without it."""
+    importing = {path for path in TREES if any(n.startswith("typer") for n in _modules(path))}
+    assert {_part(path) for path in importing} == {"cli"}
+
+
+def test_files_stay_few() -> None:
+    """At most 90 of them, and at most 15 with fewer than 50 lines."""
+    assert len(FILES) <= 90
+    small = [path for path in FILES if len(path.read_text().splitlines()) < 50]
+    assert len(small) <= 15, small
+
+
+def test_functions_stay_short() -> None:
+    """None is longer than 45 lines."""
+    lengths = {
+        f"{path}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert not {name: lines for name, lines in lengths.items() if lines > 45}
 
 
 def test_types_are_shipped() -> None:
@@ -80,3 +108,43 @@ def test_public_names_exist_and_are_described() -> None:
         assert not callable(value) or value.__doc__, name
     with pytest.raises(AttributeError):
         headless_login.no_such_name  # noqa: B018
+
+
+# What is loaded when.
+
+HEAVY = {
+    *("asyncio", "authlib", "cryptography", "h11", "joserfc", "prompt_toolkit", "pydantic"),
+    *("qrcode", "requests", "rich", "ssl", "urllib3"),
+}
+# Stops at the first write of an address, and tells what was loaded by then.
+WATCH = """
+import os, sys
+from headless_login.terminal.output import AnswerConsole, Console
+
+def write(self, text):
+    if "/oauth/authorize" in text:
+        print(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
+        sys.stdout.flush()
+        os._exit(0)
+
+Console.write = AnswerConsole.write = write
+from headless_login.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("options", ["--paste-redirect", "", "start"])
+def test_nothing_heavy_before_the_address(options: str, codex_home: Path) -> None:
+    """The person sees the address as soon as the command line itself is loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, "login", *options.split()],
+        env=environment(codex_home, None),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    loaded = set(done.stdout.split())
+    assert "headless_login" in loaded, done.stderr
+    assert not loaded & HEAVY
+    assert len(loaded) < 200

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.machines import SERVER, Machines, two_machines
-from tests.support.program import COMMAND, PROMPT, Terminal, environment
+from tests.support.program import COMMAND, Terminal, environment
 
 # The issuer and the browser are on the laptop; the server reaches the issuer through ssh.
 ISSUER = """
-import time
+import threading
 from headless_login.practice.issuer import PracticeIssuer
 with PracticeIssuer() as issuer:
     print(issuer.issuer, flush=True)
-    time.sleep(600)
+    threading.Event().wait()
 """
 BROWSER = """
 import sys
@@ -47,68 +47,70 @@ def issuer(machines: Machines) -> str:
     return process.stdout.readline().strip()
 
 
-def _sign_in(machines: Machines, issuer: str, codex_home: Path, *options: str) -> Terminal:
-    """Start `login` on the server, through ssh from the laptop's terminal."""
+@pytest.fixture
+def tunnel(issuer: str) -> tuple[str, str]:
+    """The options of ssh by which the server reaches the issuer."""
     port = issuer.rpartition(":")[2]
-    settings = {"CODEX_HOME": str(codex_home), "HEADLESS_LOGIN_ISSUER": issuer, "USER": "root"}
-    words = ["env", *(f"{name}={value}" for name, value in settings.items()), COMMAND, "login"]
-    return machines.ssh(
-        "-R",
-        f"{port}:localhost:{port}",
-        *options,
-        command=shlex.join(words),
-        environ=environment(codex_home, None),
-    )
+    return "-R", f"{port}:localhost:{port}"
+
+
+@pytest.fixture
+def login(issuer: str, codex_home: Path) -> str:
+    """The command that signs in on the server, for a shell."""
+    settings = f"CODEX_HOME={codex_home} HEADLESS_LOGIN_ISSUER={issuer} USER=root"
+    return f"env {settings} {COMMAND} login"
+
+
+def _terminal(machines: Machines, *options: str, command: str) -> Terminal:
+    """Run a command on the server, through ssh from the laptop's terminal."""
+    return machines.ssh(*options, command=command, environ=environment(None, None))
 
 
 def test_the_browser_wins_through_the_tunnel_that_was_advised(
-    machines: Machines, issuer: str, codex_home: Path
+    machines: Machines, tunnel: tuple[str, str], login: str, codex_home: Path
 ) -> None:
     """The printed line, run on the laptop as it stands, makes the browser reach the listener."""
-    with _sign_in(machines, issuer, codex_home) as terminal:
-        url = terminal.read_url()
-        terminal.read_until(PROMPT)
+    with _terminal(machines, *tunnel, command=login) as terminal:
+        url = terminal.read_question()
         (advised,) = (line for line in terminal.lines if line.startswith("Tunnel: "))
         assert advised == f"Tunnel: ssh -L 1455:localhost:1455 root@{SERVER}"
         ssh, *rest = advised.removeprefix("Tunnel: ").split()
-        tunnel = machines.start_on_laptop(
+        running = machines.start_on_laptop(
             ssh, "-F", str(machines.config), *rest, "echo ready; sleep 60"
         )
-        assert tunnel.stdout
-        assert "ready" in tunnel.stdout.readline()
+        assert running.stdout
+        assert "ready" in running.stdout.readline()
         assert "Signed in to Codex" in machines.python_on_laptop(BROWSER, url)
         assert terminal.wait() == 0
         assert "The browser brought the answer" in terminal.text
-        tunnel.kill()
+        running.kill()
     assert (codex_home / "auth.json").exists()
 
 
 def test_the_browser_wins_through_a_tunnel_added_to_the_session(
-    machines: Machines, issuer: str, codex_home: Path
+    machines: Machines, tunnel: tuple[str, str], login: str, codex_home: Path
 ) -> None:
     """The ~C way: the session at hand gets its tunnel, and the question survives it."""
-    with _sign_in(machines, issuer, codex_home, "-o", "EnableEscapeCommandline=yes") as terminal:
-        url = terminal.read_url()
-        terminal.read_until(PROMPT)
+    options = (*tunnel, "-o", "EnableEscapeCommandline=yes")
+    with _terminal(machines, *options, command=login) as terminal:
+        url = terminal.read_question()
         assert "Or in this very session: press Enter, ~C" in terminal.text
-        terminal.send("\r")
-        terminal.watch(0.3)
-        terminal.send("~C")
+        terminal.send("\r~C")
         terminal.read_until("ssh> ")
         terminal.send("-L 1455:localhost:1455\r")
         terminal.read_until("Forwarding port")
-        assert "Nothing was pasted" not in terminal.text
         assert "Signed in to Codex" in machines.python_on_laptop(BROWSER, url)
         assert terminal.wait() == 0
+        assert "Nothing was pasted" not in terminal.text
     assert (codex_home / "auth.json").exists()
 
 
-def test_the_paste_wins_without_a_tunnel(machines: Machines, issuer: str, codex_home: Path) -> None:
+def test_the_paste_wins_without_a_tunnel(
+    machines: Machines, tunnel: tuple[str, str], login: str, codex_home: Path
+) -> None:
     """The laptop's browser ends at a page that cannot load, and its address is pasted."""
-    with _sign_in(machines, issuer, codex_home) as terminal:
-        url = terminal.read_url()
-        terminal.read_until(PROMPT)
-        address = machines.python_on_laptop(BROWSER, url)
+    with _terminal(machines, *tunnel, command=login) as terminal:
+        address = machines.python_on_laptop(BROWSER, terminal.read_question())
         assert address.startswith("http://127.0.0.1:1455/auth/callback?code=")
         terminal.paste(address.strip())
         assert terminal.wait() == 0
@@ -116,19 +118,15 @@ def test_the_paste_wins_without_a_tunnel(machines: Machines, issuer: str, codex_
     assert (codex_home / "auth.json").exists()
 
 
-def test_two_calls_over_ssh(machines: Machines, issuer: str, codex_home: Path) -> None:
+def test_two_calls_over_ssh(machines: Machines, tunnel: tuple[str, str], login: str) -> None:
     """`ssh host headless-login login start`, then `… finish` with the address on its input.
 
     As an argument it has to be quoted twice: once for the laptop's shell, once for the server's,
     which cuts it at the first `&` otherwise.
     """
-    port = issuer.rpartition(":")[2]
-    tunnel = ("-R", f"{port}:localhost:{port}")
-    settings = f"CODEX_HOME={codex_home} HEADLESS_LOGIN_ISSUER={issuer}"
 
     def on_server(words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = f"env {settings} {COMMAND} login {words}"
-        return machines.run_ssh(*tunnel, command=command, stdin=stdin)
+        return machines.run_ssh(*tunnel, command=f"{login} {words}", stdin=stdin)
 
     def answer() -> str:
         started = on_server("start")
@@ -147,11 +145,8 @@ def test_two_calls_over_ssh(machines: Machines, issuer: str, codex_home: Path) -
     assert on_server("finish", bare).returncode == 0
 
 
-def test_paste_redirect_over_ssh_without_a_terminal(
-    machines: Machines, issuer: str, codex_home: Path
-) -> None:
+def test_paste_redirect_over_ssh_without_a_terminal(machines: Machines, login: str) -> None:
     """`ssh host headless-login login --paste-redirect` from a script ends at once, with advice."""
-    settings = f"CODEX_HOME={codex_home} HEADLESS_LOGIN_ISSUER={issuer}"
-    done = machines.run_ssh(command=f"env {settings} {COMMAND} login --paste-redirect")
+    done = machines.run_ssh(command=f"{login} --paste-redirect")
     assert done.returncode == 2
     assert "login start" in done.stderr

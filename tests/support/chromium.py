@@ -8,7 +8,6 @@ import select
 import shutil
 import subprocess
 import time
-from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -17,17 +16,9 @@ BINARY = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 _FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-pipe",
+    *("--headless", "--no-sandbox", "--no-first-run", "--no-proxy-server", "--disable-gpu"),
+    *("--disable-quic", "--disable-dev-shm-usage", "--disable-sync", "--disable-component-update"),
+    *("--disable-background-networking", "--remote-debugging-pipe"),
 )
 
 Event = dict[str, Any]
@@ -74,8 +65,7 @@ class Chromium:
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """Send one command and return its result."""
-        self._last += 1
-        number = self._last
+        self._last = number = self._last + 1
         message: Event = {"id": number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
@@ -88,7 +78,7 @@ class Chromium:
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page, None for no value.
 
-        What it does counts as done by a person: a page that nobody touched leaves no history.
+        What it does counts as done by a person: a page that is not touched leaves no history.
         """
         told = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, userGesture=True
@@ -102,22 +92,14 @@ class Chromium:
 
     def do(self, expression: str, until: str) -> Event:
         """Run an expression and return the first event of a kind that follows it."""
-        before = len(self.events)
+        before = len(self.told(until))
         self.evaluate(expression)
-        for event in self.events[before:]:
-            if event.get("method") == until:
-                params: Event = event["params"]
-                return params
-        return self.wait_for(until)
+        return next(iter(self.told(until)[before:]), None) or self.wait_for(until)
 
     def open(self, url: str) -> None:
         """Go to an address and wait until the page that it ends at is there."""
         self.call("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
-
-    def screenshot(self, path: Path) -> None:
-        """Write what the page looks like, as PNG."""
-        path.write_bytes(b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def told(self, method: str) -> list[Event]:
         """Return all events of one kind."""

@@ -7,21 +7,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.machine import cgroups_swept
-from tests.support.program import Outcome
+from tests.support.machine import cgroups_swept, require_root
+from tests.support.program import Outcome, until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _NOTHING_SHARED = ("--iptables=false", "--ip6tables=false", "--bridge=none")
 _NAME = "place"
-# A daemon uses the machine's containerd, settings and key if it finds them: here it finds none. It
-# has no systemd to ask for control groups either, and ends when the tests do, however they end.
+# A daemon uses the machine's containerd, settings and key if it finds them: here it finds none, nor
+# a systemd to ask for control groups. It ends when the tests do, however they end.
 _ALONE = """
 mount -t tmpfs none /run
 mkdir -p /etc/docker
@@ -31,7 +30,7 @@ exec setpriv --pdeathsig TERM dockerd --exec-opt native.cgroupdriver=cgroupfs "$
 
 
 class Container:
-    """A running container on a daemon that nobody else uses."""
+    """A running container on a daemon of its own."""
 
     def __init__(self, folder: Path) -> None:
         """Take a folder for all that the daemon keeps; sockets must have short names."""
@@ -49,32 +48,24 @@ class Container:
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
         """Run a command to its end; without a file for its input as `docker exec` does it."""
         options = ["exec", "-i"] if stdin else ["exec"]
+        command = self.command(options, words, environ)
         with open(stdin or os.devnull) as file:
-            done = subprocess.run(
-                self.command(options, words, environ),
-                stdin=file,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
+            done = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=60)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def start(self, *mounts: str) -> None:
         """Start daemon and container, or skip the test where that is not possible."""
         state = [f"--{name}={self._folder}/{name}" for name in ("data-root", "exec-root")]
-        log = open(self._folder / "log", "wb")  # noqa: SIM115
-        # Its mounts are nobody else's, and go with it.
         words = ["unshare", "-m", "sh", "-euc", _ALONE, "sh", "-H", self._socket, *_NOTHING_SHARED]
         words += [*state, "--storage-driver=vfs", f"--pidfile={self._folder}/pid"]
         words += [f"--cgroup-parent=/{self._folder.name}"]
-        self._daemon = subprocess.Popen(words, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
-        while self._docker("info").returncode:
-            if self._daemon.poll() is not None or time.monotonic() > deadline:
-                said = (self._folder / "log").read_text().strip().splitlines()[-1:]
-                pytest.skip(f"no docker daemon can be started here: {said}")
-            time.sleep(0.1)
+        log = self._folder / "log"
+        with open(log, "wb") as told:
+            daemon = self._daemon = subprocess.Popen(words, stdout=told, stderr=told)
+        until(lambda: daemon.poll() is not None or not self._docker("info").returncode)
+        if daemon.poll() is not None:
+            said = log.read_text().strip().splitlines()[-1:]
+            pytest.skip(f"no docker daemon can be started here: {said}")
         self._make_image()
         volumes = [word for path in mounts for word in ("-v", path)]
         words = ["run", "-d", "--name", _NAME, "--network", "host", *volumes, "image"]
@@ -102,17 +93,13 @@ class Container:
 
     def _docker(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = ["docker", "-H", self._socket, *words]
-        return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
+        return subprocess.run(command, input=stdin, capture_output=True, timeout=60)
 
 
 @contextmanager
 def container(shared: Path) -> Iterator[Container]:
     """A container that shares one folder with this machine, and its network."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("only root on Linux can start a docker daemon of its own")
-    needed = ("docker", "dockerd", "setpriv")
-    if missing := [name for name in needed if shutil.which(name) is None]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    require_root("docker", "dockerd", "setpriv", "unshare")
     folder = Path(tempfile.mkdtemp(prefix="hl-docker-", dir="/tmp"))
     running = Container(folder)
     programs = {"/usr", "/etc", sys.base_prefix, sys.prefix, str(PROJECT)}

@@ -138,3 +138,11 @@ def cgroups_swept(name: str) -> Iterator[None]:
             for path in Path("/sys/fs/cgroup").glob(f"{depth}{name}"):
                 with suppress(OSError):
                     path.rmdir()
+
+
+def require_root(*programs: str) -> None:
+    """Skip the test where we are not root on Linux, or where one of these programs is missing."""
+    if not sys.platform.startswith("linux") or not IS_ROOT:
+        pytest.skip("only root on Linux can have mounts, namespaces and control groups of its own")
+    if missing := [name for name in programs if shutil.which(name) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")

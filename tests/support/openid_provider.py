@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,16 +13,11 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 import requests
 
+from tests.support.codex import cache_folder
 from tests.support.listening import free_port
 
 CLIENT_ID = "headless-client"
 _SCRIPT = Path(__file__).with_name("oidc_provider.mjs")
-
-
-def _modules() -> Path:
-    own = os.environ.get("HEADLESS_LOGIN_CODEX_CACHE")
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own) if own else Path(caches) / "headless-login") / "oidc-provider/node_modules"
 
 
 class OpenIdProvider:
@@ -31,7 +25,8 @@ class OpenIdProvider:
 
     def __init__(self) -> None:
         """Find it, or skip the test."""
-        if shutil.which("node") is None or not _modules().is_dir():
+        self._modules = cache_folder() / "oidc-provider" / "node_modules"
+        if shutil.which("node") is None or not self._modules.is_dir():
             pytest.skip("oidc-provider is not installed: run scripts/install-codex (needs npm)")
         self.redirect_port = free_port()
         self._port = free_port()
@@ -39,7 +34,7 @@ class OpenIdProvider:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            ["node", _SCRIPT, _modules(), str(self._port), str(self.redirect_port)],
+            ["node", _SCRIPT, self._modules, str(self._port), str(self.redirect_port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -54,10 +49,10 @@ class OpenIdProvider:
 
 
 class Browser:
-    """Follows redirects and fills in forms, as a person called Grace."""
+    """A session that follows redirects and fills in forms, as a person called Grace."""
 
     def __init__(self) -> None:
-        """Begin without cookies."""
+        """Start without cookies."""
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -76,7 +71,7 @@ class Browser:
                 response = self._submit(response)
         return self._ended_at
 
-    def type_code(self, address: str, user_code: str, *, deny: bool = False) -> str:
+    def type_code(self, address: str, user_code: str, *, deny: bool = False) -> None:
         """Open the verification page, type the code, and answer every form."""
         page = self._open("GET", address)
         assert page is not None
@@ -85,18 +80,14 @@ class Browser:
         form = {"xsrf": xsrf[1], "user_code": user_code}
         page = self._open("POST", page.url, form)
         assert page is not None
-        if deny:
-            self._open("POST", page.url, form | {"abort": "yes"})
-            return ""
-        page = self._open("POST", page.url, form | {"confirm": "yes"})
-        while page is not None and "<form" in page.text:
+        page = self._open("POST", page.url, form | {"abort" if deny else "confirm": "yes"})
+        while not deny and page is not None and "<form" in page.text:
             page = self._submit(page)
-        return page.text if page is not None else self._ended_at
 
     def _submit(self, page: requests.Response) -> requests.Response | None:
         action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
-        if "login" in page.text and 'name="login"' in page.text:
+        if 'name="login"' in page.text:
             fields |= {"login": "grace", "password": "practice"}
         target = urljoin(page.url, unescape(action[1])) if action else page.url
         return self._open("POST", target, fields)

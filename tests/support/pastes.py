@@ -1,4 +1,4 @@
-"""Answers to one sign-in, and what stands around them where people copy them from."""
+"""Answers to one sign-in in every form, what stands around them, and what is no answer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,30 @@ REQUEST = AuthorizationRequest(CODEX, state="Zk3vQ9dM1xT7cB5nW0aLpg")
 STATE = REQUEST.state
 CODE = "ac_" + "kW4-_.~9pXr2" * 7
 QUERY = f"code={CODE}&scope=openid+profile+email&state={STATE}"
-URL = f"{REQUEST.redirect_uri}?{QUERY}"
+BASE = f"{REQUEST.redirect_uri}?"
+URL = f"{BASE}{QUERY}"
 Wrap = Callable[[str], str]
+
+# The forms of the answer itself.
+FORMS = {
+    "the address": URL,
+    "without its scheme": URL.removeprefix("http://"),
+    "without scheme and slashes left": URL.removeprefix("http:"),
+    "localhost": URL.replace("127.0.0.1", "localhost"),
+    "::1": URL.replace("127.0.0.1", "[::1]"),
+    "in capitals": URL.replace("http://127.0.0.1", "HTTP://LOCALHOST"),
+    "the path alone": URL.removeprefix("http://127.0.0.1:1455"),
+    "the query with ?": f"?{QUERY}",
+    "the query alone": QUERY,
+    "the query with &": f"&{QUERY}",
+    "code#state": f"{CODE}#{STATE}",
+    "another order": f"{BASE}state={STATE}&code={CODE}",
+    "with iss": f"{URL}&iss=https%3A%2F%2Fauth.openai.com",
+    "with unknown parameters": f"{URL}&session_state=x&Code=other",
+    "with a fragment": f"{URL}#_=_",
+    "escaped more than needed": URL.replace("-", "%2D").replace("_", "%5F"),
+    "with a full stop": f"{URL}.",
+}
 
 
 def replaced(*pairs: tuple[str, str]) -> Wrap:
@@ -86,6 +108,9 @@ COMMANDS: dict[str, Wrap] = {
     "curl in a container": around('docker exec -it codex curl "', '"'),
     "curl broken by a terminal": lambda url: broken(70, "\n")(f"curl '{url}'"),
     "curl broken by a terminal, indented": lambda url: broken(70, "\n    ")(f"curl '{url}'"),
+    "curl behind a prompt": around("ada@host:~$ curl '", "'"),
+    "curl behind a referrer": around("curl --referer https://auth.openai.com/ '", "'"),
+    "wget": lambda url: "wget " + url.replace("&", "\\&"),
     "open": around("open '", "'"),
     "start": around('start "" "', '"'),
 }
@@ -96,17 +121,23 @@ SURROUNDINGS: dict[str, Wrap] = {
     "Teams": around("[10:31] Lovelace, Ada\n"),
     "Telegram": around("Ada, [23 Nov 2026 at 10:31:12]:\n"),
     "Slack's source": lambda url: f"<{url.replace('&', '&amp;')}|{url.partition('?')[0]}>",
+    "Slack, shown": around("<", "|127.0.0.1:1455/auth/callback>"),
     "Slack, a code block": around("```", "```"),
     "Discord, no preview": around("<", ">"),
     "a mail, quoted": lambda url: broken(72, "\n> ", "> ")(url),
     "a mail, quoted twice": lambda url: broken(68, "\n>> ", ">> ")(url),
     "a mail, quoted in HTML": around("&lt;", "&gt;"),
+    "words before": around("Here it is: "),
+    "a list": around("- "),
     "a title before": around("This site can’t be reached\n127.0.0.1 refused to connect.\n"),
     "a title that asks": around("Can't open the page? Try again\n"),
     "a title with a slash": around("127.0.0.1 / Fehler & mehr - "),
     "Safari's title": around("Safari can’t connect to the server “127.0.0.1”.\n"),
     "zsh": replaced(("?", "\\?"), ("&", "\\&"), ("=", "\\="), ("+", "\\+"), ("~", "\\~")),
     "cmd.exe": replaced(("&", "^&")),
+    "sh, continued": broken(50, "\\\n"),
+    "cmd.exe, continued": broken(51, "^\r\n"),
+    "PowerShell, continued": broken(52, "`\n"),
     "tmux": broken(80, "\n"),
     "tmux, blanks kept": lambda url: broken(80, " " * 20 + "\n")(url),
     "screen, indented": broken(76, "\n  ", "  "),
@@ -115,13 +146,55 @@ SURROUNDINGS: dict[str, Wrap] = {
     "an OSC 8 link": lambda url: f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\",
     "cat -v": around("^[[200~", "^[[201~"),
     "readline's rests of the marks": around("00~", "01~"),
+    "Markdown": around("[the page](", ")"),
+    "Markdown, a link to itself": lambda url: f"[{url}]({url})",
     "Markdown with a title": around("[the page](", ' "Redirect")'),
     "Markdown in bold": around("**[the page](", ")**."),
     "isolates of a bidirectional text": around("\u2066", "\u2069"),
+    "no-break spaces": around("\u00a0", "\u202f"),
+    "soft hyphens": broken(60, "\u00ad"),
+    "backticks": around("`", "`"),
     "guillemets": around("«\u00a0", "\u00a0»"),
     "brackets and a full stop": around("(", ")."),
     "a JSON string": lambda url: '"' + replaced(("/", "\\/"), ("&", "\\u0026"))(url) + '"',
 }
+# One of each layer, as they come about: in a message, by a program, on a screen, in a terminal.
+NOTHING: dict[str, Wrap] = {"nothing": str}
+QUOTES: dict[str, Wrap] = NOTHING | {
+    "double quotes": around('"', '"'),
+    "single quotes": around("'", "'"),
+    "bold": around("**", "**"),
+    "bold italics": around("***", "***"),
+    "curly quotes": around("“", "”"),
+    "angle brackets": around("<", ">"),
+    "brackets": around("(", ")"),
+    "a code block": around("```\n", "\n```"),
+    "quotes and blanks": around("' ", " '"),
+}
+ESCAPES: dict[str, Wrap] = NOTHING | {
+    "&amp;": replaced(("&", "&amp;")),
+    "HTML": replaced(("&", "&#38;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")),
+    "backslashes": replaced(("?", "\\?"), ("&", "\\&"), ("=", "\\=")),
+}
+BREAKS: dict[str, Wrap] = NOTHING | {
+    "every 41": broken(41, "\n"),
+    "every 79": broken(79, "\n"),
+    "indented": broken(67, "\r\n  "),
+    "zero-width spaces": broken(13, "\u200b"),
+    "no-break spaces, every 64": broken(64, "\u00a0"),
+    "blanks": broken(9, " "),
+    "a quoted mail": broken(60, "\n> ", "> "),
+    "a box": broken(60, " │\n│ ", "│ ", " │"),
+}
+TERMINALS: dict[str, Wrap] = NOTHING | {
+    "blanks around": around(" \t", "\n\n"),
+    "a byte-order mark": around("\ufeff"),
+    "bracketed-paste marks": around("\x1b[200~", "\x1b[201~"),
+    "rests of the marks": around("[200~", "[201~\n"),
+    "colour": around("\x1b[1;34m", "\x1b[0m"),
+}
+LAYERS = (QUOTES, QUOTES, ESCAPES, BREAKS, TERMINALS)
+WRAPS = COMMANDS | SURROUNDINGS | QUOTES | ESCAPES | BREAKS | TERMINALS
 
 
 def form_encoded(text: str) -> str:
@@ -132,3 +205,50 @@ def form_encoded(text: str) -> str:
 def component_encoded(text: str) -> str:
     """Encode as JavaScript's encodeURIComponent, which leaves quotes and brackets alone."""
     return quote(text, safe="!'()*~")
+
+
+# What is no answer to REQUEST: the text, the word of the contract, and a phrase of the sentence.
+NO_ANSWER, OPEN, AGAIN = "not_a_redirect", "the address to open", "another sign-in"
+ERROR_PAGE = "https://auth.openai.com/error"
+FAILURE = (  # what the issuer tells of it
+    "eyJraW5kIjoiQXV0aEFwaUZhaWx1cmUiLCJlcnJvckNvZGUiOiJ1bmtub3duX2Vycm9yIiwicmVxdWVzdElkIjoiYWJj"
+    "LTEyMyJ9"
+)
+TOLD = f"{ERROR_PAGE}?payload={FAILURE}"
+REJECTED: dict[str, tuple[str, str, str]] = {
+    "nothing": ("", NO_ANSWER, "Nothing was pasted"),
+    "only blanks": (" \n\t ", NO_ANSWER, "Nothing was pasted"),
+    "words": ("what do I paste here", NO_ANSWER, "not the address"),
+    "the authorize URL": (REQUEST.url, "authorize_url_pasted", OPEN),
+    "its query": (REQUEST.url.partition("?")[2], "authorize_url_pasted", OPEN),
+    "another authorize URL": (AuthorizationRequest(CODEX).url, "authorize_url_pasted", OPEN),
+    "a page of the issuer": ("https://auth.openai.com/log-in", NO_ANSWER, "not done yet"),
+    "the issuer's error page": (TOLD, "issuer_error_page", "(unknown_error, request abc-123)"),
+    "an error page without payload": (ERROR_PAGE, "issuer_error_page", "the issuer's error page:"),
+    "a code alone": (CODE, "missing_state", "a code alone"),
+    "code and no state": (URL.partition("&scope")[0], "missing_state", "has no state"),
+    "an empty state": (f"{URL.partition('&state')[0]}&state=", "missing_state", "has no state"),
+    "another state": (URL[:-1] + "h", "state_mismatch", AGAIN),
+    "a longer state": (URL + "x", "state_mismatch", AGAIN),
+    "a shorter state": (URL[:-1], "state_mismatch", AGAIN),
+    "a state in other letters": (URL.replace(STATE, STATE.swapcase()), "state_mismatch", AGAIN),
+    "code#another state": (f"{CODE}#{STATE[::-1]}", "state_mismatch", AGAIN),
+    "state and no code": (URL.replace("code=", "kode="), "missing_code", "no authorization code"),
+    "an empty code": (URL.replace(CODE, ""), "missing_code", "no authorization code"),
+    "a cut code": (URL.replace(CODE, CODE[:19]), "missing_code", "cut off"),
+    "an endless code": (URL.replace(CODE, "c" * 2049), "missing_code", "cut off"),
+    "a code that is not ASCII": (URL.replace(CODE, "%C3%A9" * 20), "missing_code", "damaged"),
+    "a second code": (f"{URL}&code=other", "duplicate_parameter", "code more than once"),
+    "a second code, escaped": (f"{URL}&%63ode=other", "duplicate_parameter", "code more"),
+    "a second state": (f"{URL}&state={STATE}", "duplicate_parameter", "state more than once"),
+    "the answer twice": (f"{URL}\n{URL}", "duplicate_parameter", "scope and state more than once"),
+    "code and error": (f"{URL}&error=access_denied", "ambiguous_response", "a code and an error"),
+    "a foreign iss": (f"{URL}&iss=https://evil.example", "issuer_mismatch", "another"),
+    "an empty iss": (f"{URL}&iss=", "issuer_mismatch", "another authorization server"),
+    "an API key": ("sk-proj-0123456789abcdefghij", NO_ANSWER, "an API key"),
+    "broken escapes": (f"{URL}&x=%FF", NO_ANSWER, "cannot be decoded"),
+    "a damaged code": (URL.replace(CODE, f"{CODE[:30]}|{CODE[30:]}"), NO_ANSWER, "damaged"),
+    "too long": (URL + " " * 65536 + "x", NO_ANSWER, "longer than any answer (64 KiB)"),
+    "too many parameters": (f"{URL}{'&a=b' * 70}", NO_ANSWER, "cannot be decoded"),
+    "no parameter of an answer": ("?utm_source=x", NO_ANSWER, "not an answer to a sign-in"),
+}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
 import pyte
 
@@ -24,7 +24,7 @@ PROMPT = "Paste the address it ends at:"
 
 
 def environment(codex_home: Path | str | None, issuer: str | None, **extra: str) -> dict[str, str]:
-    """Return a clean environment: nothing of the machine that runs the tests shines through."""
+    """Return a clean environment: nothing is inherited from the machine that runs the tests."""
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(codex_home or "/nonexistent"),
@@ -48,26 +48,6 @@ class Outcome:
     err: str
 
 
-def run(
-    *arguments: str,
-    environ: dict[str, str],
-    stdin: str | bytes | None = None,
-    timeout: float = 60,
-) -> Outcome:
-    """Run the command with standard input from a pipe (None: /dev/null) to its end."""
-    content = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(
-        [COMMAND, *arguments],
-        input=content if content is not None else None,
-        stdin=subprocess.DEVNULL if content is None else None,
-        capture_output=True,
-        env=environ,
-        timeout=timeout,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
 def url_in(text: str) -> str:
     """Return the authorize URL in what was printed."""
     found = re.search(r"^(https?://\S+/oauth/authorize\?\S+)", text, re.MULTILINE)
@@ -79,18 +59,12 @@ class Piped:
     """The command with pipes at both ends, still running."""
 
     def __init__(
-        self,
-        *arguments: str,
-        environ: dict[str, str],
-        stdin: int | TextIO = subprocess.PIPE,
-    ):
+        self, *arguments: str, environ: dict[str, str], stdin: int | TextIO = subprocess.PIPE
+    ) -> None:
         """Start it."""
+        pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            [COMMAND, *arguments],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environ,
+            [COMMAND, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, env=environ
         )
         self.err = ""
 
@@ -118,18 +92,30 @@ class Piped:
         self.process.stdin.close()
         self.process.stdin = None
 
-    def finish(self, stdin: str | None = None, timeout: float = 60) -> Outcome:
+    def finish(self, stdin: str | bytes | None = None, timeout: float = 60) -> Outcome:
         """Give it its input, if any, and return how it ended."""
-        content = stdin.encode() if stdin is not None else None
+        content = stdin.encode() if isinstance(stdin, str) else stdin
         out, err = self.process.communicate(content, timeout)
         return Outcome(self.process.returncode, out.decode(), self.err + err.decode())
 
-    def __enter__(self) -> Piped:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def run(
+    *arguments: str,
+    environ: dict[str, str],
+    stdin: str | bytes | None = None,
+    timeout: float = 60,
+) -> Outcome:
+    """Run the command with standard input from a pipe (None: /dev/null) to its end."""
+    source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
+    with Piped(*arguments, environ=environ, stdin=source) as piped:
+        return piped.finish(stdin, timeout)
 
 
 class Terminal:
@@ -144,13 +130,13 @@ class Terminal:
         command: Sequence[str] = (COMMAND,),
         cell: tuple[int, int] = (0, 0),
     ) -> None:
-        """Start it in a terminal of this size; `cell` are the pixels of one, if it tells."""
+        """Start it in a terminal of this size; `cell` is the size of a cell in pixels, if known."""
         self._master, self._slave = os.openpty()
-        size = struct.pack("HHHH", rows, columns, columns * cell[0], rows * cell[1])
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
+        self._cell = cell
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.resize(columns, rows)
         self.attributes_before = termios.tcgetattr(self._slave)
-        self._screen = pyte.HistoryScreen(columns, rows, history=2000)
-        self._stream = pyte.ByteStream(self._screen)
         self.output = b""
         self.process = subprocess.Popen(
             [*command, *arguments],
@@ -162,20 +148,28 @@ class Terminal:
             preexec_fn=_take_terminal,
         )
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, as a window manager would."""
+        self.screen.resize(rows, columns)
+        size = struct.pack("HHHH", rows, columns, columns * self._cell[0], rows * self._cell[1])
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
+
+    def until(self, seen: Callable[[], object], wanted: str, timeout: float = 20) -> None:
+        """Read until `seen` returns something true; `wanted` says what that is."""
+        deadline = time.monotonic() + timeout
+        while not seen():
+            assert time.monotonic() < deadline, f"no {wanted} on: {self.text}\n{self.lines}"
+            self._read(0.05)
+
     def read_until(self, pattern: str, timeout: float = 20) -> str:
         """Read until a pattern appears in the raw output; returns all of it so far."""
-        deadline = time.monotonic() + timeout
-        while not re.search(pattern, self.text):
-            assert time.monotonic() < deadline, f"no {pattern!r} on: {self.text}"
-            self._read(0.05)
+        self.until(lambda: re.search(pattern, self.text), repr(pattern), timeout)
         return self.text
 
     def read_screen_until(self, pattern: str, timeout: float = 20) -> list[str]:
         """Read until a line on the screen matches; programs in between redraw in pieces."""
-        deadline = time.monotonic() + timeout
-        while not any(re.search(pattern, line) for line in self.lines):
-            assert time.monotonic() < deadline, f"no {pattern!r} on: {self.lines}"
-            self._read(0.05)
+        regex = re.compile(pattern)
+        self.until(lambda: any(map(regex.search, self.lines)), repr(pattern), timeout)
         return self.lines
 
     def watch(self, seconds: float) -> list[str]:
@@ -184,9 +178,14 @@ class Terminal:
         return self.lines
 
     def read_url(self, timeout: float = 20) -> str:
-        """Return the authorize URL, and wait until the question stands below it."""
+        """Return the authorize URL once a whole line of it has been printed."""
         self.read_until(r"/oauth/authorize\?\S+\r\n", timeout)
         return url_in(self.text.replace("\r\n", "\n"))
+
+    def read_question(self, timeout: float = 20) -> str:
+        """Return the authorize URL once the question stands below it."""
+        self.read_until(PROMPT, timeout)
+        return self.read_url()
 
     @property
     def text(self) -> str:
@@ -196,34 +195,17 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """What the screen shows now, without trailing blanks."""
-        return [line.rstrip() for line in self._screen.display]
+        return [line.rstrip() for line in self.screen.display]
 
     def transcript(self, edit: Callable[[str], str] = str) -> str:
         """Return every row a person saw, scrolled away or not, of the output after `edit`."""
-        screen = pyte.HistoryScreen(self._screen.columns, self._screen.lines, history=2000)
+        screen = pyte.HistoryScreen(self.screen.columns, self.screen.lines, history=2000)
         pyte.Stream(screen).feed(edit(self.text))
         history = [
             "".join(line[column].data for column in range(screen.columns))
             for line in screen.history.top
         ]
         return "\n".join(row.rstrip() for row in [*history, *screen.display])
-
-    @property
-    def screen(self) -> pyte.Screen:
-        """The emulated screen, cell by cell."""
-        return self._screen
-
-    @property
-    def descriptor(self) -> int:
-        """The side of the terminal that the command sees, to change its size."""
-        return self._slave
-
-    @staticmethod
-    def replay(output: bytes, columns: int, rows: int) -> pyte.Screen:
-        """Return the screen of a larger terminal after the same output."""
-        screen = pyte.Screen(columns, rows)
-        pyte.ByteStream(screen).feed(output)
-        return screen
 
     @property
     def attributes(self) -> list[object]:
@@ -247,10 +229,7 @@ class Terminal:
 
     def wait(self, timeout: float = 30) -> int:
         """Read to the end and return the exit code."""
-        deadline = time.monotonic() + timeout
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"still running: {self.text}"
-            self._read(0.02)
+        self.until(lambda: self.process.poll() is not None, "end", timeout)
         while self._read(0.05):
             pass
         return self.process.returncode
@@ -266,7 +245,7 @@ class Terminal:
         self._stream.feed(chunk)
         return bool(chunk)
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -278,3 +257,11 @@ class Terminal:
 
 def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def until(seen: Callable[[], object], timeout: float = 20, wanted: str = "end of waiting") -> None:
+    """Wait until `seen` returns something true; for real programs that tell nothing by events."""
+    deadline = time.monotonic() + timeout
+    while not seen():
+        assert time.monotonic() < deadline, f"no {wanted}"
+        time.sleep(0.02)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,28 +34,22 @@ LIGHT = Theme("303030", "fdf6e3")
 
 def picture_of(screen: pyte.Screen, theme: Theme = DARK) -> Pixels:
     """Return the pixels of an emulated screen, in grey; other glyphs than blocks are scribbled."""
-    rows, columns = screen.lines, screen.columns
-    pixels = np.zeros((rows * _HEIGHT, columns * _WIDTH), np.uint8)
-    for y in range(rows):
-        for x in range(columns):
-            pixels[y * _HEIGHT : (y + 1) * _HEIGHT, x * _WIDTH : (x + 1) * _WIDTH] = _cell(
-                screen.buffer[y][x], theme
-            )
+    rows = [[screen.buffer[y][x] for x in range(screen.columns)] for y in range(screen.lines)]
+    pixels = np.vstack([np.hstack([_cell(char, theme) for char in row]) for row in rows])
     return np.pad(pixels, _MARGIN, constant_values=_grey(theme.ground))
 
 
+@cache
 def _cell(char: Any, theme: Theme) -> Pixels:
     ink = _grey(theme.ink if char.fg == "default" else char.fg)
     ground = _grey(theme.ground if char.bg == "default" else char.bg)
     if char.reverse:
         ink, ground = ground, ink
     cell = np.full((_HEIGHT, _WIDTH), ground, np.uint8)
-    if char.data == "▀":
-        cell[: _HEIGHT // 2] = ink
-    elif char.data == "▄":
-        cell[_HEIGHT // 2 :] = ink
-    elif char.data == "█":
-        cell[:] = ink
+    middle = _HEIGHT // 2
+    blocks = {"▀": slice(None, middle), "▄": slice(middle, None), "█": slice(None)}
+    if char.data in blocks:
+        cell[blocks[char.data]] = ink
     elif char.data.strip():
         cell[4:12:2, 1:7] = ink
     return cell

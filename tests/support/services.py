@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.program import Outcome
+from tests.support.machine import require_root
+from tests.support.program import Outcome, until
 
-SYSTEMD = "/lib/systemd/systemd"
 # However the tests end, the service does too.
 _PRIVATELY = ("setpriv", "--pdeathsig", "TERM", "unshare", "-m")
 # Nothing of this machine's own jobs may run: cron sees none, and believes that it has just booted.
@@ -55,8 +52,11 @@ done
 class Service:
     """Runs commands in a folder's files; what they print lands there."""
 
+    program: str
+
     def __init__(self, folder: Path) -> None:
-        """Take an empty folder."""
+        """Take an empty folder; skips the test where the program cannot be run."""
+        require_root(self.program, "setpriv", "unshare")
         self._folder = folder
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
@@ -64,24 +64,22 @@ class Service:
         raise NotImplementedError
 
     def _in_private(self, script: str, *arguments: str, environ: dict[str, str]) -> Outcome:
-        """Run the service, with mounts that nobody else sees, until the command has ended."""
+        """Run the service, with mounts of its own, until the command has ended."""
         ended = self._folder / "exit"
         ended.unlink(missing_ok=True)
+
+        def is_told() -> bool:
+            return ended.exists() and bool(ended.read_text().strip())
+
+        command = [*_PRIVATELY, "sh", "-euc", script, "sh", *arguments]
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
         service = subprocess.Popen(
-            [*_PRIVATELY, "sh", "-euc", script, "sh", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environ,
-            start_new_session=True,
+            command, stdin=null, stdout=null, stderr=pipe, env=environ, start_new_session=True
         )
         try:
-            deadline = time.monotonic() + 30
-            while not ended.exists() or not ended.read_text().strip():
-                if service.poll() is not None and service.stderr:
-                    pytest.skip(f"it cannot run here: {service.stderr.read().decode()[-200:]}")
-                assert time.monotonic() < deadline, "the command has not ended"
-                time.sleep(0.05)
+            until(lambda: is_told() or service.poll() is not None, 30, "end of the command")
+            if not is_told() and service.stderr:
+                pytest.skip(f"it cannot run here: {service.stderr.read().decode()[-200:]}")
         finally:
             service.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -108,6 +106,8 @@ class Service:
 class Cron(Service):
     """Debian's cron: an `@reboot` line runs at once."""
 
+    program = "cron"
+
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
         """Run one command to its end."""
         tables = self._folder / "cron.d"
@@ -120,6 +120,7 @@ class Cron(Service):
 class Systemd(Service):
     """systemd as a user's manager: a unit whose standard input is /dev/null, or a file."""
 
+    program = "/lib/systemd/systemd"
     kind: tuple[str, ...] = ("--user",)
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
@@ -141,19 +142,10 @@ class Systemd(Service):
             "container": "tests",  # a system's manager leaves the kernel's settings alone
         }
         group = f"/run/groups/headless-login-{os.getpid()}"
-        return self._in_private(_SYSTEMD, SYSTEMD, group, *self.kind, environ=settings)
+        return self._in_private(_SYSTEMD, self.program, group, *self.kind, environ=settings)
 
 
 class SystemdAsInit(Systemd):
     """systemd as the first process of a system: a unit that has not even $HOME."""
 
     kind = ("--system", "-p -u -i --fork --kill-child --mount-proc")
-
-
-def require(*programs: str) -> None:
-    """Skip the test where these are missing, or where mounts are not permitted."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("only root on Linux can have mounts of its own")
-    programs = (*programs, "setpriv", "unshare")
-    if missing := [name for name in programs if shutil.which(name) is None]:
-        pytest.skip(f"not installed: {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Real terminals in windows that nobody sees (Xvfb), and what their pixels are."""
+"""Real terminals in windows of an X server without a screen (Xvfb), and their pixels."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import os
 import shutil
 import struct
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
 import pytest
 
+from tests.support.program import until
 from tests.support.scanning import Pixels
-
-_WIDTH, _HEIGHT = 1600, 1400
 
 
 class Display:
@@ -31,27 +28,17 @@ class Display:
 
     def __enter__(self) -> Self:
         told, tells = os.pipe()
-        self._server = subprocess.Popen(
-            [
-                *("Xvfb", "-displayfd", str(tells), "-screen", "0", f"{_WIDTH}x{_HEIGHT}x24"),
-                *("-fbdir", str(self._folder), "-nolisten", "tcp", "-noreset"),
-            ],
-            pass_fds=(tells,),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        command = ["Xvfb", "-displayfd", str(tells), "-screen", "0", "1600x1400x24"]
+        command += ["-fbdir", str(self._folder), "-nolisten", "tcp", "-noreset"]
+        null = subprocess.DEVNULL
+        self._server = subprocess.Popen(command, pass_fds=(tells,), stdout=null, stderr=null)
         os.close(tells)
         with open(told) as number:
             self.name = f":{number.readline().strip()}"
         assert self.name != ":", "Xvfb did not start"
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.kill()
         self._server.wait()
 
@@ -74,13 +61,9 @@ class Window:
         if shutil.which(command[0]) is None:
             pytest.skip(f"{command[0]} is not installed")
         self._display = display
-        self._process = subprocess.Popen(
-            list(command),
-            env=environ | {"DISPLAY": display.name, "LIBGL_ALWAYS_SOFTWARE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        environ = environ | {"DISPLAY": display.name, "LIBGL_ALWAYS_SOFTWARE": "1"}
+        null = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, env=environ, stdin=null, stdout=null, stderr=null)
 
     def __enter__(self) -> Self:
         return self
@@ -89,11 +72,13 @@ class Window:
         self._process.kill()
         self._process.wait()
 
-    def until(self, seen: Callable[[Pixels], bool], timeout: float = 20) -> Pixels:
-        """Return the first picture on which `seen` sees what it looks for, or the last one."""
-        deadline = time.monotonic() + timeout
-        while True:
-            picture = self._display.picture()
-            if seen(picture) or time.monotonic() > deadline:
-                return picture
-            time.sleep(0.2)
+    def picture(self, seen: Callable[[Pixels], object]) -> Pixels:
+        """Return the first picture on which `seen` sees what it looks for."""
+        pictures: list[Pixels] = []
+
+        def look() -> object:
+            pictures.append(self._display.picture())
+            return seen(pictures[-1])
+
+        until(look, wanted="such picture")
+        return pictures[-1]
