@@ -15,6 +15,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
@@ -369,8 +370,6 @@ def signals_held() -> Iterator[None]:
     By handlers and not by a signal mask: a signal that this thread blocks goes to another one,
     and Python raises its exception here all the same.
     """
-    import threading  # here: reading needs none of it
-
     if threading.current_thread() is not threading.main_thread():
         yield  # no signal is ever raised here
         return
