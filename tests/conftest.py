@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from tests.support.program import environment
 
@@ -55,6 +56,12 @@ def codex_home(tmp_path: Path) -> Path:
     path = tmp_path / "codex"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture
+def home(codex_home: Path) -> CodexHome:
+    """The same folder, as the code knows it."""
+    return CodexHome(str(codex_home))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
-from headless_login.codex.locks import codex_locks, lock_files
+from headless_login.codex.locks import codex_locks
 from headless_login.errors import LocalTrouble
 from tests.support.machine import (
     IS_ROOT,
@@ -68,10 +68,16 @@ def _is_free(path: Path) -> bool:
         return True
 
 
-def test_the_names_and_their_order() -> None:
+def test_the_names_and_their_order(codex_home: Path) -> None:
     """As Codex 0.169.0 opens them (codex-facts.md §6)."""
-    home = CodexHome("/nonexistent/.codex")
-    assert lock_files(home) == tuple(f"{home.path}/{name}" for name in NAMES)
+    taken = []
+
+    def take(descriptor: int) -> bool:
+        taken.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        return True
+
+    with codex_locks(CodexHome(str(codex_home)), try_lock=take):
+        assert taken == [f"{codex_home}/{name}" for name in NAMES]
 
 
 @pytest.mark.parametrize(

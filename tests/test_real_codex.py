@@ -15,7 +15,7 @@ import pytest
 
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
-from headless_login.codex.locks import codex_locks, lock_files
+from headless_login.codex.locks import codex_locks
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.codex import (
@@ -180,8 +180,13 @@ def _is_held(path: Path) -> bool:
     return False
 
 
+def _second_lock(auth_file: Path) -> Path:
+    """Return the lock beside the file itself (codex-facts.md §6)."""
+    return auth_file.with_name(f"{auth_file.stem}.json.lock")
+
+
 @contextmanager
-def _held(path: str) -> Iterator[None]:
+def _held(path: Path) -> Iterator[None]:
     """Hold a lock as another program would."""
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -204,7 +209,7 @@ def test_codex_waits_for_us(alone: bool, codex_home: Path, auth_file: Path) -> N
     """While we hold the locks, or the one beside the file alone, Codex writes nothing."""
     home = CodexHome(str(codex_home))
     with ExitStack() as stack:
-        with _held(lock_files(home)[1]) if alone else codex_locks(home):
+        with _held(_second_lock(auth_file)) if alone else codex_locks(home):
             codex = stack.enter_context(_codex_storing(codex_home))
             if alone:
                 until(lambda: _is_held(codex_home / "auth.lock"))
@@ -218,7 +223,7 @@ def test_codex_waits_for_us(alone: bool, codex_home: Path, auth_file: Path) -> N
 def test_we_wait_for_codex(codex_home: Path, auth_file: Path) -> None:
     """While Codex is in the middle of writing, we wait and say so; then ours comes last."""
     with ExitStack() as stack:
-        with _held(lock_files(CodexHome(str(codex_home)))[1]):  # keeps Codex in the middle
+        with _held(_second_lock(auth_file)):  # keeps Codex in the middle
             codex = stack.enter_context(_codex_storing(codex_home))
             until(lambda: _is_held(codex_home / "auth.lock"))
             arguments = ("login", "--with-api-key")

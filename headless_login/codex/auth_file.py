@@ -86,10 +86,7 @@ class AuthFile:
         """
         reason: OSError
         try:
-            with (
-                codex_locks(home, on_wait=on_wait),
-                Folder.of(home.auth_file) as (folder, name),
-            ):
+            with codex_locks(home, on_wait=on_wait) as (folder, name):
                 yield cls(folder, name)
                 return
         except OSError as error:

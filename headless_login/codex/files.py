@@ -28,6 +28,8 @@ UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(
 PATH_ONLY = getattr(os, "O_PATH", 0)  # Linux: enough to look at a file, or to go through a folder
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_SEARCH = (PATH_ONLY or os.O_RDONLY) | _DIRECTORY
+_MOST_LINKS = 40  # as Linux
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd  # not on Windows
 
 _REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS}
@@ -55,9 +57,8 @@ class Folder:
         Raises:
             OSError: there is none, or another user's link leads root to a third user's folder.
         """
-        real = os.path.realpath(path)
-        with cls._held(real, _open_folder(real)) as folder:
-            _check_links(path, real, folder.status())
+        with cls._held(*_walk(path)) as (folder, _, makers):
+            _check_makers(path, makers, folder.status())
             yield folder
 
     @classmethod
@@ -68,28 +69,34 @@ class Folder:
         A symbolic link is followed, and so kept when the file is replaced.
 
         Raises:
-            OSError: as `target_of`, or as `opened`.
+            OSError: as `opened`; or the links go in a circle, or lead to a folder or a device.
         """
-        target = target_of(path)
-        above, name = os.path.split(target)
-        with cls._held(above, _open_folder(above)) as folder:
-            owner = folder.status_of(name) if folder.has(name) else folder.status()
-            _check_links(path, target, owner)
+        with cls._held(*_walk(path, to_file=True)) as (folder, name, makers):
+            owner = folder.status()
+            if folder.has(name):
+                owner = folder.status_of(name)
+                _check_regular(owner, path)
+            _check_makers(path, makers, owner)
             yield folder, name
 
     @contextmanager
     def below(self, name: str) -> Iterator[Self]:
         """Open a folder in this one; it must not be a link."""
-        path, by_name = os.path.join(self.path, name), not _BY_DESCRIPTOR
-        descriptor = _open_folder(path) if by_name else self.open(name, os.O_RDONLY | _DIRECTORY)
-        with self._held(path, descriptor) as folder:
+        path, descriptor = os.path.join(self.path, name), -1
+        if _BY_DESCRIPTOR:
+            descriptor = self.open(name, os.O_RDONLY | _DIRECTORY)
+        elif not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "it is no folder", path)
+        with self._held(path, descriptor, "", []) as (folder, _, _):
             yield folder
 
     @classmethod
     @contextmanager
-    def _held(cls, path: str, descriptor: int) -> Iterator[Self]:
+    def _held(
+        cls, path: str, descriptor: int, name: str, makers: list[int]
+    ) -> Iterator[tuple[Self, str, list[int]]]:
         try:
-            yield cls(path, descriptor)
+            yield cls(path, descriptor), name, makers
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -196,24 +203,26 @@ class Folder:
 
         `follow`: through a link, and whatever kind of file is there, as Codex does.
         """
+        if follow and self.has(name) and stat.S_ISLNK(self.status_of(name).st_mode):
+            with Folder.of(os.path.join(self.path, name)) as (folder, target):
+                return folder._open_lock(target)
         with suppress(FileNotFoundError):
-            return self._open_lock(name, follow=follow)
+            return self._open_lock(name, of_any_kind=follow)
         try:
             return self._make(name)
-        except FileExistsError:  # another program was quicker, or it is a link to nothing
-            return self._open_lock(name, follow=follow)
+        except FileExistsError:  # another program was quicker
+            return self._open_lock(name, of_any_kind=follow)
 
-    def _open_lock(self, name: str, *, follow: bool) -> int:
-        flags = UNBLOCKED if follow else UNBLOCKED | _NO_FOLLOW
+    def _open_lock(self, name: str, *, of_any_kind: bool = False) -> int:
         try:
-            descriptor = os.open(self._at(name), os.O_RDWR | flags, **self._there())
+            descriptor = self.open(name, os.O_RDWR)
         except OSError as error:
             if error.errno not in _UNREADABLE:
                 raise
             # Reading is enough for flock, but not on NFS.
-            descriptor = os.open(self._at(name), os.O_RDONLY | flags, **self._there())
+            descriptor = self.open(name, os.O_RDONLY)
         try:
-            if not follow:
+            if not of_any_kind:
                 _check_regular(os.fstat(descriptor), name)
         except OSError:
             os.close(descriptor)
@@ -277,59 +286,75 @@ class Folder:
         return {"dir_fd": self._descriptor} if _BY_DESCRIPTOR else {}
 
 
-def _open_folder(path: str) -> int:
-    """Open a folder; raises OSError if any part of its path has become a link."""
-    if not _BY_DESCRIPTOR:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, "it is no folder", path)
-        return -1
-    flags = os.O_RDONLY | _DIRECTORY
-    if not PATH_ONLY:
-        return os.open(path, flags | getattr(os, "O_NOFOLLOW_ANY", _NO_FOLLOW))  # macOS has it
-    descriptor = os.open("/", PATH_ONLY | _DIRECTORY)
-    parts = [part for part in path.split("/") if part]
-    for number, part in enumerate(parts, 1):
-        above, is_last = descriptor, number == len(parts)
-        try:
-            descriptor = _step_into(part, above, flags if is_last else PATH_ONLY | _DIRECTORY)
-        finally:
-            os.close(above)
-    return descriptor
+def _walk(path: str, *, to_file: bool = False) -> tuple[str, int, str, list[int]]:
+    """Open the folder that a path leads to, going through every link by itself.
 
-
-def _step_into(name: str, above: int, flags: int) -> int:
-    try:
-        return os.open(name, flags | _NO_FOLLOW, dir_fd=above)
-    except PermissionError:  # it can be searched and written, but not listed
-        return os.open(name, PATH_ONLY | _DIRECTORY | _NO_FOLLOW, dir_fd=above)
-
-
-def _check_links(path: str, target: str, owner: os.stat_result) -> None:
-    """Refuse another user's link by which root would write or remove a third user's files."""
-    if not is_root() or target == os.path.abspath(path):
-        return
-    above = [path]
-    while (parent := os.path.dirname(above[-1])) != above[-1]:
-        above.append(parent)
-    makers = [os.lstat(each).st_uid for each in above if os.path.islink(each)]
-    # No link any more: it was there a moment ago, when the path was resolved.
-    if not makers or any(maker not in (0, owner.st_uid) for maker in makers):
-        reason = f"it is another user's link to {target}, which is not theirs"
-        raise OSError(errno.EINVAL, reason, path)
-
-
-def target_of(path: str) -> str:
-    """Return what a chain of symbolic links finally names: a regular file, or nothing yet.
-
-    Raises:
-        OSError: the links go in a circle, or lead to a folder or a device.
+    Returns the folder's path without links, a descriptor, with `to_file` the name of the file in
+    it that the path finally names, and the user of each link on the way: what the path was when it
+    was gone through, nobody can change any more.
     """
-    target = os.path.realpath(path)
-    if os.path.islink(target):  # it could not be resolved
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-    with suppress(FileNotFoundError):
-        _check_regular(os.stat(target), path)
-    return target
+    if not _BY_DESCRIPTOR:
+        real = os.path.realpath(path)
+        folder, name = os.path.split(real) if to_file else (real, "")
+        return folder, -1, name, []
+    parts, makers, name = _parts(os.path.abspath(path)), list[int](), ""
+    real, descriptor = "/", os.open("/", _SEARCH)
+    try:
+        while parts:
+            name = parts.pop()
+            is_last = to_file and not parts
+            if (maker := _maker_of_link(name, descriptor, may_miss=is_last)) is not None:
+                makers.append(maker)
+                if len(makers) > _MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                target = os.readlink(name, dir_fd=descriptor)
+                parts += _parts(target)
+                name = "/" if target.startswith("/") else "."
+            elif is_last:
+                break
+            above, descriptor = descriptor, os.open(name, _SEARCH | _NO_FOLLOW, dir_fd=descriptor)
+            os.close(above)
+            real = os.path.normpath(os.path.join(real, name))
+        else:
+            if to_file:
+                raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
+        return real, _readable(descriptor), name if to_file else "", makers
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _parts(path: str) -> list[str]:
+    """Return the names in a path, the last one first."""
+    return [part for part in path.split("/")[::-1] if part not in ("", ".")]
+
+
+def _maker_of_link(name: str, folder: int, *, may_miss: bool) -> int | None:
+    """Return the user of a symbolic link, or None if it is none."""
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        if may_miss:
+            return None
+        raise
+    return status.st_uid if stat.S_ISLNK(status.st_mode) else None
+
+
+def _readable(descriptor: int) -> int:
+    """Return a descriptor of the same folder that can list and sync it, if that is permitted."""
+    try:
+        readable = os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=descriptor)
+    except PermissionError:
+        return descriptor
+    os.close(descriptor)
+    return readable
+
+
+def _check_makers(path: str, makers: list[int], owner: os.stat_result) -> None:
+    """Refuse another user's link by which root would write or remove a third user's files."""
+    if is_root() and any(maker not in (0, owner.st_uid) for maker in makers):
+        reason = "it is another user's link to what is not theirs"
+        raise OSError(errno.EINVAL, reason, path)
 
 
 def replace_file(path: str, content: bytes) -> bool:

@@ -11,9 +11,9 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from headless_login.codex.files import Folder, target_of, try_lock
+from headless_login.codex.files import Folder, try_lock
 from headless_login.codex.home import CodexHome
 from headless_login.errors import LocalTrouble
 
@@ -27,19 +27,6 @@ WAITING = "Waiting for another program, probably Codex, to let go of auth.jsonâ€
 _NO_LOCK_FILES = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
 
-def lock_files(home: CodexHome) -> tuple[str, str]:
-    """Return both files in Codex's order; the second lies beside what auth.json finally names.
-
-    So two folders that share a sign-in by symbolic links share its lock as well, as in Codex
-    0.169.0 [seen]: `creds.json` and `creds.v1` alike are locked by `creds.json.lock`.
-
-    Raises:
-        OSError: auth.json is nothing that can be replaced.
-    """
-    stem = os.path.splitext(target_of(home.auth_file))[0]
-    return os.path.join(home.path, "auth.lock"), f"{stem}.json.lock"
-
-
 @contextmanager
 def codex_locks(
     home: CodexHome,
@@ -49,8 +36,10 @@ def codex_locks(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     try_lock: Callable[[int], bool] = try_lock,
-) -> Iterator[None]:
-    """Hold both locks; calls `on_wait` once if another program holds one.
+) -> Iterator[tuple[Folder, str]]:
+    """Hold both locks; yields the opened folder of auth.json, and the file's name there.
+
+    `on_wait` is called once if another program holds one.
 
     Raises:
         LocalTrouble: `store_failed`; a lock was not free within `patience` seconds, or cannot be.
@@ -58,8 +47,9 @@ def codex_locks(
     """
     deadline = clock() + patience
     with ExitStack() as held:
-        for path in lock_files(home):
-            descriptor = _open(path)
+        for folder, lock, name in _lock_files(home, held):
+            locked = folder, name  # at last auth.json itself
+            descriptor = _open(folder, lock)
             if descriptor is None:
                 continue
             held.callback(os.close, descriptor)
@@ -69,36 +59,50 @@ def codex_locks(
                 if clock() >= deadline:
                     raise LocalTrouble(
                         "store_failed",
-                        f"Another program has held {path} for {patience:.0f} seconds.",
+                        f"Another program has held {os.path.join(folder.path, lock)} for "
+                        f"{patience:.0f} seconds.",
                         "Close Codex there and try again.",
                     )
                 sleep(_PAUSE)
-        yield
+        yield locked
 
 
 def check_lockable(home: CodexHome) -> None:
-    """Raise the LocalTrouble that taking the locks would raise, without making or taking any."""
-    for path in lock_files(home):
-        if os.path.lexists(path) and (descriptor := _open(path)) is not None:
-            os.close(descriptor)
+    """Raise what taking the locks would raise, without making or taking any."""
+    with ExitStack() as held:
+        for folder, lock, _ in _lock_files(home, held):
+            if folder.has(lock) and (descriptor := _open(folder, lock)) is not None:
+                os.close(descriptor)
+
+
+def _lock_files(home: CodexHome, held: ExitStack) -> Iterator[tuple[Folder, str, str]]:
+    """Yield folder, lock file and locked file of both, in Codex's order, each in its turn.
+
+    The second lies beside what auth.json finally names. So two folders that share a sign-in by
+    symbolic links share its lock as well, as in Codex 0.169.0 [seen]: `creds.json` and `creds.v1`
+    alike are locked by `creds.json.lock`.
+    """
+    with suppress(OSError):  # no folder: no lock, and the write says so
+        folder = held.enter_context(Folder.opened(home.path))
+        yield folder, "auth.lock", ""
+    folder, name = held.enter_context(Folder.of(home.auth_file))
+    yield folder, f"{os.path.splitext(name)[0]}.json.lock", name
 
 
 def _silence() -> None:
     return
 
 
-def _open(path: str) -> int | None:
+def _open(folder: Folder, name: str) -> int | None:
     """Open a lock file, or make it; None where none can be made."""
-    folder_path, name = os.path.split(path)
-    folder_is_open = False
     try:
-        with Folder.opened(folder_path) as folder:
-            folder_is_open = True
-            return folder.open_to_lock(name, follow=True)
+        return folder.open_to_lock(name, follow=True)
     except OSError as error:
-        if not folder_is_open or error.errno in _NO_LOCK_FILES:
+        if error.errno in _NO_LOCK_FILES:
             return None
         reason = error.strerror
     raise LocalTrouble(
-        "store_failed", f"{path} cannot be opened to lock it: {reason}.", "Move it away."
+        "store_failed",
+        f"{os.path.join(folder.path, name)} cannot be opened to lock it: {reason}.",
+        "Move it away.",
     )

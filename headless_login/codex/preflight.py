@@ -24,17 +24,19 @@ def check_writable(home: CodexHome) -> None:
     Raises:
         LocalTrouble: `store_failed`, with the reason.
     """
-    refusal = _refusal(home.auth_file)
+    refusal = _refusal(home)
     if refusal is not None:
         raise cannot_write(home.auth_file, refusal)
-    check_lockable(home)
 
 
-def _refusal(path: str) -> OSError | None:
+def _refusal(home: CodexHome) -> OSError | None:
     """Return what a write is going to fail with: beside and by a rename, or else in place."""
     try:
-        with Folder.of(path) as (folder, name):
-            return _refusal_in(folder, name)
+        with Folder.of(home.auth_file) as (folder, name):
+            refusal = _refusal_in(folder, name)
+        if refusal is None:
+            check_lockable(home)
+        return refusal
     except OSError as error:
         return error
 
@@ -98,7 +100,9 @@ def cannot_write(path: str, error: OSError) -> LocalTrouble:
 
 def _explain(path: str, error: OSError) -> tuple[str, str]:
     other = "or name another folder with --codex-home"
-    target = os.path.realpath(path)
+    target = path
+    with suppress(OSError):  # a link can have become something else meanwhile
+        target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if error.errno == errno.EISDIR:
         return "it is a folder", f"Move it away, {other}."

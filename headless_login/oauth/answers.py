@@ -152,25 +152,26 @@ class Pasted:
 
     def __init__(self, text: str) -> None:
         """Unwrap a text of at most 64 KiB; a longer one is no answer."""
-        self._too_long = len(text.encode(errors="replace")) > LONGEST_ANSWER
-        self._bare = "" if self._too_long else unwrap(text)
+        self.is_too_long = len(text.encode(errors="replace")) > LONGEST_ANSWER
+        self.text = "" if self.is_too_long else unwrap(text)
 
     @property
     def state(self) -> str:
         """The state that it carries, not judged yet: it tells whose answer this may be."""
-        if both := _CODE_AND_STATE.fullmatch(self._bare):
+        if both := _CODE_AND_STATE.fullmatch(self.text):
             return unquote(both[2])
-        pairs = (part.partition("=") for part in re.split("[&?#]", self._bare))
+        pairs = (part.partition("=") for part in re.split("[&?#]", self.text))
         states = {unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == "state"}
         return states.pop() if len(states) == 1 else ""
 
-    def parameters(self, sign_in: Expected) -> Parameters:
-        """Return the response parameters; raises RejectedAnswer if it has none."""
-        if self._too_long:
-            raise _not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
-        if not self._bare:
-            raise _not_a_redirect("Nothing was pasted.", sign_in)
-        return _read(self._bare, sign_in)
+
+def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
+    """Return the response parameters in a pasted text; raises RejectedAnswer if it has none."""
+    if pasted.is_too_long:
+        raise _not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
+    if not pasted.text:
+        raise _not_a_redirect("Nothing was pasted.", sign_in)
+    return _read(pasted.text, sign_in)
 
 
 def _read(bare: str, sign_in: Expected) -> Parameters:

@@ -108,11 +108,11 @@ class AuthorizationRequest(_RequestFields):
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.answers import Expected, Pasted
+        from headless_login.oauth.answers import Expected, Pasted, read_pasted
 
         pasted = Pasted(answer) if isinstance(answer, str) else answer
         expected = Expected(self.redirect_uri, self.provider.at.authorization_endpoint)
-        return self._judged(pasted.parameters(expected))
+        return self._judged(read_pasted(pasted, expected))
 
     def accept_query(self, query: str) -> Grant:
         """Judge the query of a request that reached the redirect URI; raises as `accept`."""

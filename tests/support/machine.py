@@ -1,9 +1,10 @@
-"""The machine as others have it: other users, other umasks, full disks, mounted files."""
+"""Machines of all kinds: other users, other umasks, full disks, mounted files."""
 
 from __future__ import annotations
 
 import os
 import pwd  # noqa: F401
+import resource
 import shlex
 import shutil
 import subprocess
@@ -35,6 +36,17 @@ def umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let every write beyond so many bytes fail, wherever the file lies (RLIMIT_FSIZE)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextmanager
@@ -94,7 +106,7 @@ def _caught(work: Callable[[], object]) -> object:
 def in_namespace(
     script: str, *arguments: object, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a shell script (`$1`… are the arguments) whose mounts nobody else sees."""
+    """Run a shell script (`$1`… are the arguments) whose mounts no other program sees."""
     _require_namespaces()
     return subprocess.run(
         [*_UNSHARE, "sh", "-euc", script, "sh", *map(str, arguments)],

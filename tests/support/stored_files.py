@@ -1,11 +1,16 @@
-"""auth.json as Codex and others leave it, good and odd, without a sign-in."""
+"""auth.json as Codex and other programs leave it, good and odd, without a sign-in."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.home import CodexHome
@@ -26,6 +31,8 @@ ID_CLAIMS: dict[str, Any] = {
 }
 ACCESS_CLAIMS: dict[str, Any] = {"iat": int(NOW) - 60, "exp": ACCESS_EXPIRES}
 REFRESH_TOKEN = "rt_MARKED-refresh-token"
+OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
+LOCKS = {"auth.lock", "auth.json.lock"}
 
 
 def part(value: object) -> str:
@@ -40,23 +47,17 @@ def jwt(claims: object) -> str:
 
 def tokens(**changes: object) -> dict[str, object]:
     """Return the `tokens` that Codex 0.98 writes; a change to `...` leaves a member out."""
-    members: dict[str, object] = {
-        "id_token": jwt(ID_CLAIMS),
-        "access_token": jwt(ACCESS_CLAIMS),
-        "refresh_token": REFRESH_TOKEN,
-        "account_id": "acc-1",
-    }
-    return {name: value for name, value in (members | changes).items() if value is not ...}
+    members = {"id_token": jwt(ID_CLAIMS), "access_token": jwt(ACCESS_CLAIMS)}
+    return _changed(members, {"refresh_token": REFRESH_TOKEN, "account_id": "acc-1"} | changes)
 
 
 def document(**changes: object) -> dict[str, object]:
     """Return a ChatGPT sign-in; a change to `...` leaves a member out."""
-    members: dict[str, object] = {
-        "auth_mode": "chatgpt",
-        "OPENAI_API_KEY": None,
-        "tokens": tokens(),
-        "last_refresh": "2026-11-23T05:49:32.344965460Z",
-    }
+    members = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens()}
+    return _changed(members, {"last_refresh": "2026-11-23T05:49:32.344965460Z"} | changes)
+
+
+def _changed(members: dict[str, Any], changes: dict[str, Any]) -> dict[str, object]:
     return {name: value for name, value in (members | changes).items() if value is not ...}
 
 
@@ -89,3 +90,28 @@ def remove(home: CodexHome) -> bool:
     """Remove the credentials of a Codex home; returns whether there were any."""
     with AuthFile.locked(home) as auth_file:
         return auth_file.remove()
+
+
+def write(home: CodexHome, content: object, mode: int = 0o600) -> Path:
+    """Put bytes, or any value as JSON, where a sign-in is stored; returns the path."""
+    path = Path(home.auth_file)
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    path.chmod(mode)
+    return path
+
+
+def _make_device(path: Path) -> None:
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero, which never ends
+    except PermissionError:
+        pytest.skip("only root can make a device")
+
+
+# What can be in the place of a file.
+NO_FILES: dict[str, Callable[[Path], None]] = {
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a device": _make_device,
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a dangling link": lambda path: path.symlink_to("nowhere"),
+}

@@ -1,0 +1,286 @@
+"""auth.json between users: what a user may not write, and what root never does for another one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import pytest
+
+from headless_login.codex.auth_file import Credentials
+from headless_login.codex.home import CodexHome
+from headless_login.codex.preflight import check_writable
+from headless_login.codex.stored import read_stored
+from headless_login.errors import LocalTrouble
+from tests.support.machine import NOBODY, as_user, needs_root, public_folder
+from tests.support.stored_files import KEY, OLD, chatgpt, remove, store, write
+
+NEW = Credentials.api_key(KEY)
+
+
+def test_a_folder_of_another_user() -> None:
+    """Without permission nothing is touched, and the sentence names the owner."""
+    with public_folder() as folder:
+        home = CodexHome(str(folder))
+        path = write(home, OLD, 0o644)
+        folder.chmod(0o555)
+        for work in (check_writable, lambda home: store(home, NEW), remove):
+            said = as_user(NOBODY, lambda work=work: work(home))  # type: ignore[misc]
+            assert said.startswith("LocalTrouble: "), said
+            assert "no permission in" in said
+            assert "which belongs to " in said
+        assert [*folder.iterdir()] == [path]
+        assert path.read_bytes() == OLD
+        folder.chmod(0o755)
+
+
+def test_a_folder_that_may_not_be_entered() -> None:
+    """Where a user may not look, it is not said that there is no sign-in."""
+    with public_folder() as folder:
+        inner = folder / "closed"
+        inner.mkdir()
+        home = CodexHome(str(inner))
+        path = write(home, OLD)
+        inner.chmod(0)
+        for work in (lambda: remove(home), lambda: read_stored(home), lambda: store(home, NEW)):
+            assert as_user(NOBODY, work).startswith("LocalTrouble: ")
+        inner.chmod(0o700)
+        assert path.read_bytes() == OLD
+
+
+def test_a_writable_file_in_a_closed_folder_is_written_in_place() -> None:
+    """A single file that belongs to the user can be had in a folder that does not."""
+    with public_folder() as folder:
+        home = CodexHome(str(folder))
+        path = write(home, OLD, 0o666)
+        inode = path.stat().st_ino
+        folder.chmod(0o555)
+        assert as_user(NOBODY, lambda: check_writable(home)) == "None"
+        assert as_user(NOBODY, lambda: store(home, NEW)) == "True"
+        assert (path.read_bytes(), path.stat().st_ino) == (NEW.content, inode)
+        assert as_user(NOBODY, lambda: remove(home)) == "True"
+        stored = read_stored(home)
+        assert stored
+        assert stored.mode is None
+        folder.chmod(0o755)
+
+
+@needs_root
+def test_a_file_of_roots_in_ones_own_folder_is_replaced() -> None:
+    """What `sudo codex` left behind is healed by the next sign-in."""
+    with public_folder(NOBODY) as folder:
+        home = CodexHome(str(folder))
+        write(home, OLD)
+        (folder / "auth.lock").touch(0o600)
+        assert as_user(NOBODY, lambda: check_writable(home)) == "None"
+        assert as_user(NOBODY, lambda: store(home, NEW)) == "False"
+        assert (folder / "auth.json").stat().st_uid == NOBODY
+
+
+@needs_root
+def test_a_sticky_folder_protects_the_files_of_others() -> None:
+    """In a folder like /tmp another's file cannot be renamed over, and the probe knows."""
+    with public_folder() as folder:
+        home = CodexHome(str(folder))
+        path = write(home, OLD, 0o644)
+        folder.chmod(0o1777)
+        for work in (lambda: check_writable(home), lambda: store(home, NEW)):
+            assert "no permission" in as_user(NOBODY, work)
+        assert path.read_bytes() == OLD
+        assert not [*folder.glob(".auth-*")]
+
+
+# Root at work for another user.
+
+
+@needs_root
+def test_root_leaves_another_users_files_to_them() -> None:
+    """Folder, file and locks that root makes for a user belong to that user: Codex opens them."""
+    with public_folder(NOBODY) as parent:
+        home = CodexHome(str(parent / ".codex"))
+        home.make()
+        for credentials in (NEW, chatgpt()):
+            store(home, credentials)
+            made = [Path(home.path), *Path(home.path).iterdir()]
+            assert len(made) == 4
+            assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(NOBODY, NOBODY)}
+        assert as_user(NOBODY, lambda: store(home, NEW)) == "False"
+
+
+@needs_root
+def test_root_keeps_the_owner_of_a_file() -> None:
+    """An existing file's owner counts more than the folder's."""
+    with public_folder() as folder:
+        path = write(CodexHome(str(folder)), OLD)
+        os.chown(path, NOBODY, 12345)
+        store(CodexHome(str(folder)), NEW)
+        assert (path.stat().st_uid, path.stat().st_gid) == (NOBODY, 12345)
+
+
+@needs_root
+def test_root_does_not_follow_another_users_link_to_a_third() -> None:
+    """A user must not have root overwrite or remove a file that is not theirs."""
+    with public_folder(NOBODY) as folder, public_folder() as elsewhere:
+        home = CodexHome(str(folder))
+        victim = elsewhere / "precious"
+        victim.write_bytes(OLD)
+        link = folder / "auth.json"
+        link.symlink_to(victim)
+        os.lchown(link, NOBODY, NOBODY)
+        for work in (check_writable, lambda home: store(home, NEW), remove):
+            with pytest.raises(LocalTrouble, match="another user's link"):
+                work(home)
+        os.lchown(link, 0, 0)  # root's own link is followed
+        assert store(home, NEW) is False
+        assert victim.read_bytes() == NEW.content
+
+
+@needs_root
+def test_root_makes_no_lock_at_the_end_of_a_link() -> None:
+    """A dangling link in a lock's place must not make root create a file in another folder."""
+    with public_folder(NOBODY) as folder, public_folder() as elsewhere:
+        (folder / "auth.lock").symlink_to(elsewhere / "made")
+        with pytest.raises(LocalTrouble, match=r"auth\.lock cannot be opened"):
+            store(CodexHome(str(folder)), NEW)
+        assert not list(elsewhere.iterdir())
+
+
+# Eve has root work in her home, and swaps a part of the path for a link to a third user's folder.
+
+VICTIM = 12345
+
+
+class Place(NamedTuple):
+    """What Eve swaps, where her link leads, and the Codex folder, below the homes of both."""
+
+    swapped: str
+    leads_to: str
+    codex_home: str
+
+
+PLACES = {
+    "folder": Place(".codex", ".codex", ".codex"),
+    "folder above": Place("above", ".", "above/.codex"),
+    "file": Place(".codex/auth.json", ".codex/auth.json", ".codex"),
+}
+
+
+class Scene:
+    """Two homes in a folder; Eve's link lies in its place, or beside it as `spare`."""
+
+    def __init__(self, top: Path, place: Place, *, linked: bool) -> None:
+        """Build it; `linked`: the link lies in its place already."""
+        self.eve, self.victim = top / "eve", top / "victim"
+        for user, uid, codex_home in (
+            (self.eve, NOBODY, place.codex_home),
+            (self.victim, VICTIM, ".codex"),
+        ):
+            (user / codex_home).mkdir(parents=True)
+            (user / codex_home / "auth.json").write_bytes(OLD)
+            for path in (user, *user.rglob("*")):
+                os.chown(path, uid, uid)
+        self._swapped = self.eve / place.swapped
+        self._spare = self.eve / "spare"
+        self._spare.symlink_to(self.victim / place.leads_to)
+        os.lchown(self._spare, NOBODY, NOBODY)
+        (top / "homes").symlink_to(".")  # links of root's own
+        (top / "mine").symlink_to(self.eve / place.codex_home)
+        if linked:
+            self.swap()
+
+    def swap(self) -> None:
+        """Exchange the link and what it replaces."""
+        self._swapped.rename(self.eve / "third")
+        self._spare.rename(self._swapped)
+        (self.eve / "third").rename(self._spare)
+
+    def picture(self) -> list[tuple[object, ...]]:
+        """Return all that the victim has."""
+        paths = [self.victim, *sorted(self.victim.rglob("*"))]
+        return [
+            (p.name, p.stat().st_mode, p.stat().st_uid, p.is_file() and p.read_bytes())
+            for p in paths
+        ]
+
+
+def _swapping(at: int, swap: Callable[[], None], work: Callable[[], object]) -> int:
+    """Swap before the so manieth system call of `work`; returns how many calls there were."""
+    calls = 0
+
+    def watch(_: FrameType, event: str, function: Any) -> None:
+        nonlocal calls
+        if event == "c_call" and getattr(function, "__module__", "") == "posix":
+            if calls == at:
+                sys.setprofile(None)
+                swap()
+                sys.setprofile(watch)
+            calls += 1
+
+    sys.setprofile(watch)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def _use(home: CodexHome) -> None:
+    """Do all that root does in a Codex folder; a lock that is held is trouble."""
+
+    def refuse() -> None:
+        raise AssertionError("it waits for a third user's lock")
+
+    for work in (check_writable, lambda home: store(home, NEW, on_wait=refuse), remove):
+        with suppress(LocalTrouble):
+            work(home)
+
+
+@needs_root
+@pytest.mark.parametrize("linked", [True, False], ids=["from link", "to link"])
+@pytest.mark.parametrize("way", ["eve", "homes/eve", "mine"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_swapped_link_leads_root_nowhere(place: str, way: str, linked: bool) -> None:
+    """At whatever system call it is swapped: nothing is written, locked or removed elsewhere."""
+    at, calls = 0, 1
+    while at <= calls:
+        with public_folder() as top:
+            scene = Scene(top, PLACES[place], linked=linked)
+            below = "" if way == "mine" else PLACES[place].codex_home
+            home = CodexHome(str(top / way / below))
+            with open(scene.victim / ".codex" / "auth.json.lock", "w") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+                before = scene.picture()
+                calls = _swapping(at, scene.swap, lambda home=home: _use(home))  # type: ignore[misc]
+                assert scene.picture() == before, f"swapped before call {at} of {calls}"
+        at += 1
+
+
+@needs_root
+@pytest.mark.parametrize("above", [True, False], ids=["above it", "itself"])
+def test_a_folder_is_made_for_no_third_user(above: bool) -> None:
+    """Eve's link above a missing Codex folder, or in place of the one that root has just made."""
+
+    def swap() -> None:
+        made = scene.eve / "new"
+        if made.is_dir() and not above:
+            made.rename(scene.eve / "third")
+            made.symlink_to(scene.victim)
+
+    at, calls = 0, 1
+    while at <= calls:
+        with public_folder() as top:
+            scene = Scene(top, PLACES["folder above"], linked=True)
+            home = CodexHome(str(scene.eve / ("above/new" if above else "new")))
+            before = scene.picture()
+            with suppress(LocalTrouble):
+                calls = _swapping(at, swap, home.make)
+            assert scene.picture() == before, f"swapped before call {at} of {calls}"
+            shutil.rmtree(scene.eve / "third", ignore_errors=True)
+        at += 1
