@@ -69,7 +69,7 @@ class LoopbackServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: LoopbackServer
     protocol_version = "HTTP/1.1"
-    timeout = 5.0  # seconds that an idle connection may keep its thread
+    timeout = 60.0  # seconds that an idle connection may keep its thread; longer than a poll
 
     def do_GET(self) -> None:
         """Answer any method; which ones are right is for `respond` to say."""
