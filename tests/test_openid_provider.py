@@ -139,9 +139,8 @@ def test_by_device_code_in_two_calls(environ: dict[str, str], without: dict[str,
 
 def test_another_issuers_document_is_refused(environ: dict[str, str]) -> None:
     """The issuer has to be the very text that it calls itself."""
-    environ["HEADLESS_LOGIN_ISSUER"] = environ["HEADLESS_LOGIN_ISSUER"].replace(
-        "127.0.0.1", "localhost"
-    )
+    other = environ["HEADLESS_LOGIN_ISSUER"].replace("127.0.0.1", "localhost")
+    environ |= {"HEADLESS_LOGIN_ISSUER": other}
     outcome = run("login", "--paste-redirect", environ=environ)
     assert outcome.exit_code == 4
     assert "it belongs to another issuer" in outcome.err

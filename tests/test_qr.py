@@ -33,6 +33,7 @@ from tests.support.scanning import DARK, LIGHT, Theme, picture_of, pixels_of_png
 
 URL = AuthorizationRequest(CODEX).url
 DEVICE = "https://auth.openai.com/codex/device"
+TEXTS = {"authorize": URL, "device": DEVICE}  # by names, because the address is a random one
 
 
 def _screen(text: str, columns: int, rows: int) -> pyte.Screen:
@@ -107,13 +108,13 @@ DRAWINGS: dict[str, Callable[[Matrix], list[str]]] = {
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
-@pytest.mark.parametrize("text", [URL, DEVICE], ids=["authorize", "device"])
+@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_what_is_drawn_is_read(name: str, text: str, theme: Theme) -> None:
     """On dark and light grounds, by ZXing and ZBar, without forgiveness for inverted colours."""
-    lines = DRAWINGS[name](_matrix(text))
+    lines = DRAWINGS[name](_matrix(TEXTS[text]))
     screen = _screen("\n".join(lines) + "\n", 200, 110)
-    assert read(picture_of(screen, theme)) == [text]
+    assert read(picture_of(screen, theme)) == [TEXTS[text]]
 
 
 def test_the_decoders_do_not_forgive() -> None:
@@ -181,61 +182,62 @@ def test_any_request_is_drawn_readably_or_not_at_all(
 
 SMALL, LARGE = Look(80, 24), Look(80, 60)
 KITTY = Look(80, 24, protocol="kitty", cell=(8, 17))
-CHOICES: list[tuple[str, Look, int, tuple[int, int] | None]] = [
+CHOICES = [
     # Text, terminal, rows that are free; columns and rows of the choice.
-    *((DEVICE, SMALL, 19, (37, 19)), (DEVICE, SMALL, 18, (33, 17)), (DEVICE, SMALL, 16, (31, 16))),
-    *((DEVICE, SMALL, 15, None), (DEVICE, Look(74, 60), 40, (74, 37))),
-    *((DEVICE, Look(73, 60), 40, (66, 33)), (DEVICE, Look(65, 60), 40, (37, 19))),
-    *((DEVICE, Look(36, 60), 40, (33, 17)), (DEVICE, Look(30, 60), 40, None)),
-    *((URL, Look(162, 90), 81, (162, 81)), (URL, Look(120, 50), 41, (81, 41))),
-    *((URL, Look(80, 50), 41, (77, 39)), (URL, Look(80, 45), 38, (75, 38))),
-    *((URL, Look(74, 60), 50, None), (URL, SMALL, 17, None)),
+    *(("device", SMALL, 19, (37, 19)), ("device", SMALL, 18, (33, 17))),
+    *(("device", SMALL, 16, (31, 16)), ("device", SMALL, 15, None)),
+    *(("device", Look(74, 60), 40, (74, 37)), ("device", Look(73, 60), 40, (66, 33))),
+    *(("device", Look(65, 60), 40, (37, 19)), ("device", Look(36, 60), 40, (33, 17))),
+    *(("device", Look(30, 60), 40, None), ("authorize", Look(162, 90), 81, (162, 81))),
+    *(("authorize", Look(120, 50), 41, (81, 41)), ("authorize", Look(80, 50), 41, (77, 39))),
+    *(("authorize", Look(80, 45), 38, (75, 38)), ("authorize", Look(74, 60), 50, None)),
+    ("authorize", SMALL, 17, None),
     # Doubtful and missing glyphs; no colours.
-    (DEVICE, SMALL._replace(blocks="unknown"), 19, (37, 19)),
-    (DEVICE, SMALL._replace(blocks="no"), 23, None),
-    (DEVICE, Look(80, 40, blocks="no"), 33, (66, 33)),
-    (DEVICE, Look(80, 40, blocks="no"), 32, (62, 31)),
-    (DEVICE, LARGE._replace(colours=False), 50, (37, 19)),
-    (DEVICE, LARGE._replace(colours=False, blocks="no"), 50, None),
+    ("device", SMALL._replace(blocks="unknown"), 19, (37, 19)),
+    ("device", SMALL._replace(blocks="no"), 23, None),
+    ("device", Look(80, 40, blocks="no"), 33, (66, 33)),
+    ("device", Look(80, 40, blocks="no"), 32, (62, 31)),
+    ("device", LARGE._replace(colours=False), 50, (37, 19)),
+    ("device", LARGE._replace(colours=False, blocks="no"), 50, None),
     # Pictures, where nothing else fits.
-    *((URL, KITTY, 17, (29, 14)), (URL, KITTY, 13, None)),
-    (URL, SMALL._replace(protocol="sixel", cell=(16, 34)), 17, (34, 16)),
-    (URL, SMALL._replace(protocol="kitty"), 17, None),
-    (URL, KITTY._replace(rows=45), 38, (75, 38)),
+    *(("authorize", KITTY, 17, (29, 14)), ("authorize", KITTY, 13, None)),
+    ("authorize", SMALL._replace(protocol="sixel", cell=(16, 34)), 17, (34, 16)),
+    ("authorize", SMALL._replace(protocol="kitty"), 17, None),
+    ("authorize", KITTY._replace(rows=45), 38, (75, 38)),
 ]
 
 
-@pytest.mark.parametrize("case", CHOICES, ids=lambda case: f"{case[1]} {case[2]}")
+@pytest.mark.parametrize(("text", "look", "rows", "expected"), CHOICES)
 def test_the_best_that_fits_is_chosen(
-    case: tuple[str, Look, int, tuple[int, int] | None],
+    text: str, look: Look, rows: int, expected: tuple[int, int] | None
 ) -> None:
     """At every boundary: full blocks, half blocks, a smaller quiet zone, a picture, nothing."""
-    text, look, rows, expected = case
-    drawing = choose(_matrix(text), look, rows)
+    drawing = choose(_matrix(TEXTS[text]), look, rows)
     assert (drawing and (drawing.columns, drawing.rows)) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "look", "rows"), [(DEVICE, SMALL, 16), (URL, Look(80, 45), 38), (URL, KITTY, 17)]
+    ("text", "look", "rows"),
+    [("device", SMALL, 16), ("authorize", Look(80, 45), 38), ("authorize", KITTY, 17)],
 )
 def test_the_smallest_can_be_forbidden(text: str, look: Look, rows: int) -> None:
     """Then a quiet zone of one module and pictures, which would be chosen here, are not."""
-    assert choose(_matrix(text), look, rows) is not None
-    assert choose(_matrix(text), look, rows, smallest=False) is None
+    assert choose(_matrix(TEXTS[text]), look, rows) is not None
+    assert choose(_matrix(TEXTS[text]), look, rows, smallest=False) is None
 
 
 @pytest.mark.parametrize(
     ("text", "look", "rows", "doubt"),
     [
-        (URL, Look(20, 5), 39, "^$"),
-        (URL, Look(20, 5, blocks="no"), 77, "^$"),
-        (DEVICE, SMALL._replace(blocks="unknown"), 17, "UTF-8"),
-        (DEVICE, SMALL._replace(colours=False), 17, "NO_COLOR"),
+        ("authorize", Look(20, 5), 39, "^$"),
+        ("authorize", Look(20, 5, blocks="no"), 77, "^$"),
+        ("device", SMALL._replace(blocks="unknown"), 17, "UTF-8"),
+        ("device", SMALL._replace(colours=False), 17, "NO_COLOR"),
     ],
 )
 def test_a_forced_code_is_drawn_even_so(text: str, look: Look, rows: int, doubt: str) -> None:
     """In half blocks, or in blanks where those cannot be shown; a doubt is told."""
-    drawing = forced(_matrix(text), look)
+    drawing = forced(_matrix(TEXTS[text]), look)
     assert drawing.rows == rows
     assert re.search(doubt, drawing.doubt)
 
@@ -243,7 +245,7 @@ def test_a_forced_code_is_drawn_even_so(text: str, look: Look, rows: int, doubt:
 # Pictures.
 
 
-@pytest.mark.parametrize("text", [URL, DEVICE], ids=["authorize", "device"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_png_is_read(text: str) -> None:
     """Ten pixels a module and the full quiet zone."""
     pixels = pixels_of_png(png(_matrix(text)))

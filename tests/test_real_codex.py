@@ -43,15 +43,14 @@ def _sign_in(environ: dict[str, str]) -> None:
 
 
 def _read(codex_home: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((codex_home / "auth.json").read_text())
-    return document
+    return dict(json.loads((codex_home / "auth.json").read_text()))
 
 
 def _codex_says(version: str, codex_home: Path, *, signed_in: bool) -> str:
     """Return what Codex says of a sign-in, after a look at its exit code."""
-    asked = run_codex(version, "login", "status", codex_home=codex_home)
-    assert asked.returncode == (0 if signed_in else 1)
-    return asked.stdout + asked.stderr
+    exit_code, said = run_codex(version, "login", "status", codex_home=codex_home)
+    assert exit_code == (0 if signed_in else 1), said
+    return said
 
 
 @every_version
@@ -149,15 +148,12 @@ def test_the_file_is_codexs_own(codex_home: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     arguments = ("login", "--with-api-key")
-    assert run_codex(NEWEST, *arguments, codex_home=theirs, stdin=KEY).returncode == 0
+    assert run_codex(NEWEST, *arguments, codex_home=theirs, stdin=KEY)[0] == 0
     assert run(*arguments, environ=environment(codex_home, None), stdin=KEY).exit_code == 0
     assert (codex_home / "auth.json").read_bytes() == (theirs / "auth.json").read_bytes()
-    assert _modes(codex_home)["auth.json"] == _modes(theirs)["auth.json"] == 0o600
-    assert _modes(codex_home).keys() <= _modes(theirs).keys()
-
-
-def _modes(folder: Path) -> dict[str, int]:
-    return {path.name: stat.S_IMODE(path.lstat().st_mode) for path in folder.iterdir()}
+    for folder in (codex_home, theirs):
+        assert stat.S_IMODE((folder / "auth.json").lstat().st_mode) == 0o600
+    assert {path.name for path in codex_home.iterdir()} <= {path.name for path in theirs.iterdir()}
 
 
 @contextmanager

@@ -9,24 +9,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.docker import Container, container
-from tests.support.program import COMMAND, Outcome, Terminal, environment, url_in
+from tests.support.program import COMMAND, Terminal, environment, url_in
 from tests.support.services import Cron, Systemd, SystemdAsInit
 
-
-class Place(Protocol):
-    """Somewhere commands can be run."""
-
-    def run(self, words: list[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
-        """Run one to its end."""
-
-
+Place = Container | Cron | Systemd  # somewhere commands can be run
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "docker exec": container,
     "cron": lambda folder: nullcontext(Cron(folder)),
@@ -36,70 +28,63 @@ PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
 
 
 @pytest.fixture(params=PLACES, scope="module")
-def place(request: pytest.FixtureRequest) -> Iterator[tuple[Place, Path]]:
-    """A place, and a folder that it shares with this machine."""
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Each place in turn; what it has in common with this machine is in its folder."""
     with (
         tempfile.TemporaryDirectory(prefix="hl-", dir="/tmp") as folder,
         PLACES[request.param](Path(folder)) as running,
     ):
-        yield running, Path(folder)
+        yield running
 
 
 @pytest.fixture
-def codex_home(place: tuple[Place, Path], tmp_path: Path) -> Path:
+def codex_home(place: Place, tmp_path: Path) -> Path:
     """A Codex folder that the place sees, another for each test."""
-    return place[1] / tmp_path.name
+    return place.folder / tmp_path.name
 
 
-def test_two_calls(place: tuple[Place, Path], codex_home: Path, environ: dict[str, str]) -> None:
+def test_two_calls(place: Place, codex_home: Path, environ: dict[str, str]) -> None:
     """`login start` there, the person elsewhere, `login finish` there."""
-    where, folder = place
-    started = where.run([COMMAND, "login", "start"], environ, None)
+    started = place.run([COMMAND, "login", "start"], environ, None)
     assert started.exit_code == 0, started.err
-    answer = folder / "answer"
+    answer = place.folder / "answer"
     answer.write_text(approve(started.out.splitlines()[0]) + "\n")
-    finished = where.run([COMMAND, "login", "finish", "-"], environ, answer)
+    finished = place.run([COMMAND, "login", "finish", "-"], environ, answer)
     assert finished.exit_code == 0, finished.err
     assert stat.S_IMODE((codex_home / "auth.json").stat().st_mode) == 0o600
 
 
 def test_nothing_is_set_but_what_the_place_sets(
-    place: tuple[Place, Path], codex_home: Path, issuer: PracticeIssuer
+    place: Place, codex_home: Path, issuer: PracticeIssuer
 ) -> None:
     """Without a person's $HOME, $LANG, $TERM and $PATH; no shell cuts the address as argument."""
     environ = {"CODEX_HOME": str(codex_home), "HEADLESS_LOGIN_ISSUER": issuer.issuer}
-    started = place[0].run([COMMAND, "login", "start"], environ, None)
+    started = place.run([COMMAND, "login", "start"], environ, None)
     assert started.exit_code == 0, started.err
     answer = approve(started.out.splitlines()[0])
-    finished = place[0].run([COMMAND, "login", "finish", answer, "--json"], environ, None)
+    finished = place.run([COMMAND, "login", "finish", answer, "--json"], environ, None)
     assert finished.exit_code == 0, finished.err
     assert json.loads(finished.out.splitlines()[-1])["event"] == "signed_in"
 
 
-def test_paste_without_input_says_how_to_go_on(
-    place: tuple[Place, Path], environ: dict[str, str]
-) -> None:
+def test_paste_without_input_says_how_to_go_on(place: Place, environ: dict[str, str]) -> None:
     """It ends with 2, and the command that it names finishes in the same place."""
-    where, folder = place
-    ended = where.run([COMMAND, "login", "--paste-redirect"], environ, None)
+    ended = place.run([COMMAND, "login", "--paste-redirect"], environ, None)
     assert ended.exit_code == 2
     assert "login start" in ended.err
-    answer = folder / "answer"
+    answer = place.folder / "answer"
     answer.write_text(approve(url_in(ended.err)))
     named = re.search(r"echo 'ADDRESS' \| (\S+ login finish - --codex-home \S+)", ended.err)
     assert named
-    finished = where.run(named[1].split(), environ, answer)
+    finished = place.run(named[1].split(), environ, answer)
     assert finished.exit_code == 0, finished.err
 
 
 @pytest.mark.parametrize("place", ["docker exec"], indirect=True)
-def test_a_terminal_in_a_container(
-    place: tuple[Place, Path], codex_home: Path, environ: dict[str, str]
-) -> None:
+def test_a_terminal_in_a_container(place: Place, codex_home: Path, environ: dict[str, str]) -> None:
     """`docker exec -it`: the question is asked there, and a paste is not echoed."""
-    where, _ = place
-    assert isinstance(where, Container)
-    command = where.command(["exec", "-it"], [COMMAND, "login", "--paste-redirect"], environ)
+    assert isinstance(place, Container)
+    command = place.command(["exec", "-it"], [COMMAND, "login", "--paste-redirect"], environ)
     with Terminal(environ=environment(None, None), command=command) as terminal:
         url = terminal.read_question()
         terminal.paste(approve(url))

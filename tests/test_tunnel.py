@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.machines import SERVER, Machines, two_machines
-from tests.support.program import COMMAND, Terminal, environment
+from tests.support.program import COMMAND
 
 # The issuer and the browser are on the laptop; the server reaches the issuer through ssh.
 ISSUER = """
@@ -48,7 +48,7 @@ def issuer(machines: Machines) -> str:
 
 
 @pytest.fixture
-def tunnel(issuer: str) -> tuple[str, str]:
+def reach(issuer: str) -> tuple[str, str]:
     """The options of ssh by which the server reaches the issuer."""
     port = issuer.rpartition(":")[2]
     return "-R", f"{port}:localhost:{port}"
@@ -61,38 +61,32 @@ def login(issuer: str, codex_home: Path) -> str:
     return f"env {settings} {COMMAND} login"
 
 
-def _terminal(machines: Machines, *options: str, command: str) -> Terminal:
-    """Run a command on the server, through ssh from the laptop's terminal."""
-    return machines.ssh(*options, command=command, environ=environment(None, None))
-
-
 def test_the_browser_wins_through_the_tunnel_that_was_advised(
-    machines: Machines, tunnel: tuple[str, str], login: str, codex_home: Path
+    machines: Machines, reach: tuple[str, str], login: str, codex_home: Path
 ) -> None:
     """The printed line, run on the laptop as it stands, makes the browser reach the listener."""
-    with _terminal(machines, *tunnel, command=login) as terminal:
+    with machines.ssh(*reach, command=login) as terminal:
         url = terminal.read_question()
         (advised,) = (line for line in terminal.lines if line.startswith("Tunnel: "))
         assert advised == f"Tunnel: ssh -L 1455:localhost:1455 root@{SERVER}"
         ssh, *rest = advised.removeprefix("Tunnel: ").split()
-        running = machines.start_on_laptop(
-            ssh, "-F", str(machines.config), *rest, "echo ready; sleep 60"
-        )
-        assert running.stdout
-        assert "ready" in running.stdout.readline()
+        words = (ssh, "-F", str(machines.config), *rest, "echo ready; sleep 60")
+        tunnel = machines.start_on_laptop(*words)
+        assert tunnel.stdout
+        assert "ready" in tunnel.stdout.readline()
         assert "Signed in to Codex" in machines.python_on_laptop(BROWSER, url)
         assert terminal.wait() == 0
         assert "The browser brought the answer" in terminal.text
-        running.kill()
+        tunnel.kill()
     assert (codex_home / "auth.json").exists()
 
 
 def test_the_browser_wins_through_a_tunnel_added_to_the_session(
-    machines: Machines, tunnel: tuple[str, str], login: str, codex_home: Path
+    machines: Machines, reach: tuple[str, str], login: str, codex_home: Path
 ) -> None:
     """The ~C way: the session at hand gets its tunnel, and the question survives it."""
-    options = (*tunnel, "-o", "EnableEscapeCommandline=yes")
-    with _terminal(machines, *options, command=login) as terminal:
+    options = (*reach, "-o", "EnableEscapeCommandline=yes")
+    with machines.ssh(*options, command=login) as terminal:
         url = terminal.read_question()
         assert "Or in this very session: press Enter, ~C" in terminal.text
         terminal.send("\r~C")
@@ -106,10 +100,10 @@ def test_the_browser_wins_through_a_tunnel_added_to_the_session(
 
 
 def test_the_paste_wins_without_a_tunnel(
-    machines: Machines, tunnel: tuple[str, str], login: str, codex_home: Path
+    machines: Machines, reach: tuple[str, str], login: str, codex_home: Path
 ) -> None:
     """The laptop's browser ends at a page that cannot load, and its address is pasted."""
-    with _terminal(machines, *tunnel, command=login) as terminal:
+    with machines.ssh(*reach, command=login) as terminal:
         address = machines.python_on_laptop(BROWSER, terminal.read_question())
         assert address.startswith("http://127.0.0.1:1455/auth/callback?code=")
         terminal.paste(address.strip())
@@ -118,7 +112,7 @@ def test_the_paste_wins_without_a_tunnel(
     assert (codex_home / "auth.json").exists()
 
 
-def test_two_calls_over_ssh(machines: Machines, tunnel: tuple[str, str], login: str) -> None:
+def test_two_calls_over_ssh(machines: Machines, reach: tuple[str, str], login: str) -> None:
     """`ssh host headless-login login start`, then `… finish` with the address on its input.
 
     As an argument it has to be quoted twice: once for the laptop's shell, once for the server's,
@@ -126,7 +120,7 @@ def test_two_calls_over_ssh(machines: Machines, tunnel: tuple[str, str], login: 
     """
 
     def on_server(words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return machines.run_ssh(*tunnel, command=f"{login} {words}", stdin=stdin)
+        return machines.run_ssh(*reach, command=f"{login} {words}", stdin=stdin)
 
     def answer() -> str:
         started = on_server("start")

@@ -72,8 +72,7 @@ class Chromium:
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         answer = self._read_until(lambda told: told.get("id") == number)
         assert "error" not in answer, answer
-        result: dict[str, Any] = answer["result"]
-        return result
+        return dict(answer["result"])
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page, None for no value.
@@ -87,8 +86,7 @@ class Chromium:
 
     def wait_for(self, method: str, timeout: float = 20) -> Event:
         """Return the next event of this kind that has not been told before."""
-        told: Event = self._read_until(lambda told: told.get("method") == method, timeout)["params"]
-        return told
+        return dict(self._read_until(lambda told: told.get("method") == method, timeout)["params"])
 
     def do(self, expression: str, until: str) -> Event:
         """Run an expression and return the first event of a kind that follows it."""

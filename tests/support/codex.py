@@ -56,30 +56,27 @@ def codex_environment(codex_home: Path, home: Path) -> dict[str, str]:
 
 @contextmanager
 def running_codex(
-    codex_home: Path, *arguments: str, version: str = NEWEST
+    codex_home: Path, *arguments: str, version: str = NEWEST, stderr: int | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """Run Codex with pipes for its input and output, at the end of which it is ended."""
-    command = [str(require_codex(version)), *arguments]
+    command, pipe = [str(require_codex(version)), *arguments], subprocess.PIPE
     with tempfile.TemporaryDirectory() as home:
         environ = codex_environment(codex_home, Path(home))
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) as process:
+        with subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=environ
+        ) as process:
             try:
                 yield process
             finally:
                 process.kill()
 
 
-def run_codex(
-    version: str, *arguments: str, codex_home: Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run Codex to its end."""
-    command = [str(require_codex(version)), *arguments]
-    with tempfile.TemporaryDirectory() as home:
-        environ = codex_environment(codex_home, Path(home))
-        return subprocess.run(
-            command, input=stdin, env=environ, capture_output=True, text=True, timeout=30
-        )
+def run_codex(version: str, *arguments: str, codex_home: Path, stdin: str = "") -> tuple[int, str]:
+    """Run Codex to its end, and return its exit code and all that it says."""
+    both = subprocess.STDOUT
+    with running_codex(codex_home, *arguments, version=version, stderr=both) as process:
+        said, _ = process.communicate(stdin, timeout=30)
+    return process.returncode, said
 
 
 def refreshed_by_codex(codex_home: Path) -> dict[str, Any]:
@@ -104,8 +101,7 @@ def _asked(server: subprocess.Popen[str], method: str, params: dict[str, Any]) -
         message: dict[str, Any] = json.loads(line)
         if message.get("id") == method and "method" not in message:
             assert "error" not in message, f"codex app-server refused: {message['error']}"
-            result: dict[str, Any] = message["result"]
-            return result
+            return dict(message["result"])
     raise AssertionError(f"codex app-server ended without an answer to {method}")
 
 

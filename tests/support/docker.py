@@ -19,8 +19,8 @@ from tests.support.program import Outcome, until
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _NOTHING_SHARED = ("--iptables=false", "--ip6tables=false", "--bridge=none")
 _NAME = "place"
-# A daemon uses the machine's containerd, settings and key if it finds them: here it finds none, nor
-# a systemd to ask for control groups. It ends when the tests do, however they end.
+# A daemon uses the machine's containerd, settings, key and systemd if it finds them: here it finds
+# none. It ends when the tests do, however they end.
 _ALONE = """
 mount -t tmpfs none /run
 mkdir -p /etc/docker
@@ -32,9 +32,10 @@ exec setpriv --pdeathsig TERM dockerd --exec-opt native.cgroupdriver=cgroupfs "$
 class Container:
     """A running container on a daemon of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: Path) -> None:
         """Take a folder for all that the daemon keeps; sockets must have short names."""
         self._folder = folder
+        self.folder = shared
         self._socket = f"unix://{folder}/sock"
         self._daemon: subprocess.Popen[bytes] | None = None
 
@@ -57,8 +58,8 @@ class Container:
         """Start daemon and container, or skip the test where that is not possible."""
         state = [f"--{name}={self._folder}/{name}" for name in ("data-root", "exec-root")]
         words = ["unshare", "-m", "sh", "-euc", _ALONE, "sh", "-H", self._socket, *_NOTHING_SHARED]
-        words += [*state, "--storage-driver=vfs", f"--pidfile={self._folder}/pid"]
-        words += [f"--cgroup-parent=/{self._folder.name}"]
+        words += [*state, "--storage-driver=vfs", f"--cgroup-parent=/{self._folder.name}"]
+        words += [f"--pidfile={self._folder}/pid"]
         log = self._folder / "log"
         with open(log, "wb") as told:
             daemon = self._daemon = subprocess.Popen(words, stdout=told, stderr=told)
@@ -101,7 +102,7 @@ def container(shared: Path) -> Iterator[Container]:
     """A container that shares one folder with this machine, and its network."""
     require_root("docker", "dockerd", "setpriv", "unshare")
     folder = Path(tempfile.mkdtemp(prefix="hl-docker-", dir="/tmp"))
-    running = Container(folder)
+    running = Container(folder, shared)
     programs = {"/usr", "/etc", sys.base_prefix, sys.prefix, str(PROJECT)}
     programs |= {f"/{name}" for name in ("bin", "lib", "lib64") if not os.path.islink(f"/{name}")}
     seen = sorted(path for path in programs if not path.startswith("/usr/"))

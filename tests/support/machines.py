@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.machine import require_root
-from tests.support.program import Terminal, until
+from tests.support.program import Terminal, environment, until
 
 SERVER = "10.213.77.2"
 _LAPTOP = "10.213.77.1"
@@ -28,24 +28,21 @@ class Machines:
         self._running: list[subprocess.Popen[str]] = []
         self.config = folder / "ssh_config"
 
-    def on_laptop(self, *command: str) -> list[str]:
-        """Return a command line that runs on the laptop."""
-        return ["ip", "netns", "exec", self._names[0], *command]
-
     def start_on_laptop(self, *command: str) -> subprocess.Popen[str]:
         """Start a program that ends with the machines."""
-        return self._start(self.on_laptop(*command))
+        return self._start(self._on_laptop(*command))
 
     def python_on_laptop(self, source: str, *arguments: str) -> str:
         """Run Python source to its end and return what it prints."""
-        words = self.on_laptop(sys.executable, "-c", source, *arguments)
+        words = self._on_laptop(sys.executable, "-c", source, *arguments)
         done = subprocess.run(words, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def ssh(self, *options: str, command: str, environ: dict[str, str]) -> Terminal:
+    def ssh(self, *options: str, command: str) -> Terminal:
         """Sit at the laptop's terminal and run a command on the server."""
-        return Terminal(environ=environ, command=self._ssh("-tt", *options, command=command))
+        words = self._ssh("-tt", *options, command=command)
+        return Terminal(environ=environment(None, None), command=words)
 
     def run_ssh(
         self, *options: str, command: str, stdin: str | None = None
@@ -55,8 +52,10 @@ class Machines:
         return subprocess.run(words, input=stdin or "", capture_output=True, text=True, timeout=60)
 
     def _ssh(self, *options: str, command: str) -> list[str]:
-        words = ["ssh", "-F", str(self.config), *options, f"root@{SERVER}", command]
-        return self.on_laptop(*words)
+        return self._on_laptop("ssh", "-F", str(self.config), *options, f"root@{SERVER}", command)
+
+    def _on_laptop(self, *command: str) -> list[str]:
+        return ["ip", "netns", "exec", self._names[0], *command]
 
     def start(self) -> None:
         """Connect the machines and start the server's sshd."""
@@ -77,14 +76,13 @@ class Machines:
 
     def stop(self) -> None:
         """End everything that runs there, and take the machines apart."""
-        for process in self._running:
-            process.kill()
-            process.communicate()
         for name in self._names:
             pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
             for pid in pids.stdout.split():
                 subprocess.run(["kill", "-9", pid], capture_output=True)
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+        for process in self._running:
+            process.communicate()
 
     def _write_keys(self) -> None:
         folder = self._folder

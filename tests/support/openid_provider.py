@@ -57,10 +57,7 @@ class Browser:
         self._session.trust_env = False
 
     def sign_in(self, address: str, *, deny: bool = False) -> str:
-        """Open an address and answer every form; returns where the browser is sent at last.
-
-        That is an address at which nothing answers as HTML, or the last page's own.
-        """
+        """Open an address, answer every form, and return where the browser is sent at last."""
         response = self._open("GET", address)
         for _ in range(8):
             if response is None or "<form" not in response.text:

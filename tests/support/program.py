@@ -107,10 +107,7 @@ class Piped:
 
 
 def run(
-    *arguments: str,
-    environ: dict[str, str],
-    stdin: str | bytes | None = None,
-    timeout: float = 60,
+    *arguments: str, environ: dict[str, str], stdin: str | bytes | None = None, timeout: float = 60
 ) -> Outcome:
     """Run the command with standard input from a pipe (None: /dev/null) to its end."""
     source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
@@ -145,7 +142,7 @@ class Terminal:
             stderr=self._slave,
             env=environ,
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
 
     def resize(self, columns: int, rows: int) -> None:
@@ -253,10 +250,6 @@ class Terminal:
         self.process.wait()
         os.close(self._slave)
         os.close(self._master)
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def until(seen: Callable[[], object], timeout: float = 20, wanted: str = "end of waiting") -> None:

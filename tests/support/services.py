@@ -57,15 +57,11 @@ class Service:
     def __init__(self, folder: Path) -> None:
         """Take an empty folder; skips the test where the program cannot be run."""
         require_root(self.program, "setpriv", "unshare")
-        self._folder = folder
-
-    def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
-        """Run one command to its end."""
-        raise NotImplementedError
+        self.folder = folder
 
     def _in_private(self, script: str, *arguments: str, environ: dict[str, str]) -> Outcome:
         """Run the service, with mounts of its own, until the command has ended."""
-        ended = self._folder / "exit"
+        ended = self.folder / "exit"
         ended.unlink(missing_ok=True)
 
         def is_told() -> bool:
@@ -87,17 +83,17 @@ class Service:
             with suppress(ProcessLookupError):
                 os.killpg(service.pid, signal.SIGKILL)
             service.communicate()
-        texts = [(self._folder / name).read_text() for name in ("out", "err")]
+        texts = [(self.folder / name).read_text() for name in ("out", "err")]
         return Outcome(int(ended.read_text()), *texts)
 
     def _script(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Path:
         """Write a script that runs the command, and at last says how it ended."""
         settings = [f"export {name}={shlex.quote(environ[name])}" for name in environ]
-        files = {name: shlex.quote(str(self._folder / name)) for name in ("out", "err", "exit")}
+        files = {name: shlex.quote(str(self.folder / name)) for name in ("out", "err", "exit")}
         line = f"{shlex.join(words)} > {files['out']} 2> {files['err']}"
         if stdin:
             line += f" < {shlex.quote(str(stdin))}"
-        path = self._folder / "script"
+        path = self.folder / "script"
         path.write_text("\n".join(["#!/bin/sh", *settings, line, f"echo $? > {files['exit']}", ""]))
         path.chmod(0o755)
         return path
@@ -110,7 +106,7 @@ class Cron(Service):
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
         """Run one command to its end."""
-        tables = self._folder / "cron.d"
+        tables = self.folder / "cron.d"
         tables.mkdir(exist_ok=True)
         script = self._script(words, environ, stdin)
         (tables / "try").write_text(f"@reboot root {script}\n")
@@ -125,19 +121,18 @@ class Systemd(Service):
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
         """Run one command to its end."""
-        runtime, units = self._folder / "run", self._folder / "systemd" / "user"
+        runtime, units = self.folder / "run", self.folder / "systemd" / "user"
         runtime.mkdir(mode=0o700, exist_ok=True)
         units.mkdir(parents=True, exist_ok=True)
         script = self._script(words, environ, None)
         given = [f"StandardInput=file:{stdin}"] if stdin else []
-        unit = ["[Unit]", "DefaultDependencies=no", "[Service]", "Type=oneshot"]
-        unit += [f"ExecStart={script}", *given, ""]
-        (units / "try.service").write_text("\n".join(unit))
+        unit = ["[Unit]", "DefaultDependencies=no", "[Service]", "Type=oneshot", *given]
+        (units / "try.service").write_text("\n".join([*unit, f"ExecStart={script}", ""]))
         settings = {
             "PATH": os.environ["PATH"],
-            "HOME": str(self._folder),
+            "HOME": str(self.folder),
             "XDG_RUNTIME_DIR": str(runtime),
-            "XDG_CONFIG_HOME": str(self._folder),
+            "XDG_CONFIG_HOME": str(self.folder),
             "SYSTEMD_UNIT_PATH": f"{units}:",
             "container": "tests",  # a system's manager leaves the kernel's settings alone
         }
