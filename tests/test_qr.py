@@ -49,9 +49,6 @@ def _matrix(text: str) -> Matrix:
     return matrix
 
 
-# The matrix.
-
-
 def test_the_version_is_known() -> None:
     """73 modules for the authorize URL, whatever its random values; 29 for the device page."""
     assert {len(_matrix(AuthorizationRequest(CODEX).url)) for _ in range(20)} == {73}
@@ -240,9 +237,6 @@ def test_a_forced_code_is_drawn_even_so(text: str, look: Look, rows: int, doubt:
     drawing = forced(_matrix(TEXTS[text]), look)
     assert drawing.rows == rows
     assert re.search(doubt, drawing.doubt)
-
-
-# Pictures.
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -222,9 +222,6 @@ def test_inside_a_multiplexer(wrapper: str, environ: Variables, tmp_path: Path) 
             ask(*end.split())
 
 
-# The picture file.
-
-
 @pytest.mark.parametrize("name", ["code.png", "code.SVG", "a folder/code.png"])
 def test_a_picture_file_is_written_privately(name: str, environ: Variables, tmp_path: Path) -> None:
     """0600 whatever the umask: it carries the state. An older picture is replaced."""
@@ -259,9 +256,6 @@ def test_what_cannot_be_drawn_ends_it_before_the_address(
     assert outcome.exit_code == exit_code
     assert phrase in outcome.err
     assert "authorize?" not in outcome.err
-
-
-# Pictures in terminals that are known to show them.
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.codex import (
-    CODEX_VERSIONS,
-    NEWEST,
-    refreshed_by_codex,
-    require_codex,
-    run_codex,
-    running_codex,
-)
+from tests.support.codex import CODEX_VERSIONS, NEWEST, refreshed_by_codex, run_codex, running_codex
 from tests.support.machine import in_namespace
 from tests.support.program import COMMAND, Piped, environment, run, until
 from tests.support.two_calls import answered, finish, records
@@ -58,7 +51,6 @@ def test_codex_is_signed_in_and_out(
     version: str, environ: dict[str, str], codex_home: Path
 ) -> None:
     """What `--paste-redirect` leaves is a sign-in to Codex, which `logout` takes away."""
-    require_codex(version)
     _sign_in(environ)
     before = (codex_home / "auth.json").read_bytes()
     assert "Logged in using ChatGPT" in _codex_says(version, codex_home, signed_in=True)
@@ -72,7 +64,6 @@ def test_codex_never_meets_what_is_pending(
     version: str, environ: dict[str, str], codex_home: Path
 ) -> None:
     """Between `login start` and `login finish` Codex works as ever, and leaves it alone."""
-    require_codex(version)
     answer = answered(environ)
     (pending,) = records(codex_home)
     before = pending.read_bytes()
@@ -85,7 +76,6 @@ def test_codex_never_meets_what_is_pending(
 @every_version
 def test_codex_is_signed_in_with_a_key(version: str, codex_home: Path) -> None:
     """What `login --with-api-key` leaves behind is that key for Codex."""
-    require_codex(version)
     stored = run("login", "--with-api-key", environ=environment(codex_home, None), stdin=KEY)
     assert stored.exit_code == 0, stored.err
     said = _codex_says(version, codex_home, signed_in=True)
@@ -96,7 +86,6 @@ def test_codex_is_signed_in_with_a_key(version: str, codex_home: Path) -> None:
 
 def test_codex_is_signed_out_of_a_mounted_file(codex_home: Path) -> None:
     """A mounted file cannot be removed; what our `logout` leaves in it is no sign-in to Codex."""
-    require_codex(NEWEST)
     (codex_home / "auth.json").write_bytes(Credentials.api_key(KEY).content)
     script = 'mount --bind "$1/auth.json" "$1/auth.json"\n"$2" logout'
     done = in_namespace(script, codex_home, COMMAND, environ=environment(codex_home, None))
@@ -109,7 +98,6 @@ def test_codex_refreshes_our_tokens(
     issuer: PracticeIssuer, environ: dict[str, str], codex_home: Path
 ) -> None:
     """Codex takes issuer and client from our file, gets new tokens there, and we read those."""
-    require_codex(NEWEST)
     _sign_in(environ)
     ours = _read(codex_home)
     said = refreshed_by_codex(codex_home)
@@ -132,7 +120,6 @@ def test_a_sign_in_after_codexs_refresh_replaces_it(
     environ: dict[str, str], codex_home: Path
 ) -> None:
     """Ours, Codex's refresh, ours again, Codex's refresh again: each takes the other's file."""
-    require_codex(NEWEST)
     seen = set()
     for _ in range(2):
         _sign_in(environ)
@@ -144,7 +131,6 @@ def test_a_sign_in_after_codexs_refresh_replaces_it(
 
 def test_the_file_is_codexs_own(codex_home: Path, tmp_path: Path) -> None:
     """For the same key, Codex and we write the same document, with the same mode."""
-    require_codex(NEWEST)
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     arguments = ("login", "--with-api-key")
