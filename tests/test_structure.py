@@ -116,8 +116,8 @@ def write(self, text):
     if "/oauth/authorize" in text:
         print(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
         ours = [module for name, module in sys.modules.items() if name.startswith("headless_login")]
-        kinds = {kind for module in ours for kind in vars(module).values() if isinstance(kind, type)}
-        print(*(kind.__name__ for kind in kinds if hasattr(kind, "__dataclass_fields__")))
+        values = [value for module in ours for value in vars(module).values()]
+        print(*{v.__name__ for v in values if hasattr(v, "__dataclass_fields__")})
         sys.stdout.flush()
         os._exit(0)
 
