@@ -90,7 +90,7 @@ class Clock:
         self.now += seconds
 
 
-class Attempt:
+class DeviceSignIn:
     """One sign-in by device code, with everything that came of it."""
 
     def __init__(
@@ -120,9 +120,9 @@ class Attempt:
 
 
 @pytest.fixture
-def attempt(codex_home: Path) -> Callable[..., Attempt]:
+def sign_in(codex_home: Path) -> Callable[..., DeviceSignIn]:
     """Try to sign in with these answers."""
-    return lambda *script, code=None: Attempt(codex_home, list(script), code)
+    return lambda *script, code=None: DeviceSignIn(codex_home, list(script), code)
 
 
 # What goes on: answers, then the pauses before each poll.
@@ -154,10 +154,10 @@ GOES_ON: dict[str, tuple[list[Answer], list[float]]] = {
 
 
 @pytest.mark.parametrize("case", GOES_ON)
-def test_what_may_pass_is_ridden_out(case: str, attempt: Callable[..., Attempt]) -> None:
+def test_what_may_pass_is_ridden_out(case: str, sign_in: Callable[..., DeviceSignIn]) -> None:
     """The sign-in comes to its good end, with as many requests as needed and no hurry."""
     script, pauses = GOES_ON[case]
-    done = attempt(*script)
+    done = sign_in(*script)
     assert done.error is None, done.shown
     assert done.pauses == pauses
     assert done.exchanges == 1
@@ -166,85 +166,44 @@ def test_what_may_pass_is_ridden_out(case: str, attempt: Callable[..., Attempt])
 
 BODY = b'{"authorization_code": "ac_practice'
 VERIFIER = "v" * 64
-# What ends it: answers, error word, exit code, a phrase, how many polls.
-ENDS: dict[str, tuple[list[Answer], str, int, str, int]] = {
-    "denied": ([PENDING, _error(403, "access_denied")], "access_denied", 3, "was denied", 2),
-    "declined": ([_error(403, "authorization_declined")], "access_denied", 3, "was denied", 1),
-    "expired": (
-        [_error(403, "deviceauth_expired")],
-        "device_code_expired",
-        5,
-        "has expired",
-        1,
-    ),
-    "expired by its message": (
-        [_error(403, "", "Device authorization code has expired")],
-        "device_code_expired",
-        5,
-        "has expired",
-        1,
-    ),
-    "expired in OAuth's words": (
-        [json_answer(400, {"error": "expired_token"})],
-        "device_code_expired",
-        5,
-        "has expired",
-        1,
-    ),
-    "never approved": ([], "device_code_expired", 5, "has expired", 179),
-    "never reachable": ([DROPPED] * 500, "device_code_expired", 5, "has expired", 17),
+HALF = {"authorization_code": "ac_x", "code_challenge": "x"}
+FOREIGN = {
+    "authorization_code": "ac_MARKED-SECRET", "code_challenge": "x" * 43, "code_verifier": VERIFIER
+}  # fmt: skip
+TORN = Answer(200, BODY, (("Content-Length", "400"),))
+EXPIRED = "device_code_expired 5 1 has expired"
+LOST = "token_response_invalid 4 1 was lost"
+# What ends it: answers; then error word, exit code, how many polls, and a phrase.
+ENDS: dict[str, tuple[list[Answer], str]] = {
+    "denied": ([PENDING, _error(403, "access_denied")], "access_denied 3 2 was denied"),
+    "declined": ([_error(403, "authorization_declined")], "access_denied 3 1 was denied"),
+    "expired": ([_error(403, "deviceauth_expired")], EXPIRED),
+    "by its message": ([_error(403, "", "Device authorization code has expired")], EXPIRED),
+    "expired in OAuth's words": ([json_answer(400, {"error": "expired_token"})], EXPIRED),
+    "never approved": ([], "device_code_expired 5 179 has expired"),
+    "never reachable": ([DROPPED] * 500, "device_code_expired 5 17 has expired"),
     "another country": (
-        [_error(403, "unsupported_country_region_territory")],
-        "unsupported_country",
-        4,
-        "country",
-        1,
+        [_error(403, "unsupported_country_region_territory")], "unsupported_country 4 1 country"
     ),
-    "a broken answer": ([_error(400, "invalid_client")], "token_response_invalid", 4, "400", 1),
-    "a 200 of HTML": ([Answer(200, b"<html>")], "token_response_invalid", 4, "was lost", 1),
-    "an empty 200": ([Answer(200)], "token_response_invalid", 4, "was lost", 1),
-    "a torn 200": (
-        [Answer(200, BODY, (("Content-Length", "400"),))],
-        "token_response_invalid",
-        4,
-        "was lost",
-        1,
-    ),
-    "a 200 without a verifier": (
-        [json_answer(200, {"authorization_code": "ac_x", "code_challenge": "x"})],
-        "token_response_invalid",
-        4,
-        "was lost",
-        1,
-    ),
-    "a foreign challenge": (
-        [
-            json_answer(
-                200,
-                {
-                    "authorization_code": "ac_MARKED-SECRET",
-                    "code_challenge": "x" * 43,
-                    "code_verifier": VERIFIER,
-                },
-            )
-        ],
-        "token_response_invalid",
-        4,
-        "does not fit",
-        1,
-    ),
-}
+    "a broken answer": ([_error(400, "invalid_client")], "token_response_invalid 4 1 400"),
+    "a 200 of HTML": ([Answer(200, b"<html>")], LOST),
+    "an empty 200": ([Answer(200)], LOST),
+    "a torn 200": ([TORN], LOST),
+    "a 200 without a verifier": ([json_answer(200, HALF)], LOST),
+    "a foreign challenge": ([json_answer(200, FOREIGN)], "token_response_invalid 4 1 does not fit"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ENDS)
-def test_what_will_not_pass_ends_it(case: str, attempt: Callable[..., Attempt]) -> None:
+def test_what_will_not_pass_ends_it(case: str, sign_in: Callable[..., DeviceSignIn]) -> None:
     """Its own words and exit code, no further question, nothing exchanged, nothing written."""
-    script, error, exit_code, phrase, polls = ENDS[case]
-    done = attempt(*script)
+    script, expected = ENDS[case]
+    error, exit_code, polls, phrase = expected.split(maxsplit=3)
+    done = sign_in(*script)
     assert done.error is not None
-    assert (done.error.error, done.error.exit_code) == (error, exit_code)
+    assert (done.error.error, done.error.exit_code) == (error, int(exit_code))
     assert phrase in done.error.message
-    assert len(done.pauses) == polls
+    assert len(done.pauses) == int(polls)
     assert done.exchanges == 0
     assert not done.written
     assert done.left == {"auth.json"}
@@ -270,10 +229,10 @@ NO_CODE: dict[str, tuple[Answer, str, int, str]] = {
 
 
 @pytest.mark.parametrize("case", NO_CODE)
-def test_without_a_code_nothing_is_shown(case: str, attempt: Callable[..., Attempt]) -> None:
+def test_without_a_code_nothing_is_shown(case: str, sign_in: Callable[..., DeviceSignIn]) -> None:
     """The request for a code fails in its own words."""
     answer, error, exit_code, phrase = NO_CODE[case]
-    done = attempt(code=answer)
+    done = sign_in(code=answer)
     assert done.error is not None
     assert (done.error.error, done.error.exit_code) == (error, exit_code)
     assert phrase in done.error.message
@@ -300,10 +259,10 @@ def test_without_a_code_nothing_is_shown(case: str, attempt: Callable[..., Attem
     ],
 )
 def test_the_pause_between_polls(
-    interval: object, pause: float, attempt: Callable[..., Attempt]
+    interval: object, pause: float, sign_in: Callable[..., DeviceSignIn]
 ) -> None:
     """A string or a number; at least a second, five where nobody says anything sensible."""
-    done = attempt(PENDING, GOOD, code={"interval": interval})
+    done = sign_in(PENDING, GOOD, code={"interval": interval})
     assert done.pauses == [pause, pause]
 
 
@@ -322,25 +281,25 @@ def test_the_pause_between_polls(
     ],
 )
 def test_how_long_it_is_waited(
-    changes: dict[str, Any], seconds: float, attempt: Callable[..., Attempt]
+    changes: dict[str, Any], seconds: float, sign_in: Callable[..., DeviceSignIn]
 ) -> None:
     """Until the code expires, a quarter of an hour at most; a clock that is wrong is no reason."""
-    done = attempt(code=changes)
+    done = sign_in(code=changes)
     assert done.error is not None
     assert done.error.error == "device_code_expired"
     assert done.clock.now == pytest.approx(seconds, abs=1)
 
 
-def test_the_older_name_of_the_code_is_read(attempt: Callable[..., Attempt]) -> None:
+def test_the_older_name_of_the_code_is_read(sign_in: Callable[..., DeviceSignIn]) -> None:
     """`usercode` in place of `user_code`."""
     renamed = {"user_code": None, "usercode": "ABCD-1234"}
-    done = attempt(_error(403, "access_denied"), code=renamed)
+    done = sign_in(_error(403, "access_denied"), code=renamed)
     assert "\nABCD-1234\n" in done.shown
 
 
-def test_page_and_code_stand_alone_on_their_lines(attempt: Callable[..., Attempt]) -> None:
+def test_page_and_code_stand_alone_on_their_lines(sign_in: Callable[..., DeviceSignIn]) -> None:
     """Each can be copied; validity, warning and the way out are said beside them."""
-    lines = attempt(GOOD).shown.splitlines()
+    lines = sign_in(GOOD).shown.splitlines()
     assert lines[1].endswith("/codex/device")
     assert "valid for 15 minutes" in lines[2]
     assert len(lines[3]) == 9
@@ -349,9 +308,9 @@ def test_page_and_code_stand_alone_on_their_lines(attempt: Callable[..., Attempt
     assert "--paste-redirect" in lines[5]
 
 
-def test_trouble_is_told_once(attempt: Callable[..., Attempt]) -> None:
+def test_trouble_is_told_once(sign_in: Callable[..., DeviceSignIn]) -> None:
     """A person who waits should know why; not every ten seconds anew."""
-    done = attempt(Answer(503), Answer(503), Answer(503), GOOD)
+    done = sign_in(Answer(503), Answer(503), Answer(503), GOOD)
     assert done.shown.count("The issuer is busy or broken (HTTP 503). Asking again.") == 1
 
 
