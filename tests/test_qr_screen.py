@@ -213,7 +213,8 @@ def test_inside_a_multiplexer(wrapper: str, environ: Variables, tmp_path: Path) 
             if wrapper == "tmux":
                 assert url_in(ask("capture-pane", "-p", "-J")) == url
                 ask("set-buffer", "--", answer)
-                ask("paste-buffer", "-p")
+                ask("paste-buffer", "-p")  # without marks where the prompt has not asked for them
+                ask("send-keys", "Enter")
             else:
                 terminal.paste(answer)
             terminal.read_screen_until("Signed in to Codex")

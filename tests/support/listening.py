@@ -121,6 +121,11 @@ class Listening:
         assert sent_on.status == 303
         return fetch(self.port, sent_on.headers["Location"])
 
+    def has_ended(self, seconds: float) -> bool:
+        """Return whether it has its answer, or gets it within so many seconds."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
     def wait_for_end(self) -> None:
         """Wait until it has concluded by itself."""
         self._thread.join(30)
