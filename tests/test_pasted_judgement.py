@@ -74,7 +74,7 @@ def test_a_true_refusal_ends_the_sign_in(case: str) -> None:
 # The order of cli.md: form (duplicates and contradictions belong here), state, iss, error, code.
 # Each fault: what it changes in a good answer, and the word that names it.
 Fault = tuple[dict[str, str | None], str]
-TWICE = ["&code=x&code=y", "&state=a&state=b", "&iss=a&iss=b", "&error=a&error=b"]
+TWICE = [f"&code={OTHER}&code={OTHER}", "&state=a&state=b", "&iss=a&iss=b", "&error=a&error=b"]
 TWICE += ["&%63ode=x&c%6Fde=y", "&x=y;code=x;code=y", "#code=x&code=y"]
 ELSEWHERE = ["evil.example:1455/auth/callback", "127.0.0.1:1457/auth/callback"]
 ELSEWHERE += ["127.0.0.1:1455/auth/callback/", "a@127.0.0.1:1455/auth/callback"]
@@ -148,7 +148,7 @@ HOSTS = {
     "another port": "127.0.0.1:1457 127.0.0.1 127.0.0.1:١٤٥٥ 127.0.0.1:-1455 127.0.0.1:66991",
     "user-info": "ada@127.0.0.1:1455 a:b@127.0.0.1:1455 @127.0.0.1:1455",
     "user-info like us": "localhost:1455@evil.example localhost:1455@evil.example:1455 "
-    "127.0.0.1:1455%2F@evil.example",
+    "127.0.0.1:1455@evil.example 127.0.0.1:1455%2F@evil.example",
     "a backslash": "evil.example\\@127.0.0.1:1455 127.0.0.1:1455\\@evil.example "
     "127.0.0.1:1455\\.evil.example",
     # Escaped; dotless, fifty and wide for an l or an i; a Cyrillic a.
