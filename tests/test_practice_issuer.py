@@ -405,9 +405,9 @@ def test_a_page_says_that_it_is_practice(client: Client) -> None:
 def test_keys_rotate(client: Client) -> None:
     """A new key signs; old tokens verify until the old key retires."""
     old = client.sign_in()["id_token"]
-    client.issuer.rotate_keys()
+    client.issuer.keys.rotate()
     jwt.decode(old, client.keys(), algorithms=["RS256"])
-    client.issuer.rotate_keys(retire_old=True)
+    client.issuer.keys.rotate(retire_old=True)
     jwt.decode(client.sign_in()["id_token"], client.keys(), algorithms=["RS256"])
     with pytest.raises((JoseError, ValueError)):
         jwt.decode(old, client.keys(), algorithms=["RS256"])

@@ -8,18 +8,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
+from headless_login.practice.grants import AuthorizationRequest, Grants
 from headless_login.practice.pages import authorize_page, error_page
 from headless_login.practice.person import Person
-from headless_login.practice.wire import (
-    Answer,
-    Parameters,
-    RecordedRequest,
-    parameters,
-    redirect_answer,
-)
+from headless_login.practice.wire import Answer, Parameters, RecordedRequest, Refused, parameters
 
 REDIRECT_PORTS = (1455, 1457)  # codex-facts.md §1
 _REDIRECT_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -29,54 +22,59 @@ _S256_CHALLENGE = re.compile(r"[A-Za-z0-9_\-]{43}")  # RFC 7636 §4.2: a SHA-256
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")  # RFC 6749 §3.3
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
-    """An acceptable authorization request."""
+class Consent:
+    """What a person was asked and has not answered yet; each ticket is good for one answer."""
 
-    client_id: str
-    redirect_uri: str
-    code_challenge: str
-    scope: str
-    state: str = field(repr=False)
-    originator: str = ""
-    allowed_workspace_ids: tuple[str, ...] = ()
+    def __init__(self, person: Person, grants: Grants, redirect_ports: tuple[int, ...]) -> None:
+        self._person = person
+        self._grants = grants
+        self._rules = _rules(grants.client_id, redirect_ports)
+        self._tickets: dict[str, AuthorizationRequest] = {}
 
-    def response(self, outcome: Parameters) -> str:
-        """Return where the browser goes with the outcome and the state (RFC 6749 §4.1.2)."""
-        return f"{self.redirect_uri}?{urlencode({**outcome, 'state': self.state})}"
+    def ask(self, request: RecordedRequest) -> Answer:
+        """Show the page that asks; raises Refused, and never redirects then (RFC 9700 §4.11)."""
+        try:
+            given = parameters(request.query)
+        except ValueError:
+            raise Refused(error_page("The address is damaged or says something twice.")) from None
+        for name, acceptable in self._rules.items():
+            if name not in given:
+                raise Refused(error_page(f"The parameter {name} is missing."))
+            if not acceptable(given[name]):
+                raise Refused(error_page(f"The parameter {name} is not acceptable:", given[name]))
+        asked = AuthorizationRequest(
+            client_id=given["client_id"],
+            redirect_uri=given["redirect_uri"],
+            code_challenge=given["code_challenge"],
+            scope=given["scope"],
+            state=given["state"],
+            originator=given.get("originator", ""),
+            allowed_workspace_ids=tuple(
+                filter(None, given.get("allowed_workspace_id", "").split(","))
+            ),
+        )
+        ticket = secrets.token_urlsafe(32)
+        self._tickets[ticket] = asked
+        return authorize_page(asked, self._person, ticket)
 
+    def decide(self, request: RecordedRequest) -> Answer:
+        """Redirect with the code or the refusal that the pressed button stands for (§4.1.2)."""
+        form = request.form()
+        decision = form.get("decision", "")
+        if decision not in ("approve", "deny"):
+            raise Refused(error_page("The decision is neither approve nor deny:", decision))
+        asked = self._tickets.pop(form.get("ticket", ""), None)
+        if asked is None:
+            raise Refused(error_page("This page was answered already, or never shown."))
+        outcome = self._approved(asked) if decision == "approve" else _denied("The person said no.")
+        # 303: the browser goes on by GET, whatever it came with (RFC 9700 §4.12).
+        return Answer(303, headers=(("Location", asked.response(outcome)),))
 
-class BadAuthorizationRequest(Exception):
-    """The request is shown to the person as an error, and never redirected (RFC 9700 §4.11)."""
-
-    def __init__(self, reason: str, value: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.value = value
-
-
-def read_authorization_request(
-    query: str, *, client_id: str, redirect_ports: tuple[int, ...] = REDIRECT_PORTS
-) -> AuthorizationRequest:
-    """Return the request that a query makes; raises BadAuthorizationRequest."""
-    try:
-        given = parameters(query)
-    except ValueError:
-        raise BadAuthorizationRequest("The address is damaged or says something twice.") from None
-    for name, acceptable in _rules(client_id, redirect_ports).items():
-        if name not in given:
-            raise BadAuthorizationRequest(f"The parameter {name} is missing.")
-        if not acceptable(given[name]):
-            raise BadAuthorizationRequest(f"The parameter {name} is not acceptable:", given[name])
-    return AuthorizationRequest(
-        client_id=given["client_id"],
-        redirect_uri=given["redirect_uri"],
-        code_challenge=given["code_challenge"],
-        scope=given["scope"],
-        state=given["state"],
-        originator=given.get("originator", ""),
-        allowed_workspace_ids=tuple(filter(None, given.get("allowed_workspace_id", "").split(","))),
-    )
+    def _approved(self, asked: AuthorizationRequest) -> Parameters:
+        allowed = asked.allowed_workspace_ids
+        if allowed and self._person.account_id not in allowed:
+            return _denied("The account is in none of the allowed workspaces.")
+        return {"code": self._grants.new_code(asked), "scope": asked.scope}
 
 
 def _rules(client_id: str, redirect_ports: tuple[int, ...]) -> dict[str, Callable[[str], bool]]:
@@ -97,57 +95,6 @@ def _rules(client_id: str, redirect_ports: tuple[int, ...]) -> dict[str, Callabl
         # Without `openid` there would be no ID token (OpenID Connect Core §3.1.2.1).
         "scope": lambda value: bool(_SCOPE.fullmatch(value)) and "openid" in value.split(" "),
     }
-
-
-class Consent:
-    """What a person was asked and has not answered yet; each ticket is good for one answer."""
-
-    def __init__(
-        self,
-        person: Person,
-        *,
-        client_id: str,
-        redirect_ports: tuple[int, ...],
-        new_code: Callable[[AuthorizationRequest], str],
-    ) -> None:
-        self._person = person
-        self._client_id = client_id
-        self._redirect_ports = redirect_ports
-        self._new_code = new_code
-        self._tickets: dict[str, AuthorizationRequest] = {}
-
-    def ask(self, request: RecordedRequest) -> Answer:
-        """Show the page that asks, or what is wrong with the request (RFC 6749 §4.1.1)."""
-        try:
-            asked = read_authorization_request(
-                request.query, client_id=self._client_id, redirect_ports=self._redirect_ports
-            )
-        except BadAuthorizationRequest as bad:
-            return error_page(bad.reason, bad.value)
-        ticket = secrets.token_urlsafe(32)
-        self._tickets[ticket] = asked
-        return authorize_page(asked, self._person, ticket)
-
-    def decide(self, request: RecordedRequest) -> Answer:
-        """Redirect with the code or the refusal that the pressed button stands for (§4.1.2)."""
-        try:
-            form = request.form()
-        except ValueError:
-            return error_page("The form is damaged.")
-        decision = form.get("decision", "")
-        if decision not in ("approve", "deny"):
-            return error_page("The decision is neither approve nor deny:", decision)
-        asked = self._tickets.pop(form.get("ticket", ""), None)
-        if asked is None:
-            return error_page("This page was answered already, or never shown.")
-        outcome = self._approved(asked) if decision == "approve" else _denied("The person said no.")
-        return redirect_answer(asked.response(outcome))
-
-    def _approved(self, asked: AuthorizationRequest) -> Parameters:
-        allowed = asked.allowed_workspace_ids
-        if allowed and self._person.account_id not in allowed:
-            return _denied("The account is in none of the allowed workspaces.")
-        return {"code": self._new_code(asked), "scope": asked.scope}
 
 
 def _denied(description: str) -> Parameters:

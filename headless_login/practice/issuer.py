@@ -16,12 +16,12 @@ from headless_login.practice.authorization import REDIRECT_PORTS, Consent
 from headless_login.practice.device import DeviceCodes
 from headless_login.practice.grants import Approval, Granted, Grants
 from headless_login.practice.person import Person
-from headless_login.practice.server import LoopbackServer
 from headless_login.practice.wire import (
     Answer,
+    LoopbackServer,
     Parameters,
     RecordedRequest,
-    TokenRefused,
+    Refused,
     json_answer,
     refused,
     text_answer,
@@ -50,26 +50,18 @@ class PracticeIssuer:
         self.client_id = client_id
         self.person = person
         self.requests: list[RecordedRequest] = []
-        self.connections = 0  # accepted ones; a client may send several requests by one
+        self.keys = tokens.SigningKeys()
         self.stopped = threading.Event()  # for answers that hang: they end when the issuer does
         self._port = port
         self._access_token_lifetime = access_token_lifetime
         self._id_token_lifetime = id_token_lifetime
         self._now = now
-        self._keys = tokens.SigningKeys()
-        self._grants = Grants(client_id=client_id, now=now)
-        self._consent = Consent(
-            person,
-            client_id=client_id,
-            redirect_ports=redirect_ports,
-            new_code=self._grants.new_code,
-        )
-        self._devices = DeviceCodes(
-            person, client_id=client_id, now=now, new_code=self._grants.new_code
-        )
+        self._grants = Grants(client_id, now)
+        self._consent = Consent(person, self._grants, redirect_ports)
+        self._devices = DeviceCodes(person, self._grants)
 
     def __enter__(self) -> Self:
-        self._server = LoopbackServer(self._port, self._respond, self._count)
+        self._server = LoopbackServer(self._port, self._respond)
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="practice-issuer", daemon=True
@@ -83,9 +75,10 @@ class PracticeIssuer:
         self._server.server_close()
         self._thread.join()
 
-    def rotate_keys(self, *, retire_old: bool = False) -> None:
-        """Sign with a new key; the old ones stay in the JWKS unless they retire."""
-        self._keys.rotate(retire_old=retire_old)
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted so far."""
+        return self._server.connections
 
     def answer(self, request: RecordedRequest) -> Answer:
         """Answer any request: 404 for unknown paths, 405 for wrong methods."""
@@ -93,8 +86,12 @@ class PracticeIssuer:
             "/oauth/authorize": {"GET": self._consent.ask, "POST": self._consent.decide},
             "/oauth/token": {"POST": self._token},
             "/codex/device": {"GET": self._devices.ask, "POST": self._devices.decide},
-            "/api/accounts/deviceauth/usercode": {"POST": self._user_code},
-            "/api/accounts/deviceauth/token": {"POST": self._device_token},
+            "/api/accounts/deviceauth/usercode": {
+                "POST": lambda request: self.user_code_answer(request.form())
+            },
+            "/api/accounts/deviceauth/token": {
+                "POST": lambda request: self.device_token_answer(request.form())
+            },
             "/oauth/revoke": {"POST": self._revoke},
             "/.well-known/jwks.json": {"GET": lambda _: self.jwks_answer()},
             "/.well-known/openid-configuration": {
@@ -113,7 +110,7 @@ class PracticeIssuer:
         """Answer a token request, given its parameters (RFC 6749 §5)."""
         try:
             return json_answer(200, self._tokens(self._grants.redeem(form)))
-        except TokenRefused as refusal:
+        except Refused as refusal:
             return refusal.answer
 
     def user_code_answer(self, form: Parameters) -> Answer:
@@ -131,25 +128,22 @@ class PracticeIssuer:
 
     def sign_id_token(self, claims: Mapping[str, Any]) -> str:
         """Return the claims as a JWT signed by the newest key."""
-        return self._keys.sign(claims)
+        return self.keys.sign(claims)
 
     def jwks_answer(self) -> Answer:
         """Answer with the public keys (RFC 7517 §5)."""
-        return json_answer(200, self._keys.public())
-
-    def _count(self) -> None:
-        self.connections += 1
+        return json_answer(200, self.keys.public())
 
     def _respond(self, request: RecordedRequest) -> Answer:
         self.requests.append(request)
         try:
             return self.answer(request)
-        except TokenRefused as refusal:
+        except Refused as refusal:
             return refusal.answer
 
     def _tokens(self, granted: Granted) -> dict[str, object]:
         claims = tokens.access_token_claims(granted.approval, self.person)
-        access_token = self._keys.sign(self._issued(self._access_token_lifetime) | claims)
+        access_token = self.keys.sign(self._issued(self._access_token_lifetime) | claims)
         return {
             "id_token": self.sign_id_token(self.id_token_claims(granted.approval, access_token)),
             "access_token": access_token,
@@ -164,28 +158,15 @@ class PracticeIssuer:
         return {"iss": self.issuer, "iat": now, "exp": now + lifetime}
 
     def _token(self, request: RecordedRequest) -> Answer:
-        form = _form_of(request)
+        form = request.form()
         # RFC 6749 §4.1.3; only the refresh comes as JSON (codex-facts.md §7).
         if request.is_json and form.get("grant_type") == "authorization_code":
             raise refused("invalid_request", "A code is exchanged by a form, not by JSON.")
         return self.token_answer(form)
 
-    def _user_code(self, request: RecordedRequest) -> Answer:
-        return self.user_code_answer(_form_of(request))
-
-    def _device_token(self, request: RecordedRequest) -> Answer:
-        return self.device_token_answer(_form_of(request))
-
     def _revoke(self, request: RecordedRequest) -> Answer:
-        self._grants.revoke(_form_of(request))
+        self._grants.revoke(request.form())
         return json_answer(200, {})
-
-
-def _form_of(request: RecordedRequest) -> Parameters:
-    try:
-        return request.form()
-    except ValueError:
-        raise refused("invalid_request", "The request is damaged, or doubled in part.") from None
 
 
 def _metadata(issuer: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from headless_login.practice.wire import Answer
 
 if TYPE_CHECKING:
-    from headless_login.practice.authorization import AuthorizationRequest
+    from headless_login.practice.grants import AuthorizationRequest
     from headless_login.practice.person import Person
 
 _STYLE = """
