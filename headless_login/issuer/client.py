@@ -222,7 +222,7 @@ class IssuerClient:
                 },
                 timeout,
             )
-            return bool(response.ok)
+            return 200 <= response.status_code < 300  # `ok` counts a redirect, too
 
         try:
             return self._transport.run(timeout, ask)
