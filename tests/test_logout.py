@@ -22,7 +22,7 @@ from headless_login.practice.issuer import Answer, PracticeIssuer, RecordedReque
 from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
 from headless_login.terminal.output import Console, Output
-from tests.support.machine import NOBODY, as_user, in_namespace, public_folder
+from tests.support.machine import NOBODY, as_user, in_namespace, needs_root, public_folder
 from tests.support.program import COMMAND, Outcome, Piped, environment, run
 from tests.support.stored_files import KEY, REFRESH_TOKEN, document, made_by, with_tokens
 
@@ -208,6 +208,7 @@ def test_a_real_sign_in_ends(
 @pytest.mark.parametrize(
     "answer",
     [
+        Answer(307, headers=(("Location", "/elsewhere"),)),
         text_answer(400, "no"),
         json_answer(401, {"error": {"code": "MARKED"}}),
         text_answer(404, "nothing here"),
@@ -392,6 +393,27 @@ def test_an_older_codexs_token_goes_to_codexs_issuer(
     assert outcome.exit_code == 0
     assert NOT_TAKEN in outcome.err
     assert not (codex_home / "auth.json").exists()
+
+
+@needs_root
+@pytest.mark.parametrize("linked", [".codex", ".codex/auth.json"])
+def test_root_revokes_no_third_users_token(linked: str, issuer: PracticeIssuer) -> None:
+    """Eve's link to the folder or file of a third user: nobody is asked, and the file stays."""
+    with public_folder(NOBODY) as eve, public_folder(12345) as victim:
+        for folder, owner in ((eve, NOBODY), (victim, 12345)):
+            if folder == victim or linked != ".codex":
+                (folder / ".codex").mkdir()
+                os.chown(folder / ".codex", owner, owner)
+        path = _write(victim / ".codex", made_by(issuer.issuer))
+        os.chown(path, 12345, 12345)
+        (eve / linked).symlink_to(victim / linked)
+        os.lchown(eve / linked, NOBODY, NOBODY)
+        said = StringIO()
+        with pytest.raises(LocalTrouble, match="another user's link"):
+            logout(CodexHome(f"{eve}/.codex"), Context(Output(Console(said)), {}), revoke=True)
+        assert "another user's link to what is not theirs. So nothing can" in said.getvalue()
+        assert path.exists()
+    assert issuer.requests == []
 
 
 def test_a_file_that_stays_is_told_after_the_revocation(

@@ -16,7 +16,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -376,6 +376,12 @@ def read_regular(path: str) -> tuple[bytes, os.stat_result]:
     return _read(os.open(path, os.O_RDONLY | UNBLOCKED), path)
 
 
+def read_owned(path: str) -> tuple[bytes, os.stat_result]:
+    """As `read_regular`; but root reads no third user's file through another user's link."""
+    with Folder.of(path) as (folder, name):
+        return folder.read(name)
+
+
 def is_root() -> bool:
     """Return whether files of other users can be made and given away (POSIX)."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
@@ -428,10 +434,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int, *, flock: Callable[[int, int], object] = fcntl.flock) -> bool:
         """Take the advisory lock if it is free (flock, as Codex does)."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:

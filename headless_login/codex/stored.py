@@ -128,9 +128,12 @@ class StoredSignIn:
 
 
 def read_stored(
-    home: CodexHome, *, sleep: Callable[[float], None] = time.sleep
+    home: CodexHome,
+    *,
+    read: Callable[[str], tuple[bytes, os.stat_result]] = read_regular,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> StoredSignIn | None:
-    """Return what auth.json says, or None where there is none.
+    """Return what auth.json says, or None where there is none; `read` as `read_regular`.
 
     Raises:
         LocalTrouble: `store_failed`; it is there and cannot be read or understood, which is not
@@ -141,7 +144,7 @@ def read_stored(
         if reading:
             sleep(_PAUSE)
         try:
-            content, status = read_regular(home.auth_file)
+            content, status = read(home.auth_file)
             return _interpret(read_shape(content), status)
         except FileNotFoundError:
             return None

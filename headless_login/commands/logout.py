@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from headless_login.codex.auth_file import AuthFile
+from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
 from headless_login.codex.pending.store import PendingAttempts
@@ -61,7 +62,7 @@ def _remove(home: CodexHome, context: Context) -> bool:
 
 def _readable(home: CodexHome, context: Context) -> StoredSignIn | None:
     try:
-        return read_stored(home)
+        return read_stored(home, read=read_owned)
     except LocalTrouble as trouble:
         context.say(f"{trouble.message} So nothing can be revoked.")
         return None
