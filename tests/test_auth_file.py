@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.codex.auth_file import Credentials
+from headless_login.codex.auth_file import Credentials, set_aside
 from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
@@ -22,18 +22,21 @@ from headless_login.practice.person import approve
 from tests.support.machine import as_user, file_size_limit, umask, within
 from tests.support.program import Piped
 from tests.support.stored_files import (
+    ACCESS_CLAIMS,
+    ID_CLAIMS,
     KEY,
     LOCKS,
+    NEW,
     NO_FILES,
     OLD,
     REFRESH_TOKEN,
     chatgpt,
+    document,
+    jwt,
     remove,
     store,
     write,
 )
-
-NEW = Credentials.api_key(KEY)
 
 
 def _mode(path: Path | str) -> int:
@@ -47,29 +50,15 @@ def _names(folder: Path | str) -> set[str]:
 def test_the_documents_are_codexs() -> None:
     """Byte for byte as codex-facts.md §5 has them, but for the random login_owner_id."""
     content = chatgpt().content.decode()
-    held = json.loads(content)["tokens"]
-    assert re.fullmatch(r"[\w-]{43}", held["login_owner_id"])
-    assert held["login_owner_id"] not in chatgpt().content.decode()  # each has one of its own
-    assert held["id_token"].count(".") == held["access_token"].count(".") == 2
-    assert (
-        content
-        == f"""{{
-  "auth_mode": "chatgpt",
-  "OPENAI_API_KEY": null,
-  "tokens": {{
-    "id_token": "{held["id_token"]}",
-    "access_token": "{held["access_token"]}",
-    "refresh_token": "{REFRESH_TOKEN}",
-    "oauth_provenance": {{
-      "issuer": "https://auth.openai.com",
-      "client_id": "app_EMoamEEZ73f0CkXaXp7hrann"
-    }},
-    "login_owner_id": "{held["login_owner_id"]}",
-    "account_id": "acc-1"
-  }},
-  "last_refresh": "2026-11-23T05:49:32.344965Z"
-}}"""
-    )
+    owner_id = json.loads(content)["tokens"]["login_owner_id"]
+    assert re.fullmatch(r"[\w-]{43}", owner_id)
+    assert owner_id not in chatgpt().content.decode()  # each has one of its own
+    provenance = {"issuer": "https://auth.openai.com", "client_id": "app_EMoamEEZ73f0CkXaXp7hrann"}
+    held: dict[str, object] = {"id_token": jwt(ID_CLAIMS), "access_token": jwt(ACCESS_CLAIMS)}
+    held |= {"refresh_token": REFRESH_TOKEN, "oauth_provenance": provenance}
+    held |= {"login_owner_id": owner_id, "account_id": "acc-1"}
+    expected = document(tokens=held, last_refresh="2026-11-23T05:49:32.344965Z")
+    assert content == json.dumps(expected, indent=2)
     key_alone = f'{{\n  "auth_mode": "apikey",\n  "OPENAI_API_KEY": "{KEY}"\n}}'
     assert NEW.content.decode() == key_alone
     assert repr(chatgpt()) == repr(NEW) == "Credentials()"
@@ -143,27 +132,12 @@ def test_links_are_followed_and_kept(exists: bool, home: CodexHome) -> None:
     assert {link: os.readlink(link) for link in chain} == chain
 
 
-def _make_long_loop(path: Path) -> None:
-    path.symlink_to("second")
-    path.with_name("second").symlink_to("third")
-    path.with_name("third").symlink_to(path.name)
-
-
-def _make_device_link(path: Path) -> None:
-    NO_FILES["a device"](path.with_name("device"))
-    path.symlink_to("device")
-
-
-OBSTACLES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a folder": (NO_FILES["a folder"], "it is a folder"),
-    "a loop": (_make_long_loop, "in a circle"),
-    "a link to itself": (NO_FILES["a link to itself"], "in a circle"),
-    "a link into no folder": (
-        lambda path: path.symlink_to("missing/auth.json"),
-        "missing, which does not exist",
-    ),
-    "a pipe": (NO_FILES["a pipe"], "not a regular file"),
-    "a link to a device": (_make_device_link, "not a regular file"),
+OBSTACLES = {
+    "a folder": "it is a folder",
+    "a link to itself": "in a circle",
+    "a link into no folder": "missing, which does not exist",
+    "a pipe": "not a regular file",
+    "a link to a device": "not a regular file",
 }
 
 
@@ -176,12 +150,11 @@ def _picture(folder: str) -> dict[str, tuple[int, str]]:
 @pytest.mark.parametrize("case", OBSTACLES)
 def test_what_cannot_be_replaced_stays(case: str, home: CodexHome) -> None:
     """Probe, write and removal fail with the same sentence, and change nothing."""
-    make, phrase = OBSTACLES[case]
-    make(Path(home.auth_file))
+    NO_FILES[case](Path(home.auth_file))
     before = _picture(home.path)
     works = [lambda: check_writable(home), lambda: store(home, NEW), lambda: remove(home)]
     for work in works[:2] if case == "a link into no folder" else works:
-        with pytest.raises(LocalTrouble, match=phrase) as caught:
+        with pytest.raises(LocalTrouble, match=OBSTACLES[case]) as caught:
             within(5, work)
         assert caught.value.error == "store_failed"
         assert home.auth_file in caught.value.message
@@ -205,10 +178,10 @@ def test_a_missing_folder_is_a_plain_sentence(tmp_path: Path) -> None:
 
 def test_a_limit_on_file_sizes(home: CodexHome) -> None:
     """A write that stops half-way leaves the old file, and no half of a new one."""
-    write(home, OLD)
+    path = write(home, OLD)
     with file_size_limit(1000), pytest.raises(LocalTrouble, match="File too large"):
         store(home, Credentials.api_key("k" * 3000))
-    assert Path(home.auth_file).read_bytes() == OLD
+    assert path.read_bytes() == OLD
     assert _names(home.path) == LOCKS | {"auth.json"}
 
 
@@ -260,12 +233,8 @@ def test_where_the_folder_is(
     """The option, else $CODEX_HOME as Codex takes it, else ~/.codex; always absolute."""
     monkeypatch.setenv("HOME", "/home/ada")
     assert CodexHome.find(given, environ).path == expected.replace("HERE", os.getcwd())
-
-
-def test_an_empty_option_names_no_folder() -> None:
-    """A script's variable that is not set must not mean the default."""
     with pytest.raises(WrongUsage):
-        CodexHome.find("", {})
+        CodexHome.find("", environ)  # a script's variable that is not set is not the default
 
 
 @pytest.mark.parametrize("value", ["", None], ids=["empty", "not set"])
@@ -306,29 +275,21 @@ def test_what_cannot_be_stored_is_saved_elsewhere(
     assert saved["tokens"]["access_token"] not in outcome.err + outcome.out
 
 
-def test_the_next_place_is_tried(
-    home: CodexHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a folder for temporary files the user's own takes it."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+def test_the_next_place_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one place does not take it: in a new folder in another one, as in the user's own."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    os.mkdir(home.auth_file)
-    with pytest.raises(LocalTrouble) as caught:
-        CodexFolder(home).store(NEW)
-    (aside,) = tmp_path.glob("headless-login-*/auth.json")
-    assert f"safe in {aside};" in caught.value.hint
-    assert aside.read_bytes() == NEW.content
-    assert KEY not in caught.value.message + caught.value.hint
+    aside = set_aside(NEW, places=[str(tmp_path / "missing"), "~"])
+    assert aside
+    assert Path(aside).read_bytes() == NEW.content
+    assert Path(aside).parent.parent == tmp_path
 
 
-def test_no_place_takes_it(
-    home: CodexHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_place_takes_it(home: CodexHome, tmp_path: Path) -> None:
     """Where nothing can be written any more that is said, and no empty folder is left."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with file_size_limit(10), pytest.raises(LocalTrouble) as caught:
-        CodexFolder(home).store(NEW)
+    with file_size_limit(10):
+        assert set_aside(NEW, places=[str(tmp_path)]) is None
+        with pytest.raises(LocalTrouble) as caught:
+            CodexFolder(home).store(NEW)
     assert "could not be saved anywhere else" in caught.value.hint
     assert _names(tmp_path) == {"codex"}
     assert _names(home.path) == LOCKS

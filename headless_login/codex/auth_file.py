@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,8 @@ from headless_login.oauth.values import Tokens
 # What is left of a mounted file. Codex 0.169.0 answers exit code 1 to it, as without a file; an
 # empty object it reports as signed in.
 _SIGNED_OUT = b'{\n  "auth_mode": "apikey",\n  "OPENAI_API_KEY": null\n}'
+
+_PLACES = ("", "~", "/dev/shm")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +112,23 @@ class AuthFile:
         return True
 
 
-def set_aside(credentials: Credentials) -> str | None:
+def set_aside(credentials: Credentials, *, places: Sequence[str] = _PLACES) -> str | None:
     """Save fresh credentials in a new 0600 file outside the Codex folder and return its path.
 
     A code works once: where auth.json cannot be written after the exchange, the tokens must not
-    be lost with it. Returns None if no place takes them.
+    be lost with it. The first of `places` ("": for temporary files) that takes them has them;
+    returns None if none does.
     """
-    for parent in (None, os.path.expanduser("~"), "/dev/shm"):  # noqa: S108
+    for parent in places:
         with suppress(OSError):
-            return _save_in_new_folder(parent, credentials.content)
+            return _save_in_new_folder(os.path.expanduser(parent), credentials.content)
     return None
 
 
-def _save_in_new_folder(parent: str | None, content: bytes) -> str:
+def _save_in_new_folder(parent: str, content: bytes) -> str:
     from tempfile import mkdtemp
 
-    folder = mkdtemp(prefix="headless-login-", dir=parent)  # 0700
+    folder = mkdtemp(prefix="headless-login-", dir=parent or None)  # 0700
     try:
         path = os.path.join(os.path.abspath(folder), "auth.json")
         replace_file(path, content)

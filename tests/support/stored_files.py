@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.home import CodexHome
+from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.oauth.identity import Identity
-from headless_login.oauth.provider import CODEX, Provider
+from headless_login.oauth.provider import CODEX
 from headless_login.oauth.values import Tokens
 
 NOW = 1_795_412_972.344965  # 2026-11-23T05:49:32.344965Z
@@ -32,6 +31,7 @@ ID_CLAIMS: dict[str, Any] = {
 ACCESS_CLAIMS: dict[str, Any] = {"iat": int(NOW) - 60, "exp": ACCESS_EXPIRES}
 REFRESH_TOKEN = "rt_MARKED-refresh-token"
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
+NEW = Credentials.api_key(KEY)
 LOCKS = {"auth.lock", "auth.json.lock"}
 
 
@@ -66,16 +66,16 @@ def with_tokens(**changes: object) -> dict[str, object]:
     return document(tokens=tokens(**changes))
 
 
-def made_by(issuer: str, client_id: str = "app_EMoamEEZ73f0CkXaXp7hrann") -> dict[str, object]:
+def made_by(issuer: str, client_id: str = CODEX.client_id, **changes: object) -> dict[str, object]:
     """Return a ChatGPT sign-in that says where it comes from."""
-    return with_tokens(oauth_provenance={"issuer": issuer, "client_id": client_id})
+    provenance = {"issuer": issuer, "client_id": client_id}
+    return with_tokens(oauth_provenance=provenance, **changes)
 
 
-def chatgpt(provider: Provider = CODEX, size: int = 0) -> Credentials:
-    """Return a ChatGPT sign-in as this project makes it, with a token of at least that size."""
-    filled = jwt(ACCESS_CLAIMS | {"filling": "x" * size})
-    made = Tokens(jwt(ID_CLAIMS), filled, REFRESH_TOKEN)
-    return Credentials.chatgpt(made, Identity("ada@example.com", "acc-1", "plus"), provider, NOW)
+def chatgpt() -> Credentials:
+    """Return a ChatGPT sign-in as this project makes it."""
+    made = Tokens(jwt(ID_CLAIMS), jwt(ACCESS_CLAIMS), REFRESH_TOKEN)
+    return Credentials.chatgpt(made, Identity("ada@example.com", "acc-1", "plus"), CODEX, NOW)
 
 
 def store(
@@ -100,11 +100,24 @@ def write(home: CodexHome, content: object, mode: int = 0o600) -> Path:
     return path
 
 
+def read(home: CodexHome, content: object) -> StoredSignIn:
+    """Return how a file of that content is understood; never waits for a better one."""
+    write(home, content)
+    stored = read_stored(home, sleep=lambda _: None)
+    assert stored
+    return stored
+
+
 def _make_device(path: Path) -> None:
     try:
         os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero, which never ends
     except PermissionError:
-        pytest.skip("only root can make a device")
+        path.symlink_to("/dev/zero")
+
+
+def _make_device_link(path: Path) -> None:
+    _make_device(path.with_name("device"))
+    path.symlink_to("device")
 
 
 # What can be in the place of a file.
@@ -112,6 +125,8 @@ NO_FILES: dict[str, Callable[[Path], None]] = {
     "a folder": Path.mkdir,
     "a pipe": os.mkfifo,
     "a device": _make_device,
+    "a link to a device": _make_device_link,
     "a link to itself": lambda path: path.symlink_to(path.name),
     "a dangling link": lambda path: path.symlink_to("nowhere"),
+    "a link into no folder": lambda path: path.symlink_to("missing/file"),
 }
