@@ -9,282 +9,226 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.commands.status import report_status
 from headless_login.errors import LocalTrouble
-from tests.support.machine import umask
 from tests.support.program import environment, run
 from tests.support.stored_files import (
     ACCESS_CLAIMS,
     ACCESS_EXPIRES,
     AUTH,
     KEY,
+    NEW,
     NOW,
     chatgpt,
     document,
     jwt,
     with_tokens,
+    write,
 )
 
-
-@pytest.fixture
-def home(codex_home: Path) -> CodexHome:
-    """An empty Codex folder."""
-    return CodexHome(str(codex_home))
+CHATGPT = chatgpt().content
 
 
-def _write(home: CodexHome, content: object) -> None:
-    encoded = content if isinstance(content, bytes) else json.dumps(content).encode()
-    with umask(0o077):
-        Path(home.auth_file).write_bytes(encoded)
+class Sight(NamedTuple):
+    """What `status` looks at (None: no file), and when."""
+
+    content: object = CHATGPT
+    mode: int = 0o600
+    config: str = ""
+    environ: Mapping[str, str] = {}
+    now: float = NOW
+
+    def seen(self, home: CodexHome) -> tuple[list[str], dict[str, Any], int]:
+        """Return what people read, what programs read, and the exit code; no secret is in it."""
+        if self.content is not None:
+            write(home, self.content, self.mode)
+        Path(home.config_file).write_text(self.config)
+        text, exit_code = report_status(home, self.environ, self.now, as_json=False)
+        answer, same = report_status(home, self.environ, self.now, as_json=True)
+        assert "MARKED" not in text + answer
+        assert "\n" not in answer
+        found: dict[str, Any] = json.loads(answer)
+        assert exit_code == same == (0 if found["signed_in"] else 1)
+        return text.split("\n"), found, exit_code
 
 
-def _text(home: CodexHome, content: object, now: float = NOW) -> tuple[list[str], int]:
-    _write(home, content)
-    text, exit_code = report_status(home, {}, now, as_json=False)
-    return text.split("\n"), exit_code
-
-
-def _json(
-    home: CodexHome, content: object, now: float = NOW, environ: Mapping[str, str] | None = None
-) -> dict[str, object]:
-    _write(home, content)
-    text, exit_code = report_status(home, environ or {}, now, as_json=True)
-    assert "\n" not in text
-    found: dict[str, object] = json.loads(text)
-    assert exit_code == (0 if found["signed_in"] else 1)
-    return found
-
+NO_REFRESH = Sight(with_tokens(refresh_token=""))
 
 # What people read.
 
-
-def test_signed_in_with_chatgpt(home: CodexHome) -> None:
-    """As whom, on which plan, until when, and where it is kept."""
-    assert _text(home, chatgpt().content) == (
-        [
-            "Signed in with ChatGPT as ada@example.com (plus plan)",
-            "Access token valid until 2026-12-03 05:49 UTC; refresh token present, unchecked",
-            f"Kept in {home.auth_file}",
-        ],
-        0,
-    )
+SIGNED_IN = "Signed in with ChatGPT as ada@example.com (plus plan)"
+ENDED = "Not signed in any more, but it was with ChatGPT as ada@example.com (plus plan)"
+VALID = "Access token valid until 2026-12-03 05:49 UTC"
+EXPIRED = "Access token expired 2026-12-03 05:49 UTC"
+OPAQUE = "Access token without a readable expiry"
+PRESENT, ABSENT = "refresh token present, unchecked", "no refresh token"
+LATER = "Signed in, in a mode this version does not know: agentIdentity"
 
 
-def test_signed_in_with_a_key(home: CodexHome) -> None:
-    """The key is masked: its first 8 and last 5 characters."""
-    assert _text(home, Credentials.api_key(KEY).content) == (
-        ["Signed in with the API key sk-proj-***fghij", f"Kept in {home.auth_file}"],
-        0,
-    )
-
-
-def test_an_expired_access_token_is_no_end(home: CodexHome) -> None:
-    """With a refresh token Codex goes on, so that it is still a sign-in."""
-    lines, exit_code = _text(home, chatgpt().content, ACCESS_EXPIRES + 1)
-    assert exit_code == 0
-    assert lines[0] == "Signed in with ChatGPT as ada@example.com (plus plan)"
-    assert lines[1].startswith("Access token expired 2026-12-03 05:49 UTC; refresh token present")
-
-
-def test_an_expired_access_token_without_another(home: CodexHome) -> None:
-    """Nothing can be done with it any more: exit 1, and who it was."""
-    lines, exit_code = _text(home, with_tokens(refresh_token=""), ACCESS_EXPIRES)
-    assert exit_code == 1
-    assert lines[0].startswith("Not signed in any more, but it was with ChatGPT as ada@example.com")
-    assert lines[1].startswith("Access token expired 2026-12-03 05:49 UTC; no refresh token")
-    assert lines[3].startswith("Warning: there is no refresh token")
-
-
-def test_an_opaque_access_token(home: CodexHome) -> None:
-    """Its end cannot be told, so none is told."""
-    lines, exit_code = _text(home, with_tokens(access_token="opaque"))
-    assert exit_code == 0
-    assert lines[1].startswith("Access token without a readable expiry; refresh token present")
-
-
-def test_a_mode_of_a_later_version(home: CodexHome) -> None:
-    """It is some sign-in, and more is not known about it."""
-    lines, exit_code = _text(home, {"auth_mode": "agentIdentity"})
-    assert exit_code == 0
-    assert lines[0] == "Signed in, in a mode this version does not know: agentIdentity"
+@pytest.mark.parametrize(
+    ("sight", "expected", "said"),
+    [
+        (Sight(), 0, [SIGNED_IN, f"{VALID}; {PRESENT}"]),
+        # With a refresh token Codex goes on, so that it is still a sign-in.
+        (Sight(now=ACCESS_EXPIRES + 1), 0, [SIGNED_IN, f"{EXPIRED}; {PRESENT}"]),
+        (NO_REFRESH, 0, [SIGNED_IN, f"{VALID}; {ABSENT}"]),
+        (NO_REFRESH._replace(now=ACCESS_EXPIRES), 1, [ENDED, f"{EXPIRED}; {ABSENT}"]),
+        (Sight(with_tokens(access_token="opaque")), 0, [SIGNED_IN, f"{OPAQUE}; {PRESENT}"]),
+        (Sight(NEW.content), 0, ["Signed in with the API key sk-proj-***fghij"]),
+        (Sight({"auth_mode": "agentIdentity"}), 0, [LATER]),
+    ],
+)
+def test_as_whom_and_until_when(
+    sight: Sight, expected: int, said: list[str], home: CodexHome
+) -> None:
+    """As far as it is known, and where it is kept."""
+    lines, _, exit_code = sight.seen(home)
+    assert lines[: len(said) + 1] == [*said, f"Kept in {home.auth_file}"]
+    assert exit_code == expected
 
 
 @pytest.mark.parametrize("content", [None, {}, {"auth_mode": "chatgpt"}, {"auth_mode": "apikey"}])
 def test_not_signed_in(content: object, home: CodexHome) -> None:
     """No file, or one with nothing in it that Codex could use; and where that is."""
-    if content is not None:
-        _write(home, content)
-    text, exit_code = report_status(home, {}, NOW, as_json=False)
-    assert text.startswith(f"Not signed in: there is no sign-in in {home.auth_file}")
+    lines, _, exit_code = Sight(content).seen(home)
+    assert lines == [f"Not signed in: there is no sign-in in {home.auth_file}"]
     assert exit_code == 1
 
 
-def test_hostile_texts_stay_on_their_line(home: CodexHome) -> None:
+EVIL = "a\x1b[2J\n\u202eSigned in\r\ud800"
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        (with_tokens(id_token=jwt({"email": EVIL, AUTH: {"chatgpt_plan_type": EVIL}})), 3),
+        ({"auth_mode": EVIL}, 2),
+        ({"OPENAI_API_KEY": EVIL * 5}, 2),
+    ],
+)
+def test_hostile_texts_stay_on_their_line(content: object, count: int, home: CodexHome) -> None:
     """What a file says cannot move the cursor, begin a line, or pass as a sentence of ours."""
-    evil = "a\x1b[2J\n\u202eSigned in\r\ud800"
-    claims = {"email": evil, AUTH: {"chatgpt_plan_type": evil}}
-    for content, count in [
-        (with_tokens(id_token=jwt(claims)), 3),
-        ({"auth_mode": evil}, 2),
-        ({"OPENAI_API_KEY": evil * 5}, 2),
-    ]:
-        lines, _ = _text(home, content)
-        assert len(lines) == count
-        assert all(line.isprintable() for line in lines)
-
-
-def test_no_secret_is_shown(home: CodexHome) -> None:
-    """Neither output has a token in it, nor the key."""
-    for content in (chatgpt().content, Credentials.api_key(KEY).content):
-        shown = "\n".join(_text(home, content)[0]) + json.dumps(_json(home, content))
-        assert "MARKED" not in shown
+    lines, _, _ = Sight(content).seen(home)
+    assert len(lines) == count
+    assert all(line.isprintable() for line in lines)
 
 
 # What programs read.
 
-
-def test_json_of_a_chatgpt_sign_in(home: CodexHome) -> None:
-    """Every field of the contract, times in ISO 8601."""
-    assert _json(home, chatgpt().content) == {
-        "signed_in": True,
-        "mode": "chatgpt",
-        "email": "ada@example.com",
-        "account_id": "acc-1",
-        "plan": "plus",
-        "access_token_expires_at": "2026-12-03T05:49:32+00:00",
-        "refresh_token": "present",
-        "auth_file": home.auth_file,
-        "credential_store": "file",
-        "warnings": [],
-    }
+FIELDS = {
+    "signed_in": True,
+    "mode": "chatgpt",
+    "email": "ada@example.com",
+    "account_id": "acc-1",
+    "plan": "plus",
+    "access_token_expires_at": "2026-12-03T05:49:32+00:00",
+    "refresh_token": "present",
+    "credential_store": "file",
+    "warnings": [],
+}
+UNNAMED = dict.fromkeys(["email", "account_id", "plan", "access_token_expires_at"])
+KEY_FIELDS = {"mode": "apikey", "refresh_token": "absent", **UNNAMED}
 
 
-def test_json_of_an_api_key(home: CodexHome) -> None:
-    """The same fields; a key names nobody and does not end, whatever stands beside it."""
-    left_over = document(auth_mode=..., OPENAI_API_KEY=KEY)
-    for content in (Credentials.api_key(KEY).content, left_over):
-        found = _json(home, content, ACCESS_EXPIRES + 1)
-        assert found == {
-            "signed_in": True,
-            "mode": "apikey",
-            "email": None,
-            "account_id": None,
-            "plan": None,
-            "access_token_expires_at": None,
-            "refresh_token": "absent",
-            "auth_file": home.auth_file,
-            "credential_store": "file",
-            "warnings": [],
-        }
+@pytest.mark.parametrize(
+    ("content", "changes"),
+    [
+        (CHATGPT, {}),
+        # A key names nobody and does not end, whatever stands beside it.
+        (NEW.content, KEY_FIELDS),
+        (document(auth_mode=..., OPENAI_API_KEY=KEY), KEY_FIELDS),
+        (None, KEY_FIELDS | {"mode": None, "signed_in": False}),
+    ],
+)
+def test_the_fields_of_the_contract(
+    content: object, changes: dict[str, object], home: CodexHome
+) -> None:
+    """All of them in every mode, times in ISO 8601."""
+    _, found, _ = Sight(content, now=ACCESS_EXPIRES + 1).seen(home)
+    assert found == FIELDS | {"auth_file": home.auth_file} | changes
 
 
-def test_json_without_a_sign_in(home: CodexHome) -> None:
-    """The same fields, and exit 1."""
-    text, exit_code = report_status(home, {}, NOW, as_json=True)
-    found = json.loads(text)
-    assert (found["signed_in"], found["mode"], found["refresh_token"]) == (False, None, "absent")
-    assert set(found) == set(_json(home, chatgpt().content))
-    assert exit_code == 1
-
-
-def test_unusable_files_are_never_reported(home: CodexHome) -> None:
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", document(last_refresh="")])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_unusable_files_are_never_reported(content: object, as_json: bool, home: CodexHome) -> None:
     """They are trouble (6), for people and for programs."""
-    for content in (b"", b"[]", b"{", document(last_refresh="")):
-        for as_json in (True, False):
-            _write(home, content)
-            with pytest.raises(LocalTrouble):
-                report_status(home, {}, NOW, as_json=as_json)
+    write(home, content)
+    with pytest.raises(LocalTrouble):
+        report_status(home, {}, NOW, as_json=as_json)
 
 
 # Warnings.
 
-
-@pytest.mark.parametrize("name", ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN"])
-def test_variables_that_codex_prefers(name: str, home: CodexHome) -> None:
-    """They are warned about by name, not by value; a blank one does not count."""
-    content = chatgpt().content
-    (warning,) = _warnings(_json(home, content, environ={name: "MARKED"}))
-    assert name in warning
-    assert "MARKED" not in warning
-    assert _warnings(_json(home, content, environ={name: " "})) == []
+ISSUED = ACCESS_CLAIMS["iat"]
+KEYRING = Sight(config='cli_auth_credentials_store = "keyring"')
 
 
-def _warnings(found: dict[str, object]) -> list[str]:
+@pytest.mark.parametrize(
+    ("sight", "phrase"),
+    [
+        (Sight(), ""),
+        # By name, not by value; a blank one does not count.
+        (Sight(environ={"CODEX_API_KEY": "MARKED"}), "CODEX_API_KEY is set"),
+        (Sight(environ={"CODEX_ACCESS_TOKEN": "MARKED"}), "CODEX_ACCESS_TOKEN is set"),
+        (Sight(environ={"CODEX_API_KEY": " "}), ""),
+        # Tokens from the future: five minutes are tolerated.
+        (Sight(now=ISSUED - 300), ""),
+        (Sight(now=ISSUED - 301), "is this machine's clock right?"),
+        # With the command that changes it; status itself changes nothing.
+        (Sight(mode=0o644), "other users can read auth.json; run: chmod 600"),
+        (NO_REFRESH, "there is no refresh token"),
+        (KEYRING, 'cli_auth_credentials_store = "keyring"'),
+        # The sign-in can be told all the same.
+        (Sight(config="= broken"), "not valid TOML"),
+    ],
+)
+def test_warnings(sight: Sight, phrase: str, home: CodexHome) -> None:
+    """What is odd about a sign-in is told to people and to programs; it is one all the same."""
+    lines, found, exit_code = sight.seen(home)
     warnings = found["warnings"]
-    assert isinstance(warnings, list)
-    return warnings
-
-
-def test_a_clock_that_is_wrong(home: CodexHome) -> None:
-    """Tokens from the future: five minutes are tolerated."""
-    issued = ACCESS_CLAIMS["iat"]
-    assert _warnings(_json(home, chatgpt().content, issued - 300)) == []
-    (warning,) = _warnings(_json(home, chatgpt().content, issued - 301))
-    assert "clock" in warning
-
-
-def test_a_file_that_others_can_read(home: CodexHome) -> None:
-    """With the command that mends it; status itself changes nothing."""
-    _write(home, chatgpt().content)
-    Path(home.auth_file).chmod(0o644)
-    text, _ = report_status(home, {}, NOW, as_json=False)
-    assert "Warning: other users can read auth.json; run: chmod 600" in text
-    assert stat.S_IMODE(os.stat(home.auth_file).st_mode) == 0o644
-
-
-def test_another_credential_store(home: CodexHome) -> None:
-    """Which one Codex looks at is told, and that this is the file."""
-    Path(home.config_file).write_text('cli_auth_credentials_store = "keyring"')
-    found = _json(home, chatgpt().content)
-    assert found["credential_store"] == "keyring"
-    assert "cli_auth_credentials_store" in _warnings(found)[0]
-
-
-def test_a_broken_config_does_not_hide_the_sign_in(home: CodexHome) -> None:
-    """It is a warning here: the sign-in can be told all the same."""
-    Path(home.config_file).write_text("= broken")
-    found = _json(home, chatgpt().content)
-    assert found["signed_in"] is True
-    assert "not valid TOML" in _warnings(found)[0]
+    assert [phrase in warning for warning in warnings] == ([True] if phrase else [])
+    assert lines[3:] == [f"Warning: {warning}" for warning in warnings]
+    assert found["credential_store"] == ("keyring" if sight == KEYRING else "file")
+    assert exit_code == 0
+    assert stat.S_IMODE(os.stat(home.auth_file).st_mode) == sight.mode
 
 
 # From outside.
 
 
-def test_the_command_answers_on_standard_output(codex_home: Path) -> None:
+def test_the_command_answers_on_standard_output(home: CodexHome) -> None:
     """Exit 0, 1 and 6; nothing is made in the folder, and standard error is quiet or one error."""
-    environ = environment(codex_home, None)
+    environ = environment(home.path, None)
     outcome = run("login", "status", environ=environ)
     assert (outcome.exit_code, outcome.err) == (1, "")
-    assert outcome.out == f"Not signed in: there is no sign-in in {codex_home}/auth.json\n"
-    assert not list(codex_home.iterdir())
+    assert outcome.out == f"Not signed in: there is no sign-in in {home.auth_file}\n"
+    assert not os.listdir(home.path)
 
-    _write(CodexHome(str(codex_home)), Credentials.api_key(KEY).content)
+    write(home, NEW.content)
     outcome = run("login", "status", "--json", environ=environ)
     assert (outcome.exit_code, outcome.err) == (0, "")
     assert json.loads(outcome.out)["mode"] == "apikey"
     assert outcome.out.count("\n") == 1
 
-    (codex_home / "auth.json").write_bytes(b"")
+    write(home, b"")
     outcome = run("login", "status", environ=environ)
     assert (outcome.exit_code, outcome.out) == (6, "")
-    assert outcome.err.startswith(f"Error: {codex_home}/auth.json is empty.\n")
+    assert outcome.err.startswith(f"Error: {home.auth_file} is empty.\n")
 
 
-def test_a_pipe_does_not_hang_the_command(codex_home: Path) -> None:
+def test_a_pipe_does_not_hang_the_command(home: CodexHome) -> None:
     """auth.json and config.toml both being pipes that nobody writes to."""
-    os.mkfifo(codex_home / "config.toml")
-    outcome = run("login", "status", environ=environment(codex_home, None), timeout=10)
+    os.mkfifo(home.config_file)
+    outcome = run("login", "status", environ=environment(home.path, None))
     assert outcome.exit_code == 1
     assert "config.toml cannot be read: it is not a regular file" in outcome.out
-    os.mkfifo(codex_home / "auth.json")
-    outcome = run("login", "status", environ=environment(codex_home, None), timeout=10)
-    assert outcome.exit_code == 6
+    os.mkfifo(home.auth_file)
+    assert run("login", "status", environ=environment(home.path, None)).exit_code == 6
 
 
 def test_a_folder_of_any_name(tmp_path: Path) -> None:
@@ -307,19 +251,8 @@ main(sys.argv[1:])
 print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules}))
 """
 HEAVY = {
-    "asyncio",
-    "authlib",
-    "cryptography",
-    "h11",
-    "http",
-    "joserfc",
-    "prompt_toolkit",
-    "pydantic",
-    "qrcode",
-    "requests",
-    "rich",
-    "ssl",
-    "urllib3",
+    *("asyncio", "authlib", "cryptography", "h11", "http", "joserfc", "prompt_toolkit"),
+    *("pydantic", "qrcode", "requests", "rich", "ssl", "urllib3"),
 }
 
 
@@ -328,13 +261,13 @@ HEAVY = {
     [["login", "status"], ["login", "status", "--json"], ["logout"], ["login", "--with-api-key"]],
     ids=" ".join,
 )
-def test_nothing_heavy_is_loaded(arguments: list[str], codex_home: Path) -> None:
+def test_nothing_heavy_is_loaded(arguments: list[str], home: CodexHome) -> None:
     """Commands that need no network load nothing that could use it."""
-    _write(CodexHome(str(codex_home)), chatgpt().content)
+    write(home, CHATGPT)
     done = subprocess.run(
         [sys.executable, "-c", WATCH, *arguments],
         input=f"{KEY}\n",
-        env=environment(codex_home, None),
+        env=environment(home.path, None),
         capture_output=True,
         text=True,
         check=True,
