@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headless_login.codex.auth_file import Credentials
 from headless_login.codex.home import CodexHome
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.commands.status import report_status
@@ -26,6 +23,8 @@ from tests.support.stored_files import (
     ACCESS_EXPIRES,
     AUTH,
     KEY,
+    NEW,
+    NO_FILES,
     NOW,
     PROFILE,
     REFRESH_TOKEN,
@@ -34,27 +33,18 @@ from tests.support.stored_files import (
     jwt,
     made_by,
     part,
+    read,
     tokens,
     with_tokens,
+    write,
 )
 
-
-def _read(folder: Path, content: object) -> StoredSignIn | None:
-    encoded = content if isinstance(content, bytes) else json.dumps(content).encode()
-    (folder / "auth.json").write_bytes(encoded)
-    (folder / "auth.json").chmod(0o600)
-    return read_stored(CodexHome(str(folder)), sleep=lambda _: None)
+OURS = chatgpt().content
 
 
-def _read_well(folder: Path, content: object) -> StoredSignIn:
-    stored = _read(folder, content)
-    assert stored
-    return stored
-
-
-def test_a_sign_in_of_ours(codex_home: Path) -> None:
+def test_a_sign_in_of_ours(home: CodexHome) -> None:
     """Everything that status and logout need."""
-    assert _read(codex_home, chatgpt().content) == StoredSignIn(
+    assert read(home, OURS) == StoredSignIn(
         "chatgpt",
         Identity("ada@example.com", "acc-1", "plus"),
         float(ACCESS_EXPIRES),
@@ -66,24 +56,31 @@ def test_a_sign_in_of_ours(codex_home: Path) -> None:
     )
 
 
-def test_a_sign_in_of_an_older_codex(codex_home: Path) -> None:
-    """Without provenance nothing is made up about where it comes from."""
-    stored = _read_well(codex_home, document(auth_mode=...))
-    assert (stored.mode, stored.issuer, stored.client_id) == ("chatgpt", None, None)
+@pytest.mark.parametrize(
+    ("content", "issuer", "client_id"),
+    [(document(), None, None), (made_by("", "x"), "", "x")],
+    ids=["an older Codex", "an empty issuer"],
+)
+def test_where_it_comes_from(
+    content: object, issuer: str | None, client_id: str | None, home: CodexHome
+) -> None:
+    """Issuer and client as they stand there, even an empty one: nobody guesses another."""
+    stored = read(home, content)
+    assert (stored.issuer, stored.client_id) == (issuer, client_id)
 
 
-def test_nothing_there(codex_home: Path) -> None:
+def test_nothing_there(home: CodexHome) -> None:
     """No file, no folder, a link to nowhere: no sign-in, and that is no error."""
-    assert read_stored(CodexHome(str(codex_home))) is None
-    assert read_stored(CodexHome(str(codex_home / "missing"))) is None
-    (codex_home / "auth.json").symlink_to("nowhere")
-    assert read_stored(CodexHome(str(codex_home))) is None
+    assert read_stored(home) is None
+    assert read_stored(CodexHome(f"{home.path}/missing")) is None
+    NO_FILES["a dangling link"](Path(home.auth_file))
+    assert read_stored(home) is None
 
 
-def test_a_stored_sign_in_shows_no_secret(codex_home: Path) -> None:
+def test_a_stored_sign_in_shows_no_secret(home: CodexHome) -> None:
     """Neither token nor key is in the repr."""
-    for content in (chatgpt().content, Credentials.api_key(KEY).content):
-        assert "MARKED" not in repr(_read(codex_home, content))
+    for content in (OURS, NEW.content):
+        assert "MARKED" not in repr(read(home, content))
 
 
 OPAQUE = "opaque-access-token"
@@ -96,7 +93,7 @@ MODES: dict[str, tuple[object, str | None]] = {
     "without last_refresh": (document(last_refresh=...), "chatgpt"),
     "an opaque access token": (with_tokens(access_token=OPAQUE), "chatgpt"),
     "only a refresh token": (with_tokens(access_token=""), "chatgpt"),
-    "a long number": (b'{"n": %s, ' % (b"1" * 5000) + chatgpt().content[1:], "chatgpt"),
+    "a long number": (b'{"n": %s, ' % (b"1" * 5000) + OURS[1:], "chatgpt"),
     "API key": ({"auth_mode": "apikey", "OPENAI_API_KEY": KEY}, "apikey"),
     "a key alone": ({"OPENAI_API_KEY": KEY}, "apikey"),
     "a key beside tokens": (document(auth_mode=..., OPENAI_API_KEY=KEY), "apikey"),
@@ -115,23 +112,23 @@ MODES: dict[str, tuple[object, str | None]] = {
 
 
 @pytest.mark.parametrize("case", MODES)
-def test_modes(case: str, codex_home: Path) -> None:
+def test_modes(case: str, home: CodexHome) -> None:
     """The mode that Codex would be in, and None only where there is nothing to use."""
     content, mode = MODES[case]
-    assert _read_well(codex_home, content).mode == mode
+    assert read(home, content).mode == mode
 
 
 UNUSABLE: dict[str, tuple[object, str]] = {
     "empty": (b"", "is empty"),
     "blank": (b" \n", "is empty"),
-    "torn": (chatgpt().content[:-40], "is not valid JSON"),
-    "two documents": (chatgpt().content * 2, "is not valid JSON"),
+    "torn": (OURS[:-40], "is not valid JSON"),
+    "two documents": (OURS * 2, "is not valid JSON"),
     "invalid UTF-8": (b'{"auth_mode": "\xff"}', "is not valid JSON"),
     "NUL bytes": (b"\0" * 100, "is not valid JSON"),
     "NaN": (b'{"x": NaN}', "is not valid JSON"),
     "Infinity": (b'{"x": -Infinity}', "is not valid JSON"),
-    "a byte-order mark": (b"\xef\xbb\xbf" + chatgpt().content, "byte-order mark"),
-    "UTF-16": (chatgpt().content.decode().encode("utf-16"), "byte-order mark"),
+    "a byte-order mark": (b"\xef\xbb\xbf" + OURS, "byte-order mark"),
+    "UTF-16": (OURS.decode().encode("utf-16"), "byte-order mark"),
     "deep": (b'{"x":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
     "10 MB": (b'{"x": "' + b"x" * 10_000_000 + b'"}', "far too long"),
     "a list": ([], "another shape"),
@@ -164,135 +161,106 @@ UNUSABLE: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_unusable_is_not_the_same_as_signed_out(case: str, codex_home: Path) -> None:
+def test_unusable_is_not_the_same_as_signed_out(case: str, home: CodexHome) -> None:
     """What Codex itself cannot read gets a true sentence, exit 6, and is left alone."""
     content, phrase = UNUSABLE[case]
     with pytest.raises(LocalTrouble, match=phrase) as caught:
-        _read(codex_home, content)
+        read(home, content)
     assert (caught.value.error, caught.value.exit_code) == ("store_failed", 6)
-    assert caught.value.message.startswith(str(codex_home / "auth.json"))
+    assert caught.value.message.startswith(home.auth_file)
     assert "igned in" not in caught.value.message
     assert "MARKED" not in caught.value.message + caught.value.hint
     assert caught.value.__cause__ is None
     encoded = content if isinstance(content, bytes) else json.dumps(content).encode()
-    assert (codex_home / "auth.json").read_bytes() == encoded
+    assert Path(home.auth_file).read_bytes() == encoded
 
 
 # Files that are none, and files that may not be read.
 
 
-def _make_pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def _make_zeros(path: Path) -> None:
-    try:
-        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
-    except PermissionError:
-        path.symlink_to("/dev/zero")
-
-
-def _make_folder(path: Path) -> None:
-    path.mkdir()
-
-
-def _make_loop(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
 @pytest.mark.parametrize(
-    ("make", "phrase"),
+    ("case", "phrase"),
     [
-        (_make_pipe, "cannot be read: it is not a regular file"),
-        (_make_zeros, "cannot be read: it is not a regular file"),
-        (_make_folder, "cannot be read: it is a folder"),
-        (_make_loop, "cannot be read: Too many levels"),
+        ("a pipe", "it is not a regular file"),
+        ("a device", "it is not a regular file"),
+        ("a folder", "it is a folder"),
+        ("a link to itself", "Too many levels"),
     ],
 )
-def test_what_is_no_file(make: Callable[[Path], None], phrase: str, codex_home: Path) -> None:
+def test_what_is_no_file(case: str, phrase: str, home: CodexHome) -> None:
     """A pipe is not waited for, a device not read to its end, which never comes."""
-    make(codex_home / "auth.json")
-    with pytest.raises(LocalTrouble, match=phrase):
-        within(5, lambda: read_stored(CodexHome(str(codex_home))))
+    NO_FILES[case](Path(home.auth_file))
+    with pytest.raises(LocalTrouble, match=f"cannot be read: {phrase}"):
+        within(5, lambda: read_stored(home))
 
 
-def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+def test_a_file_in_the_folders_place(home: CodexHome) -> None:
     """CODEX_HOME being a file is trouble, and not a machine without a sign-in."""
-    (tmp_path / "codex").touch()
+    write(home, OURS)
     with pytest.raises(LocalTrouble, match="Not a directory"):
-        read_stored(CodexHome(str(tmp_path / "codex")))
+        read_stored(CodexHome(home.auth_file))
 
 
 @pytest.mark.parametrize("closed", ["file", "folder"])
 def test_what_may_not_be_read(closed: str) -> None:
     """Without permission nobody knows whether there is a sign-in: never `not signed in`."""
     with public_folder() as parent:
-        folder = parent / "codex"
-        folder.mkdir()
-        (folder / "auth.json").write_bytes(chatgpt().content)
-        (folder if closed == "folder" else folder / "auth.json").chmod(0)
-        said = as_user(NOBODY, lambda: read_stored(CodexHome(str(folder))))
-        folder.chmod(0o700)
-    assert said == f"LocalTrouble: {folder}/auth.json cannot be read: Permission denied."
+        home = CodexHome(str(parent / "codex"))
+        home.make()
+        Path(home.path).chmod(0 if closed == "folder" else 0o755)
+        path = write(home, OURS, 0 if closed == "file" else 0o644)
+        said = as_user(NOBODY, lambda: read_stored(home))
+        Path(home.path).chmod(0o700)
+    assert said == f"LocalTrouble: {path} cannot be read: Permission denied."
 
 
 # A file that is being written.
 
 
-def test_a_torn_file_is_read_again(codex_home: Path) -> None:
+def test_a_torn_file_is_read_again(home: CodexHome) -> None:
     """Half a file and an empty one, as older versions of Codex leave them for a moment."""
-    path, whole = codex_home / "auth.json", chatgpt().content
-    stages = [b"", whole[: len(whole) // 2], whole]
-    path.write_bytes(stages.pop(0))
+    stages = [b"", OURS[: len(OURS) // 2], OURS]
+    write(home, stages.pop(0))
     pauses = []
 
     def write_on(seconds: float) -> None:
         pauses.append(seconds)
-        path.write_bytes(stages.pop(0))
+        write(home, stages.pop(0))
 
-    stored = read_stored(CodexHome(str(codex_home)), sleep=write_on)
+    stored = read_stored(home, sleep=write_on)
     assert stored
     assert stored.mode == "chatgpt"
     assert pauses == [0.05, 0.05]
 
 
-def test_a_torn_file_that_goes_away(codex_home: Path) -> None:
+def test_a_torn_file_that_goes_away(home: CodexHome) -> None:
     """Removed before the second look: there is no sign-in then."""
-    path = codex_home / "auth.json"
-    path.write_bytes(b"{")
-    assert read_stored(CodexHome(str(codex_home)), sleep=lambda _: path.unlink()) is None
+    path = write(home, b"{")
+    assert read_stored(home, sleep=lambda _: path.unlink()) is None
 
 
-def test_patience_with_a_torn_file_ends(codex_home: Path) -> None:
+@pytest.mark.parametrize(("content", "looks"), [(b"{", 4), (b"[]", 1)])
+def test_patience_with_a_torn_file_ends(content: bytes, looks: int, home: CodexHome) -> None:
     """After four looks in 0.15 seconds it is broken; other trouble is not looked at twice."""
+    write(home, content)
     pauses: list[float] = []
-    home = CodexHome(str(codex_home))
-    (codex_home / "auth.json").write_bytes(b"{")
     with pytest.raises(LocalTrouble):
         read_stored(home, sleep=pauses.append)
-    assert pauses == [0.05, 0.05, 0.05]
-    (codex_home / "auth.json").write_bytes(b"[]")
-    with pytest.raises(LocalTrouble):
-        read_stored(home, sleep=pauses.append)
-    assert len(pauses) == 3
+    assert pauses == [0.05] * (looks - 1)
 
 
 # Whom it names, and until when.
 
+ADA, UNNAMED = Identity("ada@example.com", "acc-1", "plus"), Identity(None, None, None)
 WHO: dict[str, tuple[object, Identity]] = {
-    "as written": (document(), Identity("ada@example.com", "acc-1", "plus")),
+    "as written": (document(), ADA),
     "account in the file only": (
         with_tokens(id_token=jwt({"email": "a@b.c"}), account_id="acc-2"),
         Identity("a@b.c", "acc-2", None),
     ),
-    "account in the token only": (
-        with_tokens(account_id=...),
-        Identity("ada@example.com", "acc-1", "plus"),
-    ),
-    "account in both": (
-        with_tokens(account_id="acc-2"),  # Codex sends this one
-        Identity("ada@example.com", "acc-2", "plus"),
-    ),
+    "account in the token only": (with_tokens(account_id=...), ADA),
+    # Codex sends the one in the file.
+    "account in both": (with_tokens(account_id="acc-2"), replace(ADA, account_id="acc-2")),
     "e-mail in the profile": (
         with_tokens(id_token=jwt({PROFILE: {"email": "p@b.c"}})),
         Identity("p@b.c", "acc-1", None),
@@ -301,52 +269,37 @@ WHO: dict[str, tuple[object, Identity]] = {
         with_tokens(id_token=jwt({}), access_token=jwt({PROFILE: {"email": "x@b.c"}})),
         Identity("x@b.c", "acc-1", None),
     ),
-    "nobody": (
-        with_tokens(id_token=jwt({}), account_id=...),
-        Identity(None, None, None),
-    ),
+    "nobody": (with_tokens(id_token=jwt({}), account_id=...), UNNAMED),
     "claims of other types": (
         with_tokens(id_token=jwt({"email": 7, AUTH: [], PROFILE: "x"}), account_id=None),
-        Identity(None, None, None),
+        UNNAMED,
     ),
-    "an API key": (
-        document(auth_mode="apikey", OPENAI_API_KEY=KEY),
-        Identity(None, None, None),
-    ),
+    "an API key": (document(auth_mode="apikey", OPENAI_API_KEY=KEY), UNNAMED),
 }
 
 
 @pytest.mark.parametrize("case", WHO)
-def test_whom_it_names(case: str, codex_home: Path) -> None:
+def test_whom_it_names(case: str, home: CodexHome) -> None:
     """From the file, the ID token, the access token; what nobody names is None."""
     content, identity = WHO[case]
-    assert _read_well(codex_home, content).identity == identity
+    assert read(home, content).identity == identity
+
+
+NAN, INFINITY = float("nan"), float("inf")
+NO_TIMES = [253402300800, 10**400, -1, NAN, INFINITY, -INFINITY, "1795412972", True, None, [1]]
 
 
 @pytest.mark.parametrize(
     ("exp", "expected"),
-    [
-        (1, 1.0),
-        (1.5, 1.5),
-        (0, 0.0),
-        (253402300799, 253402300799.0),
-        (253402300800, None),
-        (10**400, None),
-        (-1, None),
-        (float("nan"), None),
-        (float("inf"), None),
-        (float("-inf"), None),
-        ("1795412972", None),
-        (True, None),
-        (None, None),
-        ([1], None),
-    ],
+    [*((exp, exp) for exp in (0, 1, 1.5, 253402300799)), *((exp, None) for exp in NO_TIMES)],
 )
-def test_until_when(exp: object, expected: float | None, codex_home: Path) -> None:
+def test_until_when(exp: object, expected: float | None, home: CodexHome) -> None:
     """The access token's `exp` if it is a time that can be shown; nothing else is one."""
     claims = ACCESS_CLAIMS | {"exp": exp}
-    stored = _read_well(codex_home, with_tokens(access_token=jwt(claims)))
-    assert stored.access_token_expires_at == expected
+    assert read(home, with_tokens(access_token=jwt(claims))).access_token_expires_at == expected
+
+
+ENDING = tokens(refresh_token="")
 
 
 @pytest.mark.parametrize(
@@ -354,42 +307,31 @@ def test_until_when(exp: object, expected: float | None, codex_home: Path) -> No
     [
         (document(), ACCESS_EXPIRES - 1, True),
         (document(), ACCESS_EXPIRES, True),
-        (with_tokens(refresh_token=""), ACCESS_EXPIRES - 1, True),
-        (with_tokens(refresh_token=""), ACCESS_EXPIRES, False),
+        (document(tokens=ENDING), ACCESS_EXPIRES - 1, True),
+        (document(tokens=ENDING), ACCESS_EXPIRES, False),
         (with_tokens(access_token=OPAQUE, refresh_token=""), 4e9, True),
         (document(auth_mode=..., OPENAI_API_KEY=KEY), 4e9, True),
-        (
-            document(OPENAI_API_KEY=KEY, auth_mode=..., tokens=tokens(refresh_token="")),
-            4e9,
-            True,
-        ),
+        (document(auth_mode=..., OPENAI_API_KEY=KEY, tokens=ENDING), 4e9, True),
         ({"auth_mode": "new"}, 4e9, True),
         ({}, 0, False),
     ],
 )
 def test_whether_codex_could_work_with_it(
-    content: object, now: float, usable: bool, codex_home: Path
+    content: object, now: float, usable: bool, home: CodexHome
 ) -> None:
     """An expired access token needs a refresh token; a key needs neither."""
-    assert _read_well(codex_home, content).usable(now) is usable
-
-
-def test_where_it_comes_from(codex_home: Path) -> None:
-    """Issuer and client as they stand there, even an empty one: nobody guesses another."""
-    stored = _read_well(codex_home, made_by("", "x"))
-    assert (stored.issuer, stored.client_id) == ("", "x")
+    assert read(home, content).usable(now) is usable
 
 
 @pytest.mark.parametrize(
     ("mode", "private"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)]
 )
-def test_whether_others_can_read_it(mode: int, private: bool, codex_home: Path) -> None:
+def test_whether_others_can_read_it(mode: int, private: bool, home: CodexHome) -> None:
     """Any right of anybody else counts; of a link, those of the file."""
-    real = codex_home / "real"
-    real.write_bytes(chatgpt().content)
-    real.chmod(mode)
-    (codex_home / "auth.json").symlink_to("real")
-    stored = read_stored(CodexHome(str(codex_home)))
+    path = write(home, OURS, mode)
+    path.rename(path.with_name("real"))
+    path.symlink_to("real")
+    stored = read_stored(home)
     assert stored
     assert stored.private is private
 
@@ -439,39 +381,33 @@ _DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(content=_DOCUMENTS | _ANYTHING)
-def test_any_document_is_read_or_told(content: object, codex_home: Path) -> None:
+def test_any_document_is_read_or_told(content: object, home: CodexHome) -> None:
     """Codex's names with any values: a report that can be printed, or LocalTrouble; no defect."""
     try:
-        stored = _read(codex_home, content)
-        text, exit_code = report_status(CodexHome(str(codex_home)), {}, NOW, as_json=True)
+        stored = read(home, content)
     except LocalTrouble:
         return
-    assert stored
+    text, exit_code = report_status(home, {}, NOW, as_json=True)
     assert "\n" not in text
     assert json.loads(text)["signed_in"] is (exit_code == 0) is stored.usable(NOW)
-    shown, _ = report_status(CodexHome(str(codex_home)), {}, NOW, as_json=False)
+    shown, _ = report_status(home, {}, NOW, as_json=False)
     assert all(line.isprintable() for line in shown.split("\n"))
     shown.encode()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(content=st.binary(max_size=300))
-def test_any_bytes_are_read_or_told(content: bytes, codex_home: Path) -> None:
+def test_any_bytes_are_read_or_told(content: bytes, home: CodexHome) -> None:
     """A file of anything at all never ends in another exception."""
     with suppress(LocalTrouble):
-        assert _read(codex_home, content)
+        assert read(home, content)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(end=st.integers(0, 1_000_000))
-def test_any_torn_file_is_told(end: int, codex_home: Path) -> None:
+def test_any_torn_file_is_told(end: int, home: CodexHome) -> None:
     """Wherever a whole file is cut off, it is trouble and never another sign-in."""
-    whole = chatgpt().content
     with pytest.raises(LocalTrouble):
-        _read(codex_home, whole[: end % len(whole)])
+        read(home, OURS[: end % len(OURS)])
