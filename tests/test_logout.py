@@ -21,7 +21,7 @@ from headless_login.errors import LocalTrouble
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.terminal.output import Console, Output
-from tests.support.machine import NOBODY, as_user, in_namespace, needs_root, public_folder
+from tests.support.machine import NOBODY, as_user, in_namespace, public_folder
 from tests.support.program import COMMAND, Outcome, Piped, environment, run
 from tests.support.stored_files import (
     KEY,
@@ -324,25 +324,3 @@ def test_a_file_that_stays_is_told_after_the_revocation(home: CodexHome) -> None
     assert re.search(r"LocalTrouble: .*auth\.lock cannot be opened", said)
     assert "gone" not in said
     assert path.exists()
-
-
-@needs_root
-@pytest.mark.parametrize("linked", [".codex", ".codex/auth.json"])
-@responses.activate
-def test_root_revokes_no_third_users_token(linked: str) -> None:
-    """Eve's link to the folder or file of a third user: nobody is asked, and the file stays."""
-    with public_folder(NOBODY) as eve, public_folder(12345) as victim:
-        theirs = CodexHome(f"{victim}/.codex")
-        theirs.make()
-        path = write(theirs, made_by(ISSUER))
-        os.chown(path, 12345, 12345)
-        home = CodexHome(f"{eve}/.codex")
-        if linked != ".codex":
-            home.make()
-        (eve / linked).symlink_to(victim / linked)
-        os.lchown(eve / linked, NOBODY, NOBODY)
-        said = _sign_out(home)
-        assert f"another user's link to what is not theirs. {NOT_READ}" in said
-        assert re.search(r"LocalTrouble: .*another user's link", said)
-        assert path.exists()
-    assert len(responses.calls) == 0

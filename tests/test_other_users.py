@@ -3,40 +3,52 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 import pytest
+import responses
 
-from headless_login.codex.auth_file import Credentials
+from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
 from headless_login.codex.stored import read_stored
+from headless_login.commands.context import Context
+from headless_login.commands.logout import logout
 from headless_login.errors import LocalTrouble
+from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder
-from tests.support.stored_files import KEY, OLD, chatgpt, remove, store, write
-
-NEW = Credentials.api_key(KEY)
+from tests.support.stored_files import LOCKS, NEW, OLD, chatgpt, made_by, remove, store, write
 
 
-def test_a_folder_of_another_user() -> None:
+@pytest.mark.parametrize(
+    ("mode", "phrase"),
+    [
+        (0o555, "no permission in .*, which belongs to "),
+        # In a folder like /tmp another's file cannot be renamed over, and the probe knows.
+        pytest.param(0o1777, "no permission: it belongs to root", marks=needs_root),
+    ],
+    ids=["closed", "sticky"],
+)
+def test_the_folder_of_another_user(mode: int, phrase: str) -> None:
     """Without permission nothing is touched, and the sentence names the owner."""
     with public_folder() as folder:
         home = CodexHome(str(folder))
         path = write(home, OLD, 0o644)
-        folder.chmod(0o555)
+        folder.chmod(mode)
         for work in (check_writable, lambda home: store(home, NEW), remove):
             said = as_user(NOBODY, lambda work=work: work(home))  # type: ignore[misc]
-            assert said.startswith("LocalTrouble: "), said
-            assert "no permission in" in said
-            assert "which belongs to " in said
-        assert [*folder.iterdir()] == [path]
+            assert re.match(f"LocalTrouble: .*{phrase}", said)
+        assert {path.name for path in folder.iterdir()} - LOCKS == {path.name}
         assert path.read_bytes() == OLD
         folder.chmod(0o755)
 
@@ -82,19 +94,6 @@ def test_a_file_of_roots_in_ones_own_folder_is_replaced() -> None:
         assert as_user(NOBODY, lambda: check_writable(home)) == "None"
         assert as_user(NOBODY, lambda: store(home, NEW)) == "False"
         assert (folder / "auth.json").stat().st_uid == NOBODY
-
-
-@needs_root
-def test_a_sticky_folder_protects_the_files_of_others() -> None:
-    """In a folder like /tmp another's file cannot be renamed over, and the probe knows."""
-    with public_folder() as folder:
-        home = CodexHome(str(folder))
-        path = write(home, OLD, 0o644)
-        folder.chmod(0o1777)
-        for work in (lambda: check_writable(home), lambda: store(home, NEW)):
-            assert "no permission" in as_user(NOBODY, work)
-        assert path.read_bytes() == OLD
-        assert not [*folder.glob(".auth-*")]
 
 
 # Root at work for another user.
@@ -178,20 +177,21 @@ class Scene:
     def __init__(self, top: Path, place: Place, *, linked: bool) -> None:
         """Build it; `linked`: the link lies in its place already."""
         self.eve, self.victim = top / "eve", top / "victim"
-        for user, uid, codex_home in (
-            (self.eve, NOBODY, place.codex_home),
-            (self.victim, VICTIM, ".codex"),
+        for user, uid, codex_home, content in (
+            (self.eve, NOBODY, place.codex_home, json.loads(OLD)),
+            (self.victim, VICTIM, ".codex", made_by("https://issuer.example")),
         ):
             (user / codex_home).mkdir(parents=True)
-            (user / codex_home / "auth.json").write_bytes(OLD)
+            write(CodexHome(str(user / codex_home)), content)
             for path in (user, *user.rglob("*")):
                 os.chown(path, uid, uid)
+        self.home = CodexHome(str(self.eve / place.codex_home))
         self._swapped = self.eve / place.swapped
         self._spare = self.eve / "spare"
         self._spare.symlink_to(self.victim / place.leads_to)
         os.lchown(self._spare, NOBODY, NOBODY)
         (top / "homes").symlink_to(".")  # links of root's own
-        (top / "mine").symlink_to(self.eve / place.codex_home)
+        (top / "mine").symlink_to(self.home.path)
         if linked:
             self.swap()
 
@@ -204,10 +204,12 @@ class Scene:
     def picture(self) -> list[tuple[object, ...]]:
         """Return all that the victim has."""
         paths = [self.victim, *sorted(self.victim.rglob("*"))]
-        return [
-            (p.name, p.stat().st_mode, p.stat().st_uid, p.is_file() and p.read_bytes())
-            for p in paths
-        ]
+        found = [(path, path.stat()) for path in paths]
+        return [(p.name, s.st_mode, s.st_uid, p.is_file() and p.read_bytes()) for p, s in found]
+
+
+# System calls that go through no path: a swap before one of them is one before the next.
+PATHLESS = {"_path_normpath", "close", "fchmod", "fchown", "fspath", "fstat", "fsync", "geteuid"}
 
 
 def _swapping(at: int, swap: Callable[[], None], work: Callable[[], object]) -> int:
@@ -216,7 +218,9 @@ def _swapping(at: int, swap: Callable[[], None], work: Callable[[], object]) -> 
 
     def watch(_: FrameType, event: str, function: Any) -> None:
         nonlocal calls
-        if event == "c_call" and getattr(function, "__module__", "") == "posix":
+        if event != "c_call" or getattr(function, "__module__", "") != "posix":
+            return
+        if function.__name__ not in PATHLESS:
             if calls == at:
                 sys.setprofile(None)
                 swap()
@@ -234,32 +238,58 @@ def _swapping(at: int, swap: Callable[[], None], work: Callable[[], object]) -> 
 def _use(home: CodexHome) -> None:
     """Do all that root does in a Codex folder; a lock that is held is trouble."""
 
+    def look() -> None:
+        stored = read_stored(home, read=read_owned)
+        assert stored is None or stored.refresh_token is None, "it reads a third user's token"
+
     def refuse() -> None:
         raise AssertionError("it waits for a third user's lock")
 
-    for work in (check_writable, lambda home: store(home, NEW, on_wait=refuse), remove):
+    for work in (
+        look,
+        lambda: check_writable(home),
+        lambda: store(home, NEW, on_wait=refuse),
+        lambda: remove(home),
+    ):
         with suppress(LocalTrouble):
-            work(home)
+            work()
 
 
 @needs_root
 @pytest.mark.parametrize("linked", [True, False], ids=["from link", "to link"])
-@pytest.mark.parametrize("way", ["eve", "homes/eve", "mine"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "way"),
+    [("folder", "mine"), ("folder above", "homes/eve/above/.codex"), ("file", "eve/.codex")],
+)
 def test_a_swapped_link_leads_root_nowhere(place: str, way: str, linked: bool) -> None:
-    """At whatever system call it is swapped: nothing is written, locked or removed elsewhere."""
+    """At whatever call it is swapped: nothing is read, written, locked or removed elsewhere."""
     at, calls = 0, 1
     while at <= calls:
         with public_folder() as top:
             scene = Scene(top, PLACES[place], linked=linked)
-            below = "" if way == "mine" else PLACES[place].codex_home
-            home = CodexHome(str(top / way / below))
+            home = CodexHome(str(top / way))
             with open(scene.victim / ".codex" / "auth.json.lock", "w") as held:
                 fcntl.flock(held, fcntl.LOCK_EX)
                 before = scene.picture()
                 calls = _swapping(at, scene.swap, lambda home=home: _use(home))  # type: ignore[misc]
                 assert scene.picture() == before, f"swapped before call {at} of {calls}"
         at += 1
+
+
+@needs_root
+@pytest.mark.parametrize("place", PLACES)
+@responses.activate
+def test_root_revokes_no_third_users_token(place: str) -> None:
+    """Nor does `logout --revoke` go through Eve's link: no issuer is asked, and both are told."""
+    said = StringIO()
+    with public_folder() as top:
+        scene = Scene(top, PLACES[place], linked=True)
+        before = scene.picture()
+        with pytest.raises(LocalTrouble, match="another user's link"):
+            logout(scene.home, Context(Output(Console(said)), {}), revoke=True)
+        assert scene.picture() == before
+    assert "another user's link to what is not theirs. So nothing can be revoked" in said.getvalue()
+    assert len(responses.calls) == 0
 
 
 @needs_root
