@@ -21,12 +21,13 @@ from headless_login.errors import LocalTrouble
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.terminal.output import Console, Output
-from tests.support.machine import NOBODY, as_user, in_namespace, public_folder
-from tests.support.program import COMMAND, Outcome, Piped, environment, run
+from tests.support.machine import NOBODY, as_user, public_folder
+from tests.support.program import Outcome, Piped, environment, run
 from tests.support.stored_files import (
     KEY,
     LOCKS,
     NEW,
+    NO_FILES,
     REFRESH_TOKEN,
     document,
     made_by,
@@ -37,6 +38,7 @@ from tests.support.stored_files import (
 REVOKED = "The refresh token is revoked"
 NOT_TAKEN = "The refresh token could not be revoked"
 NOT_READ = "So nothing can be revoked"
+NOT_TRUSTED = "auth.json names no issuer that can be trusted"
 ISSUER = "https://issuer.example"
 REVOKE = f"{ISSUER}/oauth/revoke"
 
@@ -73,12 +75,14 @@ def test_the_file_goes_and_nobody_is_asked(issuer: PracticeIssuer, home: CodexHo
 
 
 def test_nothing_to_do_is_no_error(home: CodexHome) -> None:
-    """A second logout and one without a folder are done as well, and make nothing."""
+    """Without a file, a folder, or at a dangling link; and nothing is made."""
     for each in (home, CodexHome(f"{home.path}/missing")):
         outcome = _logout(each, "--revoke")
         assert outcome.exit_code == 0
         assert outcome.err == f"Nothing to do: there is no sign-in in {each.auth_file}\n"
     assert os.listdir(home.path) == []
+    NO_FILES["a dangling link"](Path(home.auth_file))
+    assert "Nothing to do" in _logout(home).err
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"x" * 5_000_000])
@@ -101,27 +105,6 @@ def test_a_file_that_may_not_be_read_goes_as_well() -> None:
         assert f"cannot be read: Permission denied. {NOT_READ}" in said
         assert "is gone" in said
         assert not path.exists()
-
-
-def test_a_link_is_kept(home: CodexHome, tmp_path: Path) -> None:
-    """The file it leads to is gone."""
-    real, link = tmp_path / "real.json", Path(home.auth_file)
-    real.write_text(json.dumps(document()))
-    link.symlink_to(real)
-    assert _logout(home).exit_code == 0
-    assert not real.exists()
-    assert os.readlink(link) == str(real)
-    assert "Nothing to do" in _logout(home).err
-
-
-def test_a_mounted_file_is_emptied(home: CodexHome) -> None:
-    """It cannot be removed, but there is no sign-in in it any more; status agrees."""
-    path = write(home, document())
-    script = 'mount --bind "$1" "$1"\n"$2" logout\n"$2" login status || :'
-    done = in_namespace(script, path, COMMAND, environ=environment(home.path, None))
-    assert "is gone" in done.stderr
-    assert done.stdout.startswith("Not signed in")
-    assert "MARKED" not in path.read_text()
 
 
 def test_what_cannot_be_removed_is_trouble(home: CodexHome) -> None:
@@ -248,26 +231,6 @@ def test_a_broken_installation_keeps_nothing(home: CodexHome) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        NEW.content,
-        made_by(ISSUER) | {"auth_mode": None, "OPENAI_API_KEY": KEY},
-        made_by(ISSUER) | {"auth_mode": "apikey", "OPENAI_API_KEY": KEY},
-        made_by(ISSUER, refresh_token=""),
-        {},
-        {"auth_mode": "of a later version"},
-    ],
-)
-@responses.activate
-def test_without_a_refresh_token_in_use_nobody_is_asked(content: object, home: CodexHome) -> None:
-    """In API-key mode Codex sends nothing either, whatever stands beside the key."""
-    path = write(home, content)
-    assert "There is no" in _sign_out(home)
-    assert not path.exists()
-    assert len(responses.calls) == 0
-
-
 UNTRUSTED = (
     # In the clear, and not to this machine.
     *("http://evil.test", "HTTP://evil.test", "http://127.0.0.1:9@evil.test"),
@@ -281,24 +244,32 @@ UNTRUSTED = (
     *(" http://127.0.0.1:9", "//127.0.0.1:9", "127.0.0.1:9", "https://", ""),
     *("ftp://127.0.0.1:9", "file:///etc/passwd", "javascript:alert(1)"),
 )
+# A token of nobody knows whom is not sent to Codex's issuer instead.
+BROKEN: tuple[object, ...] = (7, "https://evil.test", {}, {"issuer": 7})
+# In API-key mode Codex sends nothing either, whatever stands beside the key.
+NO_TOKEN: tuple[object, ...] = (
+    NEW.content,
+    made_by(ISSUER) | {"auth_mode": None, "OPENAI_API_KEY": KEY},
+    made_by(ISSUER) | {"auth_mode": "apikey", "OPENAI_API_KEY": KEY},
+    made_by(ISSUER, refresh_token=""),
+    {},
+    {"auth_mode": "of a later version"},
+)
 
 
-@pytest.mark.parametrize("issuer", UNTRUSTED)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        *((made_by(issuer), NOT_TRUSTED) for issuer in UNTRUSTED),
+        *((with_tokens(oauth_provenance=value), NOT_READ) for value in BROKEN),
+        *((content, "There is no") for content in NO_TOKEN),
+    ],
+)
 @responses.activate
-def test_an_issuer_that_cannot_be_trusted_gets_nothing(issuer: str, home: CodexHome) -> None:
-    """Nothing is sent in the clear, or to a place in disguise; the file goes."""
-    path = write(home, made_by(issuer))
-    assert "not revoked: auth.json names no issuer that can be trusted" in _sign_out(home)
-    assert not path.exists()
-    assert len(responses.calls) == 0
-
-
-@pytest.mark.parametrize("provenance", [7, "https://evil.test", {}, {"issuer": 7}])
-@responses.activate
-def test_a_broken_provenance_is_not_guessed(provenance: object, home: CodexHome) -> None:
-    """A token of nobody knows whom is not sent to Codex's issuer instead."""
-    path = write(home, with_tokens(oauth_provenance=provenance))
-    assert NOT_READ in _sign_out(home)
+def test_nobody_is_asked(content: object, said: str, home: CodexHome) -> None:
+    """Where there is no issuer that can be trusted, or no token in use; the file goes."""
+    path = write(home, content)
+    assert said in _sign_out(home)
     assert not path.exists()
     assert len(responses.calls) == 0
 
