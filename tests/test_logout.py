@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
 from io import StringIO
 from pathlib import Path
@@ -51,13 +50,19 @@ def _logout(home: CodexHome, *options: str, **variables: str) -> Outcome:
     return outcome
 
 
-def _sign_out(home: CodexHome, *, timeout: float = 5.0, context: type[Context] = Context) -> str:
-    """Sign out with revocation in this process; returns what was said, the trouble last."""
-    said = StringIO()
-    try:
-        logout(home, context(Output(Console(said)), {}), revoke=True, revoke_timeout=timeout)
-    except LocalTrouble as trouble:
-        said.write(f"LocalTrouble: {trouble.message}")
+def _sign_out(
+    home: CodexHome,
+    content: object,
+    *,
+    mode: int = 0o600,
+    timeout: float = 5.0,
+    context: type[Context] = Context,
+) -> str:
+    """Sign out of that with revocation, and return what was said; in any case the file goes."""
+    path, said = write(home, content, mode), StringIO()
+    logout(home, context(Output(Console(said)), {}), revoke=True, revoke_timeout=timeout)
+    assert not path.exists()
+    assert f"the sign-in in {path} is gone" in said.getvalue()
     assert "MARKED" not in said.getvalue()
     return said.getvalue()
 
@@ -100,11 +105,8 @@ def test_a_file_that_may_not_be_read_goes_as_well() -> None:
     """One's own folder is enough to remove it."""
     with public_folder(NOBODY) as folder:
         home = CodexHome(str(folder))
-        path = write(home, document(), 0)
-        said = as_user(NOBODY, lambda: _sign_out(home))
-        assert f"cannot be read: Permission denied. {NOT_READ}" in said
-        assert "is gone" in said
-        assert not path.exists()
+        said = as_user(NOBODY, lambda: _sign_out(home, document(), mode=0))
+    assert f"cannot be read: Permission denied. {NOT_READ}" in said
 
 
 def test_what_cannot_be_removed_is_trouble(home: CodexHome) -> None:
@@ -148,8 +150,7 @@ def test_another_clients_token_is_revoked_by_that_client(
     issuer: PracticeIssuer, home: CodexHome
 ) -> None:
     """The client that the file names, not Codex's: where its issuer publishes, as RFC 7009 asks."""
-    write(home, made_by(issuer.issuer, "app_other"))
-    _sign_out(home)
+    _sign_out(home, made_by(issuer.issuer, "app_other"))
     asked = [request.path for request in issuer.requests]
     assert asked == ["/.well-known/openid-configuration", "/oauth/revoke"]
     assert not issuer.requests[1].is_json
@@ -185,11 +186,7 @@ def test_a_real_sign_in_ends(
 def test_a_refusal_keeps_nothing_here(answer: dict[str, Any], home: CodexHome) -> None:
     """The issuer says no, once and to nobody else: that is told, and the file is gone."""
     responses.post(REVOKE, **answer)
-    path = write(home, made_by(ISSUER))
-    said = _sign_out(home)
-    assert NOT_TAKEN in said
-    assert "is gone" in said
-    assert not path.exists()
+    assert NOT_TAKEN in _sign_out(home, made_by(ISSUER))
     assert [call.request.url for call in responses.calls] == [REVOKE]
 
 
@@ -201,11 +198,9 @@ def test_a_hanging_issuer_is_not_waited_for(home: CodexHome) -> None:
         over.wait(60)
         return 200, {}, ""
 
-    path = write(home, made_by(ISSUER))
     with responses.RequestsMock(assert_all_requests_are_fired=False) as its_own:
         its_own.add_callback(responses.POST, REVOKE, hang)
-        assert NOT_TAKEN in _sign_out(home, timeout=0.1)
-    assert not path.exists()
+        assert NOT_TAKEN in _sign_out(home, made_by(ISSUER), timeout=0.1)
     over.set()
 
 
@@ -226,9 +221,7 @@ def test_a_broken_installation_keeps_nothing(home: CodexHome) -> None:
         def client(self, *_: object) -> NoReturn:
             raise ModuleNotFoundError
 
-    path = write(home, made_by(ISSUER))
-    assert NOT_TAKEN in _sign_out(home, context=Broken)
-    assert not path.exists()
+    assert NOT_TAKEN in _sign_out(home, made_by(ISSUER), context=Broken)
 
 
 UNTRUSTED = (
@@ -268,9 +261,7 @@ NO_TOKEN: tuple[object, ...] = (
 @responses.activate
 def test_nobody_is_asked(content: object, said: str, home: CodexHome) -> None:
     """Where there is no issuer that can be trusted, or no token in use; the file goes."""
-    path = write(home, content)
-    assert said in _sign_out(home)
-    assert not path.exists()
+    assert said in _sign_out(home, content)
     assert len(responses.calls) == 0
 
 
@@ -278,9 +269,7 @@ def test_nobody_is_asked(content: object, said: str, home: CodexHome) -> None:
 def test_an_older_codexs_token_goes_to_codexs_issuer(home: CodexHome) -> None:
     """Without provenance it is Codex's own."""
     responses.post("https://auth.openai.com/oauth/revoke")
-    path = write(home, document())
-    assert REVOKED in _sign_out(home)
-    assert not path.exists()
+    assert REVOKED in _sign_out(home, document())
     assert len(responses.calls) == 1
 
 
@@ -288,10 +277,10 @@ def test_an_older_codexs_token_goes_to_codexs_issuer(home: CodexHome) -> None:
 def test_a_file_that_stays_is_told_after_the_revocation(home: CodexHome) -> None:
     """Both are said: revoked there, but still here."""
     responses.post(REVOKE)
-    path = write(home, made_by(ISSUER))
+    path, said = write(home, made_by(ISSUER)), StringIO()
     path.with_name("auth.lock").mkdir()
-    said = _sign_out(home)
-    assert REVOKED in said
-    assert re.search(r"LocalTrouble: .*auth\.lock cannot be opened", said)
-    assert "gone" not in said
+    with pytest.raises(LocalTrouble, match=r"auth\.lock cannot be opened"):
+        logout(home, Context(Output(Console(said)), {}), revoke=True)
+    assert REVOKED in said.getvalue()
+    assert "gone" not in said.getvalue()
     assert path.exists()
