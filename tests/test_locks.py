@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +18,9 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.errors import LocalTrouble
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder, umask, within
-from tests.support.stored_files import LOCKS, NEW, NO_FILES, store
+from tests.support.stored_files import NEW, NO_FILES, store
 
+Process = get_context("fork").Process
 FIRST, SECOND = NAMES = ("auth.lock", "auth.json.lock")
 
 
@@ -60,18 +62,6 @@ def _take(folder: Path) -> str:
     clock = Clock()
     with codex_locks(CodexHome(str(folder)), clock=clock, sleep=clock.sleep):
         return "in" if clock.now == 1000 else "in after a wait"
-
-
-def test_the_names_and_their_order(home: CodexHome) -> None:
-    """As Codex 0.169.0 opens them (codex-facts.md §6)."""
-    taken = []
-
-    def take(descriptor: int) -> bool:
-        taken.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        return True
-
-    with codex_locks(home, try_lock=take):
-        assert taken == [f"{home.path}/{name}" for name in NAMES]
 
 
 @pytest.mark.parametrize(
@@ -130,18 +120,18 @@ def test_existing_lock_files_are_left_as_they_are(codex_home: Path) -> None:
 
 
 @pytest.mark.parametrize("held", NAMES)
-def test_the_first_is_held_before_the_second_is_touched(held: str, codex_home: Path) -> None:
-    """In that order, as Codex does it, two programs cannot block each other."""
+def test_storing_waits_in_codexs_order(held: str, codex_home: Path) -> None:
+    """While one is held nothing is written, and the first is held before the second is touched."""
     holder = _hold(codex_home / held)
     seen = []
 
-    def look(_: float) -> None:
-        seen.append([(codex_home / name).exists() for name in NAMES])
+    def look() -> None:
+        seen.append(sorted(os.listdir(codex_home)))
         assert not _is_free(codex_home / FIRST)
         holder.close()
 
-    with codex_locks(CodexHome(str(codex_home)), sleep=look):
-        assert seen == [[True, held == SECOND]]
+    store(CodexHome(str(codex_home)), NEW, on_wait=look)
+    assert seen == [[FIRST] if held == FIRST else [SECOND, FIRST]]
 
 
 def test_waiting_is_told_once(codex_home: Path) -> None:
@@ -205,31 +195,12 @@ def test_processes_exclude_each_other(home: CodexHome, tmp_path: Path) -> None:
     """Four processes count in one file at once, and no count is lost."""
     counter = tmp_path / "counter"
     counter.write_text("0")
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if child == 0:
-            try:
-                _count(home, counter, 50)
-            finally:
-                os._exit(0)
-        children.append(child)
+    children = [Process(target=_count, args=(home, counter, 50)) for _ in range(4)]
     for child in children:
-        os.waitpid(child, 0)
+        child.start()
+    for child in children:
+        child.join()
     assert counter.read_text() == "200"
-
-
-def test_storing_waits_for_the_lock(codex_home: Path) -> None:
-    """Nothing is written while another program holds the second lock."""
-    holder = _hold(codex_home / SECOND)
-    seen = []
-
-    def look() -> None:
-        seen.append(set(os.listdir(codex_home)))
-        holder.close()
-
-    store(CodexHome(str(codex_home)), NEW, on_wait=look)
-    assert seen == [LOCKS]
 
 
 # What else can lie in a lock file's place.
