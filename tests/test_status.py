@@ -15,8 +15,7 @@ import pytest
 
 from headless_login.codex.home import CodexHome
 from headless_login.commands.status import report_status
-from headless_login.errors import LocalTrouble
-from tests.support.program import environment, run
+from tests.support.program import Outcome, environment, run
 from tests.support.stored_files import (
     ACCESS_CLAIMS,
     ACCESS_EXPIRES,
@@ -153,15 +152,6 @@ def test_the_fields_of_the_contract(
     assert found == FIELDS | {"auth_file": home.auth_file} | changes
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", document(last_refresh="")])
-@pytest.mark.parametrize("as_json", [True, False])
-def test_unusable_files_are_never_reported(content: object, as_json: bool, home: CodexHome) -> None:
-    """They are trouble (6), for people and for programs."""
-    write(home, content)
-    with pytest.raises(LocalTrouble):
-        report_status(home, {}, NOW, as_json=as_json)
-
-
 # Warnings.
 
 ISSUED = ACCESS_CLAIMS["iat"]
@@ -201,46 +191,47 @@ def test_warnings(sight: Sight, phrase: str, home: CodexHome) -> None:
 # From outside.
 
 
+def _status(home: CodexHome, *options: str) -> Outcome:
+    return run("login", "status", *options, environ=environment(home.path, None))
+
+
 def test_the_command_answers_on_standard_output(home: CodexHome) -> None:
     """Exit 0, 1 and 6; nothing is made in the folder, and standard error is quiet or one error."""
-    environ = environment(home.path, None)
-    outcome = run("login", "status", environ=environ)
-    assert (outcome.exit_code, outcome.err) == (1, "")
-    assert outcome.out == f"Not signed in: there is no sign-in in {home.auth_file}\n"
+    said = f"Not signed in: there is no sign-in in {home.auth_file}\n"
+    assert _status(home) == Outcome(1, said, "")
     assert not os.listdir(home.path)
 
     write(home, NEW.content)
-    outcome = run("login", "status", "--json", environ=environ)
+    outcome = _status(home, "--json")
     assert (outcome.exit_code, outcome.err) == (0, "")
     assert json.loads(outcome.out)["mode"] == "apikey"
     assert outcome.out.count("\n") == 1
 
     write(home, b"")
-    outcome = run("login", "status", environ=environ)
+    outcome = _status(home)
     assert (outcome.exit_code, outcome.out) == (6, "")
     assert outcome.err.startswith(f"Error: {home.auth_file} is empty.\n")
+    assert _status(home, "--json").exit_code == 6
 
 
 def test_a_pipe_does_not_hang_the_command(home: CodexHome) -> None:
     """auth.json and config.toml both being pipes that nobody writes to."""
     os.mkfifo(home.config_file)
-    outcome = run("login", "status", environ=environment(home.path, None))
+    outcome = _status(home)
     assert outcome.exit_code == 1
     assert "config.toml cannot be read: it is not a regular file" in outcome.out
     os.mkfifo(home.auth_file)
-    assert run("login", "status", environ=environment(home.path, None)).exit_code == 6
+    assert _status(home).exit_code == 6
 
 
 def test_a_folder_of_any_name(tmp_path: Path) -> None:
     """Blanks, a line break and bytes that are no UTF-8 in a path are no defect."""
-    odd = os.fsencode(tmp_path) + b"/a b\n\xff"
-    os.mkdir(odd)
-    environ = environment(None, None, CODEX_HOME=os.fsdecode(odd))
-    outcome = run("login", "status", environ=environ)
+    home = CodexHome(os.fsdecode(os.fsencode(tmp_path) + b"/a b\n\xff"))
+    os.mkdir(home.path)
+    outcome = _status(home)
     assert (outcome.exit_code, outcome.err) == (1, "")
     assert outcome.out.endswith("/a b??/auth.json\n")
-    outcome = run("login", "status", "--json", environ=environ)
-    assert json.loads(outcome.out)["auth_file"] == os.fsdecode(odd) + "/auth.json"
+    assert json.loads(_status(home, "--json").out)["auth_file"] == home.auth_file
 
 
 # Loaded modules are printed at the end, whatever the command did.
