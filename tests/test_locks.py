@@ -15,6 +15,7 @@ import pytest
 from headless_login.codex.files import try_lock
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
+from headless_login.codex.preflight import check_writable
 from headless_login.errors import LocalTrouble
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder, within
 from tests.support.stored_files import NEW, NO_FILES, store
@@ -193,11 +194,12 @@ def test_processes_exclude_each_other(home: CodexHome, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", ["a folder", "a link to itself", "a dangling link"])
 def test_what_is_no_file_is_named(case: str, name: str, tmp_path: Path) -> None:
-    """The sentence is about the lock and not about auth.json; nothing is made elsewhere."""
+    """By the probe, too, as the lock and not as auth.json; nothing is made elsewhere."""
     NO_FILES[case](tmp_path / name)
-    with pytest.raises(LocalTrouble, match=rf"/{name} cannot be opened to lock it: ") as caught:
-        _take(tmp_path)
-    assert caught.value.error == "store_failed"
+    for work in (lambda: check_writable(CodexHome(str(tmp_path))), lambda: _take(tmp_path)):
+        with pytest.raises(LocalTrouble, match=rf"/{name} cannot be opened to lock it: ") as caught:
+            work()
+        assert caught.value.error == "store_failed"
     assert not (tmp_path / "nowhere").exists()
 
 

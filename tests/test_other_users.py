@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,14 @@ from tests.support.machine import NOBODY, as_user, needs_root, public_folder
 from tests.support.stored_files import LOCKS, NEW, OLD, chatgpt, made_by, remove, store, write
 
 
+def _never() -> None:
+    raise AssertionError("it waits for another user's lock")
+
+
+Work = Callable[[CodexHome], object]
+WORKS: list[Work] = [check_writable, partial(store, credentials=NEW, on_wait=_never), remove]
+
+
 @pytest.mark.parametrize(
     ("mode", "phrase"),
     [
@@ -45,8 +54,8 @@ def test_the_folder_of_another_user(mode: int, phrase: str) -> None:
         home = CodexHome(str(folder))
         path = write(home, OLD, 0o644)
         folder.chmod(mode)
-        for work in (check_writable, lambda home: store(home, NEW), remove):
-            said = as_user(NOBODY, lambda work=work: work(home))  # type: ignore[misc]
+        for work in WORKS:
+            said = as_user(NOBODY, partial(work, home))
             assert re.match(f"LocalTrouble: .*{phrase}", said)
         assert set(os.listdir(folder)) - LOCKS == {"auth.json"}
         assert path.read_bytes() == OLD
@@ -217,23 +226,13 @@ def _swapping(at: int, swap: Callable[[], None], work: Callable[[], object]) -> 
 
 
 def _use(home: CodexHome) -> None:
-    """Do all that root does in a Codex folder; a lock that is held is trouble."""
-
-    def look() -> None:
+    """Do all that root does in a Codex folder."""
+    with suppress(LocalTrouble):
         stored = read_stored(home, read=read_owned)
         assert stored is None or stored.refresh_token is None, "it reads a third user's token"
-
-    def refuse() -> None:
-        raise AssertionError("it waits for a third user's lock")
-
-    for work in (
-        look,
-        lambda: check_writable(home),
-        lambda: store(home, NEW, on_wait=refuse),
-        lambda: remove(home),
-    ):
+    for work in WORKS:
         with suppress(LocalTrouble):
-            work()
+            work(home)
 
 
 @needs_root
@@ -267,14 +266,10 @@ def test_root_goes_through_no_others_link_to_a_third(place: str) -> None:
     with public_folder() as top:
         scene = Scene(top, PLACES[place], linked=True)
         before = scene.picture()
-        for work in (
-            lambda: check_writable(scene.home),
-            lambda: store(scene.home, NEW),
-            lambda: remove(scene.home),
-            lambda: logout(scene.home, context, revoke=True),
-        ):
+        works: list[Work] = [*WORKS, partial(logout, context=context, revoke=True)]
+        for work in works:
             with pytest.raises(LocalTrouble, match="another user's link"):
-                work()
+                work(scene.home)
         assert scene.picture() == before
         os.lchown(scene.swapped, 0, 0)
         store(scene.home, NEW)
