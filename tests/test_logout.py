@@ -18,10 +18,9 @@ from headless_login.commands.context import Context
 from headless_login.commands.logout import logout
 from headless_login.errors import LocalTrouble
 from headless_login.practice.issuer import PracticeIssuer
-from headless_login.practice.person import approve
 from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, public_folder
-from tests.support.program import Outcome, Piped, environment, run
+from tests.support.program import Outcome, environment, run
 from tests.support.stored_files import (
     KEY,
     LOCKS,
@@ -155,18 +154,6 @@ def test_another_clients_token_is_revoked_by_that_client(
     assert asked == ["/.well-known/openid-configuration", "/oauth/revoke"]
     assert not issuer.requests[1].is_json
     assert issuer.requests[1].form()["client_id"] == "app_other"
-
-
-def test_a_real_sign_in_ends(
-    issuer: PracticeIssuer, environ: dict[str, str], codex_home: Path
-) -> None:
-    """After login and logout --revoke the issuer refuses the refresh token."""
-    with Piped("login", "--paste-redirect", environ=environ) as piped:
-        assert piped.finish(approve(piped.read_url())).exit_code == 0
-    refresh_token = json.loads((codex_home / "auth.json").read_text())["tokens"]["refresh_token"]
-    assert REVOKED in run("logout", "--revoke", environ=environ).err
-    form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    assert issuer.token_answer(form | {"client_id": issuer.client_id}).status == 401
 
 
 @pytest.mark.parametrize(
