@@ -15,6 +15,7 @@ from hypothesis import settings
 from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from tests.support.program import environment
+from tests.support.scene import Scene
 
 settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 settings.load_profile("tests")
@@ -68,3 +69,10 @@ def home(codex_home: Path) -> CodexHome:
 def environ(codex_home: Path, issuer: PracticeIssuer) -> dict[str, str]:
     """The environment in which the command meets that folder and that issuer."""
     return environment(codex_home, issuer.issuer)
+
+
+@pytest.fixture
+def scene(codex_home: Path) -> Iterator[Scene]:
+    """A sign-in at a port of its own, with an issuer that behaves unless it is told otherwise."""
+    with Scene(codex_home) as begun:
+        yield begun

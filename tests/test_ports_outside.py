@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import socket
+import errno
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +14,9 @@ import pytest
 
 from headless_login.practice.person import approve
 from tests.support.browsing import follow
-from tests.support.program import PROMPT, Piped, Terminal, run
+from tests.support.listening import LOOPBACK, listen_at
+from tests.support.program import Piped, Terminal, run
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("codexs_ports")
 
@@ -21,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("codexs_ports")
 def _taken(*ports: int) -> Iterator[None]:
     with ExitStack() as stack:
         for port in ports:
-            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            stack.enter_context(listen_at("127.0.0.1", port))
         yield
 
 
@@ -42,9 +46,8 @@ def test_the_redirect_uri_names_the_port_that_is_bound(
 def test_without_a_port_it_goes_on_by_paste(environ: dict[str, str], codex_home: Path) -> None:
     """On a terminal: both ports are named, with who has them, and the question comes."""
     with _taken(1455, 1457), Terminal("login", environ=environ) as terminal:
-        url = terminal.read_url()
+        url = terminal.read_question()
         assert "127.0.0.1%3A1455" in url
-        terminal.read_until(PROMPT)
         shown = " ".join(terminal.text.split())
         assert "port 1455 (in use by " in shown
         assert "port 1457 (in use by " in shown
@@ -55,33 +58,52 @@ def test_without_a_port_it_goes_on_by_paste(environ: dict[str, str], codex_home:
     assert (codex_home / "auth.json").exists()
 
 
-def test_without_a_port_a_pipe_is_enough(environ: dict[str, str], codex_home: Path) -> None:
-    """The same through standard input."""
-    with _taken(1455, 1457), Piped("login", environ=environ) as piped:
-        outcome = piped.finish(approve(piped.read_url()) + "\n")
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_a_chosen_port_that_is_taken(address: str, scene: Scene) -> None:
+    """On either family, in a terminal: it says by whom, and goes on by paste at that port."""
+    holder = rf"port {scene.port} \(in use by .*, process {os.getpid()}\)"
+    with listen_at(address, scene.port), scene.terminal(columns=200) as terminal:
+        url = terminal.read_question()
+        assert f"127.0.0.1%3A{scene.port}%2F" in url
+        assert re.search(holder, terminal.text)
+        assert "port 1455" not in terminal.text
+        terminal.paste(approve(url))
+        assert terminal.wait() == 0
+    assert scene.auth_file.exists()
+
+
+NO_ADDRESS = f"port 1455 ({os.strerror(errno.EADDRNOTAVAIL)})"
+
+
+@pytest.mark.parametrize(
+    ("taken", "options", "reason", "remedy"),
+    [
+        ((1455, 1457), (), "port 1455 (in use", ""),
+        ((), ("--bind", "192.0.2.1"), NO_ADDRESS, "--bind ADDRESS"),
+    ],
+    ids=["both taken", "an address of another machine"],
+)
+def test_without_a_port_a_pipe_is_enough(
+    taken: tuple[int, ...],
+    options: tuple[str, ...],
+    reason: str,
+    remedy: str,
+    environ: dict[str, str],
+    codex_home: Path,
+) -> None:
+    """A paste signs in; without input it is exit 6: the port is what has to be mended."""
+    with _taken(*taken):
+        without_input = run("login", *options, environ=environ)
+        assert without_input.exit_code == 6
+        assert f"Error: No browser can reach this sign-in: {reason}" in without_input.err
+        assert remedy in without_input.err
+        assert not (codex_home / "auth.json").exists()
+        with Piped("login", *options, environ=environ) as piped:
+            outcome = piped.finish(approve(piped.read_url()) + "\n")
     assert outcome.exit_code == 0
+    assert reason in outcome.err
     assert "Signing in by paste instead." in outcome.err
     assert (codex_home / "auth.json").exists()
-
-
-def test_without_a_port_and_without_input_no_way_is_left(
-    environ: dict[str, str], codex_home: Path
-) -> None:
-    """Exit 6: the port is what has to be mended."""
-    with _taken(1455, 1457):
-        outcome = run("login", environ=environ)
-    assert outcome.exit_code == 6
-    assert "Error: No browser can reach this sign-in: port 1455" in outcome.err
-    assert not (codex_home / "auth.json").exists()
-
-
-def test_the_port_that_was_asked_for_and_no_other(environ: dict[str, str]) -> None:
-    """--port 1457 is taken: 1455 is not taken in its place."""
-    with _taken(1457), Piped("login", "--port", "1457", environ=environ) as piped:
-        outcome = piped.finish(approve(piped.read_url()) + "\n")
-    assert outcome.exit_code == 0
-    assert "port 1457 (in use" in outcome.err
-    assert "1455" not in outcome.err
 
 
 def test_a_wider_address_is_warned_about(environ: dict[str, str]) -> None:

@@ -22,8 +22,8 @@ from headless_login.oauth.values import Grant
 DONE_PATH = "/auth/done"
 CANCEL_PATH = "/cancel"
 REQUEST_TIMEOUT = 5.0  # seconds for a request to arrive whole
-_FOLLOWS = 0.35  # seconds that a browser gets to follow the redirect to the clean address
-_FINISHES = 0.1  # and to take the page; a second tab that was clicked gets its page meanwhile
+FOLLOWS = 0.35  # seconds that a browser gets to follow the redirect to the clean address
+FINISHES = 0.1  # and to take the page; a second tab that was clicked gets its page meanwhile
 
 
 class LoopbackListener:
@@ -35,12 +35,15 @@ class LoopbackListener:
         sockets: Sequence[socket.socket],
         *,
         request_timeout: float = REQUEST_TIMEOUT,
+        follows: float = FOLLOWS,
+        finishes: float = FINISHES,
         on_rejected: Callable[[RejectedAnswer], None] = lambda _: None,
     ) -> None:
-        """`sockets` are those that `bind_loopback` returned.
+        """`sockets` are those that `bind_loopback` returned; the times are in seconds.
 
         `on_rejected` is told of each answer that was not this request's.
         """
+        self._follows, self._finishes = follows, finishes
         self._on_rejected = on_rejected
         self._request = request
         self._server = ConnectionServer(sockets, self._respond, request_timeout)
@@ -70,8 +73,8 @@ class LoopbackListener:
             self._outcome.set_result(outcome)
         if self._answered and not self._cancelled:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._followed.wait(), _FOLLOWS)
-        await self._server.close(grace=_FINISHES if self._followed.is_set() else 0.0)
+                await asyncio.wait_for(self._followed.wait(), self._follows)
+        await self._server.close(grace=self._finishes if self._followed.is_set() else 0.0)
 
     async def retire(self) -> None:
         """Free the port, as the answer has come by another way.

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -38,9 +38,9 @@ class PortHolder(NamedTuple):
         return self.name.startswith(("codex", "headless-login"))
 
 
-def find_holder(port: int) -> PortHolder | None:
+def find_holder(port: int, *, exists: Callable[[str], bool] = os.path.exists) -> PortHolder | None:
     """Return the process that listens on a port, or None where that cannot be told."""
-    if os.path.exists("/proc/net/tcp"):
+    if exists("/proc/net/tcp"):
         return _find_in_proc(port)
     return _find_by_lsof(port)
 

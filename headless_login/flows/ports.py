@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from headless_login.errors import LocalTrouble
-from headless_login.flows.port_holder import cancel, find_holder
+from headless_login.flows.port_holder import PortHolder, cancel, find_holder
 from headless_login.oauth.provider import LOOPBACK_PORTS
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -26,6 +26,47 @@ _TRIES, _BETWEEN_TRIES = 10, 0.2
 # A machine without IPv6, or with ::1 switched off, is no obstacle; everything else is.
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
+SO_EXCLUSIVEADDRUSE: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)  # Windows alone has it
+_RELEASE = os.uname().release if hasattr(os, "uname") else ""
+
+Listen = Callable[[str, int], socket.socket]
+FindHolder = Callable[[int], PortHolder | None]
+
+
+def listen(
+    address: str,
+    port: int,
+    *,
+    make_socket: Callable[[int, int], socket.socket] = socket.socket,
+    platform: str = sys.platform,
+    release: str = _RELEASE,
+) -> socket.socket:
+    """Return a socket that listens there and shares the port with nobody.
+
+    `platform` and `release` are those of the system, whose options differ.
+
+    Raises:
+        OSError: the address or port cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = make_socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            # `::` stands for every address, and the browser is sent to one of IPv4.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
+        if platform == "win32":
+            listening.setsockopt(socket.SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1)
+        elif "microsoft" not in release.lower():
+            # After a sign-in the port rests for a minute; this lets the next one have it at once.
+            # Under WSL it could share a port that another program listens on.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+        listening.listen(_QUEUE)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
 
 def bind_loopback(
     ports: Sequence[int] = LOOPBACK_PORTS,
@@ -33,23 +74,31 @@ def bind_loopback(
     *,
     take_over: bool = False,
     on_passed_over: Callable[[str], None] = lambda _: None,
+    listen: Listen = listen,
+    find_holder: FindHolder = find_holder,
+    platform: str = sys.platform,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[int, list[socket.socket]]:
     """Return the first port that can be had on every address, with its listening sockets.
 
     Only these ports are registered as redirect URIs (codex-facts.md §1), so each is tried at
     once and none is waited for; with `take_over`, a sign-in that waits there is asked to end.
-    `on_passed_over` is told why a port was not taken, if a later one was.
+    `on_passed_over` is told why a port was not taken, if a later one was. `listen`, `find_holder`,
+    `platform` and `sleep` are how the system is asked.
 
     Raises:
         LocalTrouble: `port_unavailable`; each port is in use or forbidden.
     """
+
+    def bind(port: int) -> list[socket.socket]:
+        return _bind(port, addresses, listen)
+
     reasons, hint = [], ""
     for port in ports:
         try:
-            sockets = _bind_or_take_over(port, addresses, sleep if take_over else None)
+            sockets = _take_over(port, bind, find_holder, sleep) if take_over else bind(port)
         except OSError as error:
-            reason, hint = _reason(error, port)
+            reason, hint = _reason(error, port, find_holder, platform)
             reasons.append(f"{port} ({reason})")
         else:
             for passed_over in reasons:
@@ -62,34 +111,37 @@ def bind_loopback(
     )
 
 
-def _bind_or_take_over(
-    port: int, addresses: Sequence[str], sleep: Callable[[float], None] | None
+def _take_over(
+    port: int,
+    bind: Callable[[int], list[socket.socket]],
+    find_holder: FindHolder,
+    sleep: Callable[[float], None],
 ) -> list[socket.socket]:
+    """Bind a port, if need be after its holder was asked to end."""
     try:
-        return _bind(port, addresses)
+        return bind(port)
     except OSError as error:
-        if sleep is None or error.errno != errno.EADDRINUSE or not _may_be_cancelled(port):
+        if error.errno != errno.EADDRINUSE or not _may_be_cancelled(find_holder(port)):
             raise
     cancel(port)
     for _ in range(_TRIES - 1):
         with suppress(OSError):
-            return _bind(port, addresses)
+            return bind(port)
         sleep(_BETWEEN_TRIES)
-    return _bind(port, addresses)
+    return bind(port)
 
 
-def _may_be_cancelled(port: int) -> bool:
+def _may_be_cancelled(holder: PortHolder | None) -> bool:
     """Return whether `GET /cancel` is no request that could mean anything to who listens there."""
-    holder = find_holder(port)
     return holder is None or holder.can_be_cancelled
 
 
-def _bind(port: int, addresses: Sequence[str]) -> list[socket.socket]:
+def _bind(port: int, addresses: Sequence[str], listen: Listen) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     with ExitStack() as opened:
         for address in addresses:
             try:
-                sockets.append(opened.enter_context(_listen(address, port)))
+                sockets.append(opened.enter_context(listen(address, port)))
             except OSError as error:
                 if address == addresses[0] or error.errno not in _NO_SUCH_ADDRESS:
                     raise
@@ -97,28 +149,7 @@ def _bind(port: int, addresses: Sequence[str]) -> list[socket.socket]:
     return sockets
 
 
-def _listen(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if family == socket.AF_INET6:
-            # `::` stands for every address, and the browser is sent to one of IPv4.
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
-        if sys.platform == "win32":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        elif "microsoft" not in os.uname().release.lower():
-            # After a sign-in the port rests for a minute; this lets the next one have it at once.
-            # Under WSL it could share a port that another program listens on.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address, port))
-        listening.listen(_QUEUE)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def _reason(error: OSError, port: int) -> tuple[str, str]:
+def _reason(error: OSError, port: int, find_holder: FindHolder, platform: str) -> tuple[str, str]:
     """Return what is wrong with a port, and what to do about it."""
     if error.errno == errno.EADDRINUSE:
         holder = find_holder(port)
@@ -130,7 +161,7 @@ def _reason(error: OSError, port: int) -> tuple[str, str]:
     if error.errno in (errno.EACCES, errno.EPERM):
         # On Windows a range can be excluded though no program listens there (headless-needs.md, 8).
         command = "netsh interface ipv4 show excludedportrange protocol=tcp"
-        looked_up = f" See: {command}" if sys.platform == "win32" else ""
+        looked_up = f" See: {command}" if platform == "win32" else ""
         return "not permitted", f"The system keeps this port for itself.{looked_up}"
     reason = error.strerror or type(error).__name__
     return reason, "Listen on an address of this machine: --bind ADDRESS"

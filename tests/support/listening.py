@@ -7,24 +7,26 @@ import http.client
 import random
 import socket
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPMessage
 from typing import Self
+
+import pytest
 
 from headless_login.errors import HeadlessLoginError
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.page import Page
-from headless_login.flows.ports import bind_loopback
-from headless_login.flows.race import first_grant
+from headless_login.flows.ports import bind_loopback, listen
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import Grant
 
 CODE = "ac_" + "c" * 60
+PATIENCE = 30.0  # seconds; only against a hang
 
 
 def free_port() -> int:
@@ -34,6 +36,23 @@ def free_port() -> int:
         port = dice.randrange(20000, 32000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def _has_ipv6() -> bool:
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+HAS_IPV6 = _has_ipv6()
+LOOPBACK = ("127.0.0.1", "::1") if HAS_IPV6 else ("127.0.0.1",)
+needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6 loopback")
+
+
+def listen_at(address: str, port: int) -> socket.socket:
+    """Return another program's socket that listens there."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family)
 
 
 @dataclass(frozen=True)
@@ -50,29 +69,83 @@ class Answer:
         return f"{self.headers}{self.body}"
 
 
-def fetch(port: int, target: str, *, method: str = "GET", host: str = "127.0.0.1") -> Answer:
+def fetch(port: int, target: str, *, host: str = "127.0.0.1", at: str = "127.0.0.1") -> Answer:
     """Send one request as a browser would and return its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection(at, port, timeout=PATIENCE)
     try:
-        connection.request(method, target, headers={"Host": f"{host}:{port}"})
+        connection.request("GET", target, headers={"Host": f"{host}:{port}"})
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read().decode())
     finally:
         connection.close()
 
 
-def raw(port: int, sent: bytes, *, end: bool = False, timeout: float = 10) -> bytes:
-    """Send bytes, and the end of them if asked, and return all that comes until the end."""
+def get(target: str) -> bytes:
+    """Return the request for a target."""
+    return f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def send(port: int, sent: bytes, *, end: bool = False) -> socket.socket:
+    """Send bytes, and the end of them if asked, and return the connection, which may be broken."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    with suppress(OSError):
+        client.sendall(sent)
+        if end:
+            client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def read(client: socket.socket) -> bytes:
+    """Return all that comes until the connection ends, however it does."""
     got = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as client:
-        with suppress(ConnectionError):
-            client.sendall(sent)
-            if end:
-                client.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionError):
-            while chunk := client.recv(65536):
-                got += chunk
+    with client, suppress(ConnectionError):
+        while chunk := client.recv(65536):
+            got += chunk
     return got
+
+
+def is_open(client: socket.socket, seconds: float = 0) -> bool:
+    """Return whether a connection on which nothing comes is still open, after a time."""
+    client.settimeout(seconds)
+    try:
+        return client.recv(1) != b""
+    except (BlockingIOError, TimeoutError):
+        return True
+    except ConnectionError:
+        return False
+
+
+@contextmanager
+def flooded(port: int) -> Iterator[None]:
+    """Have several clients do nothing but send requests; a hundred have been when it begins."""
+    enough, rising = threading.Event(), threading.Semaphore(0)
+
+    def flood() -> None:
+        while not enough.is_set():
+            rising.release()
+            with suppress(OSError):
+                read(send(port, get("/auth/callback?state=forged")))
+
+    flooders = [threading.Thread(target=flood) for _ in range(4)]
+    for flooder in flooders:
+        flooder.start()
+    try:
+        for _ in range(100):
+            assert rising.acquire(timeout=PATIENCE)
+        yield
+    finally:
+        enough.set()
+        for flooder in flooders:
+            flooder.join()
+
+
+Result = Grant | HeadlessLoginError | None
+
+
+def _true(result: Result) -> Page:
+    if isinstance(result, HeadlessLoginError):
+        return page.failure(result.message, result.hint)
+    return page.success()
 
 
 class Listening:
@@ -81,54 +154,56 @@ class Listening:
     def __init__(
         self,
         *,
-        outcome: Callable[[Grant | HeadlessLoginError], Page] | None = None,
-        timeout: float = 20,
-        request_timeout: float = 5,
+        outcome: Callable[[Result], Page] = _true,
+        request_timeout: float = 600,
+        follows: float = PATIENCE,
+        make_socket: type[socket.socket] = socket.socket,
     ) -> None:
-        """Take what the page says of the result, and the listener's time-outs in seconds."""
+        """The listener is patient: a test that is slow on a busy machine shall not fail."""
         self.port = free_port()
         self.request = AuthorizationRequest(Provider(), redirect_uri_for(self.port))
-        self.result: Grant | HeadlessLoginError | None = None
+        self.result: Result = None
         self.may_conclude = threading.Event()
         self.may_conclude.set()
-        self.concluding_took = 0.0
-        self.ended_at = 0.0
-        self._outcome = outcome or _true
-        self._timeout = timeout
-        _, sockets = bind_loopback((self.port,))
-        self._listener = LoopbackListener(self.request, sockets, request_timeout=request_timeout)
+        self._outcome = outcome
+        _, sockets = bind_loopback((self.port,), listen=partial(listen, make_socket=make_socket))
+        self._listener = LoopbackListener(
+            self.request, sockets, request_timeout=request_timeout, follows=follows
+        )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     async def _run(self) -> None:
         try:
-            self.result = (await first_grant({"browser": self._listener.wait()}, self._timeout))[1]
+            self.result = await self._listener.wait()
         except HeadlessLoginError as error:
             self.result = error
-        await asyncio.to_thread(self.may_conclude.wait, 20)
-        started = time.monotonic()
+        await asyncio.to_thread(self.may_conclude.wait, PATIENCE)
         await self._listener.conclude(self._outcome(self.result))
-        self.ended_at = time.monotonic()
-        self.concluding_took = self.ended_at - started
 
-    def callback(self, query: str | None = None, code: str = CODE) -> str:
-        """Return the target with a query, by default that of the right answer."""
-        right = f"code={code}&scope=openid&state={self.request.state}"
-        return f"/auth/callback?{right if query is None else query}"
+    def fetch(self, target: str, *, host: str = "127.0.0.1", at: str = "127.0.0.1") -> Answer:
+        """Send one request as a browser would and return its answer."""
+        return fetch(self.port, target, host=host, at=at)
+
+    def send(self, sent: bytes, *, end: bool = False) -> socket.socket:
+        """Send bytes, and the end of them if asked, and return the connection."""
+        return send(self.port, sent, end=end)
+
+    def callback(self, query: str = "", code: str = CODE) -> str:
+        """Return the target with a query and our state, by default that of the right answer."""
+        right = f"code={code}&scope=openid"
+        return f"/auth/callback?{query or right}&state={self.request.state}"
 
     def win(self) -> Answer:
         """Bring the right answer as a browser does, and return the page that it ends at."""
-        sent_on = fetch(self.port, self.callback())
+        sent_on = self.fetch(self.callback())
         assert sent_on.status == 303
-        return fetch(self.port, sent_on.headers["Location"])
+        return self.fetch(sent_on.headers["Location"])
 
-    def has_ended(self, seconds: float) -> bool:
-        """Return whether it has its answer, or gets it within so many seconds."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def wait_for_end(self) -> None:
-        """Wait until it has concluded by itself."""
-        self._thread.join(30)
+    def ended(self) -> Result:
+        """Return what it got, after it has concluded by itself."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        return self.result
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -136,14 +211,6 @@ class Listening:
 
     def __exit__(self, *_: object) -> None:
         self.may_conclude.set()  # first: the page that `win` asks for waits for it
-        if self.result is None:
-            with suppress(OSError):
-                self.win()
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-
-
-def _true(result: Grant | HeadlessLoginError) -> Page:
-    if isinstance(result, Grant):
-        return page.success()
-    return page.failure(result.message, result.hint)
+        with suppress(OSError):  # it has ended
+            self.win()
+        self.ended()
