@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,45 +11,39 @@ import pytest
 
 from headless_login.terminal.browser import open_browser
 from headless_login.terminal.place import Place, SshConnection
-from tests.support.listening import free_port
-from tests.support.program import COMMAND, PROMPT, Terminal, environment
+from tests.support.program import until
+from tests.support.scene import Scene
 
 URL = "https://issuer.example/oauth/authorize?a=1&b=$(touch oops)&c='\";touch oops;'"
 SCREEN = Place(has_screen=True)
 SSH = SshConnection("ada", "192.0.2.10", 22)
+WSL = Place(wsl=True, has_screen=True)
+EDITOR = Place(editor="vscode")
+CODESPACE = Place(editor="codespaces", container="docker")
 HELPER = "/home/ada/.vscode-server/bin/0123/bin/helpers/browser.sh"
 RUNDLL = "/mnt/c/Windows/System32/rundll32.exe"
 
 
-class Launcher:
-    """Starts nothing and remembers what it was to start; `works` tells what succeeds."""
-
-    def __init__(self, works: Callable[[str], bool] = lambda _: True) -> None:
-        self.started: list[list[str]] = []
-        self._works = works
-
-    def __call__(self, command: list[str]) -> bool:
-        self.started.append(command)
-        return self._works(command[0])
-
-
 def _open(
     place: Place,
-    environ: dict[str, str] | None = None,
-    installed: tuple[str, ...] = ("xdg-open", "firefox", "w3m", "lynx", "my-browser"),
+    browser: str = "",
+    installed: str = "xdg-open firefox w3m lynx my-browser",
     platform: str = "linux",
     works: Callable[[str], bool] = lambda _: True,
 ) -> tuple[bool, list[list[str]]]:
-    launcher = Launcher(works)
-    opened = open_browser(
-        URL,
-        environ or {},
-        place,
-        launch=launcher,
-        platform=platform,
-        which=lambda name: name if name in installed or "/" in name else None,
-    )
-    return opened, launcher.started
+    """Return whether one was opened, and all that was to be started."""
+    started: list[list[str]] = []
+
+    def launch(command: list[str]) -> bool:
+        started.append(command)
+        return works(command[0])
+
+    def which(name: str) -> str | None:
+        return name if name in installed.split() or "/" in name else None
+
+    environ = {"BROWSER": browser} if browser else {}
+    opened = open_browser(URL, environ, place, launch=launch, platform=platform, which=which)
+    return opened, started
 
 
 @pytest.mark.parametrize(
@@ -67,250 +60,180 @@ def _open(
 )
 def test_none_is_opened_where_nobody_sees_it(place: Place) -> None:
     """Over ssh, in CI, without a screen, or in an editor that names no way to its window."""
-    assert _open(place, installed=("xdg-open", "firefox")) == (False, [])
+    assert _open(place, installed="xdg-open firefox") == (False, [])
 
 
 @pytest.mark.parametrize(
-    ("place", "environ", "installed", "platform", "expected"),
+    ("place", "browser", "installed", "platform", "expected"),
     [
-        (SCREEN, {}, ("xdg-open", "firefox"), "linux", ["xdg-open", URL]),
-        (SCREEN, {}, ("firefox",), "linux", ["firefox", URL]),
-        (SCREEN, {"BROWSER": "my-browser"}, ("my-browser",), "linux", ["my-browser", URL]),
-        (
-            SCREEN,
-            {"BROWSER": "my-browser --new '%s' &"},
-            ("my-browser",),
-            "linux",
-            ["my-browser", "--new", URL],
-        ),
-        (SCREEN, {"BROWSER": "gone:my-browser"}, ("my-browser",), "linux", ["my-browser", URL]),
-        (SCREEN, {}, (), "darwin", ["/usr/bin/open", URL]),
-        (SCREEN, {}, (), "win32", [URL]),
-        (Place(editor="vscode"), {"BROWSER": HELPER}, (), "linux", [HELPER, URL]),
-        (Place(editor="vscode", ssh=SSH), {"BROWSER": HELPER}, (), "linux", [HELPER, URL]),
-        (
-            Place(editor="codespaces", container="docker"),
-            {"BROWSER": HELPER},
-            (),
-            "linux",
-            [HELPER, URL],
-        ),
-        (Place(wsl=True, has_screen=True), {}, ("wslview",), "linux", ["wslview", URL]),
-        (
-            Place(wsl=True, has_screen=True),
-            {},
-            ("xdg-open",),
-            "linux",
-            [RUNDLL, "url.dll,FileProtocolHandler", URL],
-        ),
+        (SCREEN, "", "xdg-open firefox", "linux", ["xdg-open"]),
+        (SCREEN, "", "firefox", "linux", ["firefox"]),
+        (SCREEN, "my-browser", "my-browser", "linux", ["my-browser"]),
+        (SCREEN, "my-browser --new '%s' &", "my-browser", "linux", ["my-browser", "--new"]),
+        (SCREEN, "gone:my-browser", "my-browser", "linux", ["my-browser"]),
+        # A shell that gets it as a word may open it: `$0` is one, whatever stands in it.
+        (SCREEN, "sh -c 'my-browser \"$0\"'", "sh", "linux", ["sh", "-c", 'my-browser "$0"']),
+        (SCREEN, "", "", "darwin", ["/usr/bin/open"]),
+        (SCREEN, "", "", "win32", []),
+        (EDITOR, HELPER, "", "linux", [HELPER]),
+        (EDITOR._replace(ssh=SSH), HELPER, "", "linux", [HELPER]),
+        (CODESPACE, HELPER, "", "linux", [HELPER]),
+        (WSL, "", "wslview", "linux", ["wslview"]),
+        (WSL, "", "xdg-open", "linux", [RUNDLL, "url.dll,FileProtocolHandler"]),
     ],
 )
 def test_the_best_one_is_opened(
-    place: Place,
-    environ: dict[str, str],
-    installed: tuple[str, ...],
-    platform: str,
-    expected: list[str],
+    place: Place, browser: str, installed: str, platform: str, expected: list[str]
 ) -> None:
     """One command, the address one of its words, whatever stands in it."""
-    assert _open(place, environ, installed, platform) == (True, [expected])
-
-
-@pytest.mark.parametrize(
-    "browser",
-    ["w3m", "/usr/bin/lynx", "links2 -g", "elinks %s", "env w3m", "www-browser", "'unclosed", "&"],
-)
-def test_a_text_browser_is_never_opened(browser: str) -> None:
-    """Whoever set BROWSER to one wants no window either: nothing else is tried."""
-    assert _open(SCREEN, {"BROWSER": browser}) == (False, [])
+    assert _open(place, browser, installed, platform) == (True, [[*expected, URL]])
 
 
 @pytest.mark.parametrize(
     "browser",
     [
-        "sh -c 'my-browser %s'",
-        "bash -c 'my-browser \"%s\" &'",
-        "cmd.exe /c start",
-        "/mnt/c/Windows/System32/cmd.exe /c start",
+        *("w3m", "/usr/bin/lynx", "links2 -g", "elinks %s", "env w3m", "www-browser"),
+        *("'unclosed", "&"),
+        # To a shell the address is code, cut at its first `&` or worse.
+        *("sh -c 'my-browser %s'", "bash -c 'my-browser \"%s\" &'"),
+        *("cmd.exe /c start", "/mnt/c/Windows/System32/cmd.exe /c start"),
         "powershell.exe -c start %s",
     ],
 )
-def test_the_address_is_never_code(browser: str) -> None:
-    """A shell would cut it at its first `&`, or worse; the person opens it instead."""
-    installed = ("sh", "bash", "env", "cmd.exe", "powershell.exe", "my-browser")
-    assert _open(SCREEN, {"BROWSER": browser}, installed) == (False, [])
+def test_what_shows_no_window_or_runs_the_address_is_never_opened(browser: str) -> None:
+    """Whoever set BROWSER to it wants no window either: nothing else is tried."""
+    shells = "sh bash env cmd.exe powershell.exe"
+    browsers = "xdg-open firefox my-browser w3m links2 elinks www-browser"
+    assert _open(SCREEN, browser, f"{shells} {browsers}") == (False, [])
 
 
-def test_a_shell_that_gets_it_as_a_word_may_open_it() -> None:
-    """`$0` is a word, whatever stands in it."""
-    words = ["sh", "-c", 'my-browser "$0"']
-    browser = "sh -c 'my-browser \"$0\"'"
-    assert _open(SCREEN, {"BROWSER": browser}, ("sh",)) == (True, [[*words, URL]])
-
-
-def test_one_that_fails_gives_way_to_the_next() -> None:
-    """An xdg-open without any browser behind it says so, and the next is tried."""
-    opened, started = _open(SCREEN, works=lambda name: name == "firefox")
-    assert opened
+@pytest.mark.parametrize("works", ["firefox", ""])
+def test_one_that_fails_gives_way_to_the_next(works: str) -> None:
+    """An xdg-open without any browser behind it says so; where all fail, none was opened."""
+    opened, started = _open(SCREEN, works=lambda name: name == works)
+    assert opened is bool(works)
     assert [command[0] for command in started] == ["xdg-open", "firefox"]
-
-
-def test_where_all_fail_none_was_opened() -> None:
-    """Then the person is not told to look for one."""
-    opened, started = _open(SCREEN, works=lambda _: False)
-    assert not opened
-    assert len(started) == 2
 
 
 # Real processes.
 
 
-@pytest.fixture
-def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Write a shell script as BROWSER; it notes its arguments, then does as told."""
+Write = Callable[..., Path]
 
-    def write(then: str) -> Path:
-        script = tmp_path / "my-browser"
-        script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$#" "$@" > {tmp_path}/asked\n{then}\n')
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a shell script, which runs in its folder."""
+
+    def write(*lines: str, name: str = "my-browser") -> Path:
+        script = tmp_path / name
+        script.write_text("\n".join(["#!/bin/sh", f"cd {tmp_path}", *lines, ""]))
         script.chmod(0o755)
-        monkeypatch.setenv("BROWSER", str(script))
-        return tmp_path / "asked"
+        return script
 
     return write
 
 
-def test_the_address_arrives_as_one_argument(browser: Callable[[str], Path]) -> None:
-    """No shell looks at it."""
-    asked = browser("")
-    assert open_browser(URL, os.environ, SCREEN) is True
-    assert asked.read_text() == f"1\n{URL}\n"
+def _really_open(browser: object, fails_within: float = 30) -> bool:
+    return open_browser(URL, {"BROWSER": str(browser)}, SCREEN, fails_within=fails_within)
 
 
-def test_it_gets_nothing_but_the_address(browser: Callable[[str], Path], tmp_path: Path) -> None:
-    """No open file of ours, no terminal, and a session that our Ctrl-C does not reach."""
-    browser(
-        f"cd {tmp_path}; ls /proc/self/fd | wc -l > files; cut -d' ' -f6 /proc/$$/stat > session"
-    )
-    if not os.path.exists("/proc/self/fd"):
-        pytest.skip("/proc is Linux's")
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="/proc is Linux's")
+def test_it_gets_nothing_but_the_address(write: Write, tmp_path: Path) -> None:
+    """As one word; no open file of ours, no terminal, and a session that Ctrl-C does not reach."""
+    told = 'printf "%s\\n" $# "$@" $(ls /proc/self/fd | wc -l) $(cut -d" " -f6 /proc/$$/stat)'
     with socket.create_server(("127.0.0.1", 0)) as ours:
         ours.set_inheritable(True)
-        assert open_browser(URL, os.environ, SCREEN) is True
-    assert int((tmp_path / "files").read_text()) == 4  # the standard ones, and the folder itself
-    assert int((tmp_path / "session").read_text()) != os.getsid(0)
+        assert _really_open(write(f"{told} > told"))
+    *address, files, session = (tmp_path / "told").read_text().splitlines()
+    assert address == ["1", URL]
+    assert int(files) == 4  # the standard ones, of which one is the pipe to wc, and the folder
+    assert int(session) != os.getsid(0)
 
 
-@pytest.mark.parametrize(
-    ("first", "then"), [("exit 3", 0.0), ("kill -9 $$", 0.0), ("sleep 0.1; exit 1", 0.1)]
-)
-def test_the_next_command_is_tried(first: str, then: float, tmp_path: Path) -> None:
-    """BROWSER with several commands: for real, one after the other."""
-    for name, script in (("bad", first), ("good", f'echo "$1" > {tmp_path}/asked')):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-    started = time.monotonic()
-    environ = {"BROWSER": f"{tmp_path}/missing:{tmp_path}/bad:{tmp_path}/good %s:{tmp_path}/bad"}
-    assert open_browser(URL, environ, SCREEN) is True
-    assert time.monotonic() - started >= then
+@pytest.mark.parametrize("first", ["exit 3", "kill -9 $$", "sleep 0.1; exit 1"])
+def test_the_next_command_is_tried(first: str, write: Write, tmp_path: Path) -> None:
+    """BROWSER with several commands: for real, one after the other; the exit code tells."""
+    bad = write(first, name="bad")
+    good = write('echo "$1" > asked', name="good")
+    assert _really_open(f"{tmp_path}/missing:{bad}:{good} %s:{bad}")
     assert (tmp_path / "asked").read_text() == f"{URL}\n"
+    assert not _really_open(bad)
+
+
+def test_one_that_cannot_be_started_is_not_open(write: Write) -> None:
+    """A broken installation is no accident of ours."""
+    broken = write()
+    broken.write_bytes(b"\x00\x01 no program")
+    assert not _really_open(broken)
 
 
 @pytest.mark.parametrize("browser", [None, ""])
 def test_xdg_open_looks_for_graphical_browsers_only(
-    browser: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: str | None, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left to itself, it would try w3m and its like at the end."""
-    (tmp_path / "xdg-open").write_text(f'#!/bin/sh\necho "$BROWSER" > {tmp_path}/told\n')
-    (tmp_path / "xdg-open").chmod(0o755)
+    write('echo "$BROWSER" > told', name="xdg-open")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    if browser is None:
-        monkeypatch.delenv("BROWSER", raising=False)
-    else:
+    monkeypatch.delenv("BROWSER", raising=False)
+    if browser is not None:
         monkeypatch.setenv("BROWSER", browser)
-    assert open_browser(URL, os.environ, SCREEN) is True
+    assert open_browser(URL, os.environ, SCREEN, fails_within=30)
     told = (tmp_path / "told").read_text().strip().split(":")
     assert "firefox" in told
     assert not [name for name in told if name in ("", "w3m", "lynx", "links", "www-browser")]
 
 
-def test_one_that_keeps_running_is_left_alone(browser: Callable[[str], Path]) -> None:
+# Until it may end, but not for ever.
+WAIT = "i=0; while [ ! -e enough ] && [ $i -lt 400 ]; do sleep 0.05; i=$((i+1)); done"
+
+
+def test_one_that_keeps_running_is_left_alone(write: Write, tmp_path: Path) -> None:
     """A browser started in the foreground is open, and is not waited for."""
-    asked = browser("sleep 1; echo done >> $0.end")
-    started = time.monotonic()
-    assert open_browser(URL, os.environ, SCREEN) is True
-    assert time.monotonic() - started < 0.9
-    ended = asked.with_name("my-browser.end")
-    while not ended.exists() and time.monotonic() - started < 10:
-        time.sleep(0.02)
-    assert ended.exists()
+    assert _really_open(write(WAIT, "echo end > end"), fails_within=0.1)
+    assert not (tmp_path / "end").exists()
+    (tmp_path / "enough").touch()
+    until((tmp_path / "end").exists)
 
 
-@pytest.mark.parametrize("then", ["exit 1", "kill -9 $$"])
-def test_one_that_fails_at_once_is_not_open(then: str, browser: Callable[[str], Path]) -> None:
-    """Its exit code tells."""
-    browser(then)
-    assert open_browser(URL, os.environ, SCREEN) is False
+def _on_a_screen(scene: Scene, browser: Path) -> Scene:
+    scene.environ |= {"DISPLAY": ":99", "BROWSER": str(browser)}
+    del scene.environ["SSH_CONNECTION"]
+    return scene
 
 
-def test_one_that_cannot_be_started_is_not_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_noisy_browser_does_not_disturb_the_terminal(
+    scene: Scene, write: Write, tmp_path: Path
 ) -> None:
-    """A broken installation is no accident of ours."""
-    broken = tmp_path / "my-browser"
-    broken.write_bytes(b"\x00\x01 no program")
-    broken.chmod(0o755)
-    monkeypatch.setenv("BROWSER", str(broken))
-    assert open_browser(URL, os.environ, SCREEN) is False
-
-
-def test_a_noisy_browser_does_not_disturb_the_terminal(codex_home: Path, tmp_path: Path) -> None:
     """Its output goes nowhere, its end is not ours, and the words fit an open browser."""
-    script = tmp_path / "noisy"
-    script.write_text(f'#!/bin/sh\necho NOISE; echo NOISE >&2; echo "$@" > {tmp_path}/asked\n')
-    script.chmod(0o755)
-    environ = environment(codex_home, None, DISPLAY=":99", BROWSER=str(script))
-    del environ["SSH_CONNECTION"]
-    arguments = ("login", "--port", str(free_port()))
-    with Terminal(*arguments, environ=environ) as terminal:
-        url = terminal.read_url()
-        terminal.read_until(PROMPT)
+    _on_a_screen(scene, write('echo NOISE; echo NOISE >&2; echo "$@" > asked'))
+    with scene.terminal() as terminal:
+        url = terminal.read_question()
         assert "NOISE" not in terminal.text
         assert "A browser was opened" in terminal.text
         assert "QR code" not in terminal.text
         assert (tmp_path / "asked").read_text().strip() == url
         (tmp_path / "asked").unlink()
-    with Terminal(*arguments, "--no-browser", environ=environ, command=(COMMAND,)) as terminal:
-        terminal.read_until(PROMPT)
+    with scene.terminal("--no-browser") as terminal:
+        terminal.read_question()
         assert not (tmp_path / "asked").exists()
         assert "A browser was opened" not in terminal.text
 
 
 def test_the_browser_outlives_a_sign_in_that_is_broken_off(
-    codex_home: Path, tmp_path: Path
+    scene: Scene, write: Write, tmp_path: Path
 ) -> None:
     """Ctrl-C ends us and not the browser, which has neither our port nor our terminal."""
-    script = tmp_path / "running"
-    wait = "i=0; while [ ! -e enough ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i+1)); done"
-    script.write_text(
-        f"#!/bin/sh\ncd {tmp_path}\ntrap 'echo hit >> signals' INT HUP TERM\n{wait}\n"
-        "echo NOISE; echo NOISE > /dev/tty; echo end > end\n"
-    )
-    script.chmod(0o755)
-    environ = environment(codex_home, None, DISPLAY=":99", BROWSER=str(script))
-    del environ["SSH_CONNECTION"]
-    port = free_port()
-    with Terminal("login", "--port", str(port), environ=environ) as terminal:
-        terminal.read_until(PROMPT)
+    trap, noise = "trap 'echo hit >> signals' INT HUP TERM", "echo NOISE; echo NOISE > /dev/tty"
+    _on_a_screen(scene, write(trap, WAIT, noise, "echo end > end"))
+    with scene.terminal() as terminal:
+        terminal.read_question()
         assert "A browser was opened" in terminal.text
         terminal.send("\x03")
-        assert terminal.wait(5) == 130
-        with socket.create_server(("127.0.0.1", port)):
-            pass
+        assert terminal.wait() == 130
+        scene.assert_port_is_free()
         (tmp_path / "enough").touch()
-        deadline = time.monotonic() + 10
-        while not (tmp_path / "end").exists():
-            assert time.monotonic() < deadline, "the browser was killed"
-            terminal.watch(0.02)
+        terminal.until((tmp_path / "end").exists, "end of the browser")
         terminal.watch(0.1)
         assert "NOISE" not in terminal.text
     assert not (tmp_path / "signals").exists()

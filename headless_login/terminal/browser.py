@@ -37,18 +37,20 @@ def open_browser(
     launch: Launch | None = None,
     platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which,
+    fails_within: float = _FAILS_WITHIN,
 ) -> bool:
     """Open `url` in a graphical browser in front of the person and return whether one started.
 
     That is on this machine's own screen, or where the editor's own BROWSER opens it; never over
     ssh, whose screen, if any, is slow or unseen, and never in CI. `launch` starts one command,
-    the address its last word or in place of `%s`; on Windows the address alone.
+    the address its last word or in place of `%s`; on Windows the address alone. One that has not
+    failed after `fails_within` seconds is open.
     """
     if place.ci or (place.ssh and not place.editor) or not (place.has_screen or place.editor):
         return False
     if platform == "win32":
         return (launch or _start_file)([url])
-    start = launch or _launch
+    start = launch or (lambda command: _launch(command, fails_within))
     commands = _commands(environ, place, platform)
     return any(
         start(_with_url(words, url))
@@ -94,7 +96,7 @@ def _with_url(command: list[str], url: str) -> list[str]:
     return [*command, url]
 
 
-def _launch(command: list[str]) -> bool:
+def _launch(command: list[str], fails_within: float) -> bool:
     """Start a browser that neither writes into this terminal nor ends with it."""
     try:
         process = subprocess.Popen(
@@ -106,7 +108,7 @@ def _launch(command: list[str]) -> bool:
             env=os.environ | {"BROWSER": os.environ.get("BROWSER") or ":".join(_GRAPHICAL[1:])},
             start_new_session=True,
         )
-        return process.wait(_FAILS_WITHIN) == 0
+        return process.wait(fails_within) == 0
     except subprocess.TimeoutExpired:
         return True  # it runs
     except OSError:
