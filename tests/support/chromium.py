@@ -33,13 +33,10 @@ class Chromium:
         told, self._commands = os.pipe()
         self._answers, tells = os.pipe()
         # The browser wants its pipes as descriptors 3 and 4, whatever ours are.
-        script = f'exec "$@" 3<&{told} 4>&{tells}'
+        script = f'exec "$@" 3<&{told} 4>&{tells} </dev/null >/dev/null 2>&1'
         self._process = subprocess.Popen(
             ["/bin/bash", "-c", script, "sh", BINARY, *_FLAGS, f"--user-data-dir={profile}"],
             pass_fds=(told, tells),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             env={"PATH": os.environ["PATH"], "HOME": str(profile), "LANG": "C.UTF-8"},
         )
         os.close(told)
@@ -98,6 +95,13 @@ class Chromium:
         """Go to an address and wait until the page that it ends at is there."""
         self.call("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
+
+    def look(self, scheme: str, width: int, height: int) -> None:
+        """Set the colour scheme and the size of the window."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def told(self, method: str) -> list[Event]:
         """Return all events of one kind."""
