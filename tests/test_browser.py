@@ -49,13 +49,8 @@ def _open(
 @pytest.mark.parametrize(
     "place",
     [
-        Place(),
-        Place(ssh=SSH),
-        Place(ssh=SSH, has_screen=True),
-        Place(ci=True, has_screen=True),
-        Place(container="docker"),
-        Place(editor="codespaces"),
-        Place(ci=True, editor="codespaces"),
+        *(Place(), Place(ssh=SSH), Place(container="docker"), Place(editor="codespaces")),
+        *(SCREEN._replace(ssh=SSH), SCREEN._replace(ci=True), CODESPACE._replace(ci=True)),
     ],
 )
 def test_none_is_opened_where_nobody_sees_it(place: Place) -> None:

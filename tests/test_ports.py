@@ -6,10 +6,11 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,15 @@ def addresses(*more: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("address", marked)
 
 
-def _close(sockets: list[socket.socket]) -> None:
-    for listening in sockets:
-        listening.close()
+@contextmanager
+def _bound(*arguments: Any, **more: Any) -> Iterator[tuple[int, list[socket.socket]]]:
+    """Do as `bind_loopback` does, and close what it returns."""
+    port, sockets = bind_loopback(*arguments, **more)
+    try:
+        yield port, sockets
+    finally:
+        for listening in sockets:
+            listening.close()
 
 
 @pytest.fixture
@@ -49,24 +56,20 @@ def two() -> tuple[int, int]:
 @pytest.mark.parametrize(("at", "bound"), [(LOOPBACK, list(LOOPBACK)), (("::",), ["::"])], ids=str)
 def test_both_families_have_it(at: tuple[str, ...], bound: list[str]) -> None:
     """`localhost` may be ::1, and `--bind ::` takes what comes by IPv4; no child gets the port."""
-    port, sockets = bind_loopback((free_port(),), at)
-    try:
+    with _bound((free_port(),), at) as (port, sockets):
         assert [listening.getsockname()[:2] for listening in sockets] == [(a, port) for a in bound]
         assert not [listening for listening in sockets if listening.get_inheritable()]
         for address in LOOPBACK:
             socket.create_connection((address, port), timeout=5).close()
-    finally:
-        _close(sockets)
 
 
 @addresses(*(("0.0.0.0", "::") if sys.platform == "linux" else ()))  # noqa: S104
 def test_in_use_on_one_family_is_in_use(address: str, two: tuple[int, int]) -> None:
     """Half a port would lose half of the browsers: the next one is taken whole."""
-    with listen_at(address, two[0]):
-        port, sockets = bind_loopback(two)
-    _close(sockets)
-    assert port == two[1]
-    _close([listen_at(other, two[0]) for other in LOOPBACK])  # and nothing of the first is kept
+    with listen_at(address, two[0]), _bound(two) as (port, _):
+        assert port == two[1]
+    for other in LOOPBACK:  # and nothing of the first is kept
+        listen_at(other, two[0]).close()
 
 
 @only_linux
@@ -74,15 +77,12 @@ def test_in_use_on_one_family_is_in_use(address: str, two: tuple[int, int]) -> N
 @pytest.mark.parametrize("option", ["", "SO_REUSEADDR", "SO_REUSEPORT"])
 def test_while_we_listen_nobody_else_can(address: str, option: str) -> None:
     """The answer cannot be split between two programs, whatever the other one asks for."""
-    port, sockets = bind_loopback((free_port(),))
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as other:
-            if option:
-                other.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
-            with pytest.raises(OSError, match="in use"):
-                other.bind((address, port))
-    finally:
-        _close(sockets)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with _bound((free_port(),)) as (port, _), socket.socket(family) as other:
+        if option:
+            other.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind((address, port))
 
 
 def test_whoever_only_holds_the_port_cannot_share_it_later() -> None:
@@ -90,26 +90,26 @@ def test_whoever_only_holds_the_port_cannot_share_it_later() -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))
-        with suppress(LocalTrouble):
-            _, sockets = bind_loopback((other.getsockname()[1],), ("127.0.0.1",))
-            try:
-                with pytest.raises(OSError, match="in use"):
-                    other.listen()
-            finally:
-                _close(sockets)
+        port = other.getsockname()[1]
+        with (
+            suppress(LocalTrouble),
+            _bound((port,), ("127.0.0.1",)),
+            pytest.raises(OSError, match="in use"),
+        ):
+            other.listen()
 
 
 def test_a_port_that_rests_is_had_at_once() -> None:
     """After a sign-in the port is in TIME_WAIT; the next sign-in does not wait for a minute."""
-    port, sockets = bind_loopback((free_port(),))
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with (
+        _bound((free_port(),)) as (port, sockets),
+        socket.create_connection(("127.0.0.1", port), timeout=5) as client,
+    ):
         served, _ = sockets[0].accept()
         served.close()  # who closes first, rests
         assert client.recv(1) == b""
-    _close(sockets)
-    again, sockets = bind_loopback((port,))
-    _close(sockets)
-    assert again == port
+    with _bound((port,)) as (again, _):
+        assert again == port
 
 
 Listen = Callable[[str, int], socket.socket]
@@ -130,9 +130,8 @@ def _refusing(refused: dict[str | int, int]) -> Listen:
 @pytest.mark.parametrize("number", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT])
 def test_without_ipv6_the_other_family_is_enough(number: int) -> None:
     """A machine without ::1 says so in one of three ways; none of them matters."""
-    _, sockets = bind_loopback((free_port(),), listen=_refusing({"::1": number}))
-    assert [listening.getsockname()[0] for listening in sockets] == ["127.0.0.1"]
-    _close(sockets)
+    with _bound((free_port(),), listen=_refusing({"::1": number})) as (_, sockets):
+        assert [listening.getsockname()[0] for listening in sockets] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EADDRINUSE])
@@ -140,9 +139,8 @@ def test_a_refused_port_is_passed_over(number: int, two: tuple[int, int]) -> Non
     """Windows excludes ranges in which nobody listens: "not permitted" is no reason to give up."""
     told: list[str] = []
     refusing = _refusing({two[0]: number})
-    port, sockets = bind_loopback(two, on_passed_over=told.append, listen=refusing)
-    _close(sockets)
-    assert port == two[1]
+    with _bound(two, on_passed_over=told.append, listen=refusing) as (port, _):
+        assert port == two[1]
     assert len(told) == 1
     assert told[0].startswith(f"Port {two[0]} (")
 
@@ -196,8 +194,8 @@ def test_the_bind_is_exclusive_everywhere(
             options.append((option, value))
 
     there = partial(listen, make_socket=Noting, platform=platform, release=release)
-    _close(bind_loopback((free_port(),), ("127.0.0.1",), listen=there)[1])
-    assert options == expected
+    with _bound((free_port(),), ("127.0.0.1",), listen=there):
+        assert options == expected
 
 
 @needs_ipv6

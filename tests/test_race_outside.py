@@ -68,25 +68,20 @@ def test_the_paste_wins(scene: Scene) -> None:
     assert scene.auth_file.exists()
 
 
-def test_a_wrong_paste_leaves_the_browser_its_chance(scene: Scene) -> None:
-    """The question comes again, and the port has been open all the time."""
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("{}\r", f"(?s)address to open.*{PROMPT}"), ("rm -rf nothing", "12 characters")],
+    ids=["a wrong paste", "half a paste"],
+)
+def test_what_was_typed_is_no_obstacle(typed: str, shown: str, scene: Scene) -> None:
+    """The question comes again, or half an answer stays; neither is left for the shell."""
     with scene.terminal() as terminal:
         url = terminal.read_question()
-        terminal.paste(url + "\r", marked=False)
-        terminal.read_until("(?s)address to open.*" + PROMPT)
+        terminal.send(typed.format(url))
+        terminal.read_until(shown)
         follow(approve(url))
         assert terminal.wait() == 0
         assert BROWSER_WON in terminal.text
-
-
-def test_half_a_paste_is_no_obstacle(scene: Scene) -> None:
-    """The browser wins while somebody is typing, and what was typed is not left for the shell."""
-    with scene.terminal() as terminal:
-        url = terminal.read_question()
-        terminal.send("rm -rf nothing")
-        terminal.read_until("12 characters")
-        follow(approve(url))
-        assert terminal.wait() == 0
         assert "rm -rf" not in terminal.text
 
 

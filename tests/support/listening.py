@@ -38,21 +38,16 @@ def free_port() -> int:
             return port
 
 
-def _has_ipv6() -> bool:
-    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
-        return True
-    return False
-
-
-HAS_IPV6 = _has_ipv6()
-LOOPBACK = ("127.0.0.1", "::1") if HAS_IPV6 else ("127.0.0.1",)
-needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6 loopback")
-
-
 def listen_at(address: str, port: int) -> socket.socket:
     """Return another program's socket that listens there."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.create_server((address, port), family=family)
+
+
+LOOPBACK: tuple[str, ...] = ("127.0.0.1",)
+with suppress(OSError), listen_at("::1", 0):
+    LOOPBACK = ("127.0.0.1", "::1")
+needs_ipv6 = pytest.mark.skipif("::1" not in LOOPBACK, reason="this machine has no IPv6 loopback")
 
 
 @dataclass(frozen=True)
@@ -161,6 +156,7 @@ class Listening:
     ) -> None:
         """The listener is patient: a test that is slow on a busy machine shall not fail."""
         self.port = free_port()
+        self.fetch, self.send = partial(fetch, self.port), partial(send, self.port)
         self.request = AuthorizationRequest(Provider(), redirect_uri_for(self.port))
         self.result: Result = None
         self.may_conclude = threading.Event()
@@ -179,14 +175,6 @@ class Listening:
             self.result = error
         await asyncio.to_thread(self.may_conclude.wait, PATIENCE)
         await self._listener.conclude(self._outcome(self.result))
-
-    def fetch(self, target: str, *, host: str = "127.0.0.1", at: str = "127.0.0.1") -> Answer:
-        """Send one request as a browser would and return its answer."""
-        return fetch(self.port, target, host=host, at=at)
-
-    def send(self, sent: bytes, *, end: bool = False) -> socket.socket:
-        """Send bytes, and the end of them if asked, and return the connection."""
-        return send(self.port, sent, end=end)
 
     def callback(self, query: str = "", code: str = CODE) -> str:
         """Return the target with a query and our state, by default that of the right answer."""
@@ -211,6 +199,7 @@ class Listening:
 
     def __exit__(self, *_: object) -> None:
         self.may_conclude.set()  # first: the page that `win` asks for waits for it
-        with suppress(OSError):  # it has ended
-            self.win()
+        if self._thread.is_alive():
+            with suppress(OSError):  # it has ended meanwhile
+                self.win()
         self.ended()
