@@ -149,8 +149,10 @@ class ConnectionServer:
         """Free the port and drop every connection, after at most `grace` seconds to finish in."""
         if grace and self._serving:
             await asyncio.wait([*self._serving], timeout=grace)
-        tasks = [*self._accepting, *self._serving]
         self._stop_listening()
+        await asyncio.sleep(0)  # what was accepted in this turn comes to its task, or it were lost
+        self._stop_listening()  # that task may have begun to listen again
+        tasks = [*self._accepting, *self._serving]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
