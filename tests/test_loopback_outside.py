@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import stat
-import threading
 from html import unescape
 
 import pytest
@@ -36,13 +35,7 @@ def _words(page: str) -> list[str]:
 
 def test_the_page_comes_when_the_file_is_there(scene: Scene) -> None:
     """Not a byte of it before; at its first byte auth.json is complete, and then all is over."""
-    may_answer = threading.Event()
-
-    def slow(good: Good, _: Parameters) -> Answer:
-        may_answer.wait(20)
-        return good()
-
-    scene.issuer.spoil = slow
+    scene.issuer.may_answer.clear()
     with scene.piped() as piped:
         _redirect(scene, piped.read_url())
         assert scene.issuer.asked.wait(10)
@@ -52,7 +45,7 @@ def test_the_page_comes_when_the_file_is_there(scene: Scene) -> None:
                 connection.recv(1)
             assert not scene.auth_file.exists()
             connection.settimeout(10)
-            may_answer.set()
+            scene.issuer.may_answer.set()
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
             stored = json.loads(scene.auth_file.read_bytes())
             assert piped.finish().exit_code == 0
@@ -133,12 +126,7 @@ def test_a_signal_during_the_exchange_is_told_in_the_browser(
     number: signal.Signals, scene: Scene
 ) -> None:
     """The page does not hang and does not break: it says what happened; and the port is free."""
-
-    def hanging(_: Good, __: Parameters) -> Answer:
-        scene.issuer.stopped.wait(60)
-        return Answer(500)
-
-    scene.issuer.spoil = hanging
+    scene.issuer.may_answer.clear()
     with scene.piped() as piped:
         _redirect(scene, piped.read_url())
         assert scene.issuer.asked.wait(10)

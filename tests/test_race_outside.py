@@ -13,26 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve
-from headless_login.practice.wire import Parameters
 from tests.support.browsing import follow
 from tests.support.listening import PATIENCE, fetch, send
 from tests.support.program import COMMAND, PROMPT, Terminal
-from tests.support.scene import Good, Scene
+from tests.support.scene import Scene
 
 BROWSER_WON = "The browser brought the answer"
 PASTE_WON = "The pasted answer is accepted"
 
 
-def _bring(way: str, answer: str, terminal: Terminal, *, marked: bool = True) -> None:
-    """Bring an answer by the browser, or as a paste."""
+def _bring(way: str, answer: str, terminal: Terminal) -> None:
+    """Bring an answer by the browser, or as a paste with Enter."""
     if way == "browser":
         follow(answer)
     else:
-        terminal.paste(answer, marked=marked)
-        if not marked:
-            terminal.send("\r")
+        terminal.send(answer + "\r")
 
 
 def test_the_browser_wins(scene: Scene) -> None:
@@ -50,19 +46,13 @@ def test_the_browser_wins(scene: Scene) -> None:
 
 def test_the_paste_wins(scene: Scene) -> None:
     """The port is closed at once, even while the issuer still thinks about the code."""
-    may_answer = threading.Event()
-
-    def slow(good: Good, _: Parameters) -> Answer:
-        may_answer.wait(PATIENCE)
-        return good()
-
-    scene.issuer.spoil = slow
+    scene.issuer.may_answer.clear()
     with scene.terminal() as terminal:
         terminal.paste(approve(terminal.read_question()))
         terminal.read_until(PASTE_WON)
         assert scene.issuer.asked.wait(PATIENCE)
         scene.assert_port_is_free()
-        may_answer.set()
+        scene.issuer.may_answer.set()
         assert terminal.wait() == 0
         assert not any(PROMPT in line for line in terminal.lines)
     assert scene.auth_file.exists()
@@ -271,7 +261,7 @@ def test_a_dumb_terminal_gets_plain_lines(way: str, scene: Scene) -> None:
     """TERM=dumb: no escape sequence, no live line, and both ways work."""
     scene.environ["TERM"] = "dumb"
     with scene.terminal() as terminal:
-        _bring(way, approve(terminal.read_question()), terminal, marked=False)
+        _bring(way, approve(terminal.read_question()), terminal)
         assert terminal.wait() == 0
         assert "\x1b" not in terminal.text
         assert " left" not in terminal.text
@@ -305,7 +295,7 @@ def test_inside_another_terminal_program(
             terminal.read_screen_until(PROMPT)
             shown = "".join(line.ljust(80) for line in terminal.lines)
             url = re.findall(r"http://127\S+/oauth/authorize\?\S+", shown)[0]
-            _bring(way, approve(url), terminal, marked=False)
+            _bring(way, approve(url), terminal)
             terminal.read_screen_until("end 0")
         finally:
             if len(end) > 1:

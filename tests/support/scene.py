@@ -10,7 +10,7 @@ from typing import Self
 
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.wire import Parameters
-from tests.support.listening import LOOPBACK, free_port, listen_at
+from tests.support.listening import LOOPBACK, PATIENCE, free_port, listen_at
 from tests.support.program import Piped, Terminal, environment
 
 Good = Callable[[], Answer]
@@ -19,17 +19,19 @@ Spoil = Callable[[Good, Parameters], Answer]
 
 
 class SpoiledIssuer(PracticeIssuer):
-    """Answers token requests well, or as `spoil` does; `asked` is set by the first one."""
+    """Answers token requests well, or as `spoil` does, but not before `may_answer` is set."""
 
     def __init__(self, port: int) -> None:
         """It redirects to a port of this machine."""
         super().__init__(redirect_ports=(port,))
-        self.asked = threading.Event()
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+        self.may_answer.set()
         self.spoil: Spoil = lambda good, _: good()
 
     def token_answer(self, form: Parameters) -> Answer:
         """Answer as told."""
         self.asked.set()
+        self.may_answer.wait(PATIENCE)
         return self.spoil(lambda: PracticeIssuer.token_answer(self, form), form)
 
 
@@ -49,6 +51,7 @@ class Scene:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.issuer.may_answer.set()
         self.issuer.__exit__()
 
     def terminal(self, *more: str, columns: int = 80) -> Terminal:
