@@ -17,29 +17,34 @@ from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context, Options
+from headless_login.commands.conversation import wait_for_approval
 from headless_login.commands.device import large
 from headless_login.commands.login import login
 from headless_login.delivery.destination import CodexFolder
-from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
+from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.flows.device import win_by_device_code
 from headless_login.issuer.client import IssuerClient
+from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.device import read_device_code, read_poll
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.oauth.request import challenge_of
 from headless_login.oauth.values import DeviceCode, Grant
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve_device
-from headless_login.practice.wire import Parameters, json_answer, text_answer
+from headless_login.practice.wire import Parameters, json_answer, nested, text_answer
 from headless_login.signin import begin
 from headless_login.terminal.output import Console, Output
+from tests.support.stored_files import OLD
 
-OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 NOW = 1_800_000_000.0
-Poll = Callable[[Parameters], Answer]
 
 
 def _error(status: int, code: str, message: str = "") -> Answer:
-    return json_answer(status, {"error": {"code": code, "message": message, "type": "x"}})
+    return nested(status, code, message)
+
+
+def _flat(code: str) -> Answer:
+    return json_answer(400, {"error": code})  # in OAuth's own words
 
 
 PENDING = _error(403, "deviceauth_authorization_pending")
@@ -68,9 +73,9 @@ class ScriptedIssuer(PracticeIssuer):
         """Answer by the script; once the person has approved, as it really is."""
         self.polls.append(self._clock.now)
         answer = self._script.pop(0) if self._script else PENDING
-        if answer.status == -1:
+        if answer is DROPPED:
             raise ConnectionAbortedError  # the server closes the connection
-        if answer.status == 0:
+        if answer is GOOD:
             approve_device(f"{self.issuer}/codex/device", form["user_code"])
             return super().device_token_answer(form)
         return answer
@@ -113,10 +118,18 @@ class DeviceSignIn:
                 self.error = error
             self.exchanges = sum(each.path == "/oauth/token" for each in issuer.requests)
         self.shown = shown.getvalue()
-        times = [0.0, *issuer.polls]
-        self.pauses = [round(b - a, 3) for a, b in pairwise(times)]
+        self.pauses = [round(b - a, 3) for a, b in pairwise([0.0, *issuer.polls])]
         self.written = (codex_home / "auth.json").read_bytes() != OLD
         self.left = {path.name for path in codex_home.iterdir()}
+
+    def assert_failed(self, error: str, exit_code: int | str, phrase: str) -> None:
+        """Fail unless it ended like that: nothing exchanged, written or left, no secret told."""
+        assert self.error is not None
+        assert (self.error.error, self.error.exit_code) == (error, int(exit_code))
+        assert phrase in self.error.message
+        assert (self.exchanges, self.written, self.left) == (0, False, {"auth.json"})
+        everything = self.shown + self.error.message + self.error.hint
+        assert not [secret for secret in ("MARKED-SECRET", VERIFIER) if secret in everything]
 
 
 @pytest.fixture
@@ -125,30 +138,23 @@ def sign_in(codex_home: Path) -> Callable[..., DeviceSignIn]:
     return lambda *script, code=None: DeviceSignIn(codex_home, list(script), code)
 
 
+UNKNOWN = _error(404, "deviceauth_authorization_unknown")
+CHALLENGE = Answer(403, b"<html>Just a moment", (("cf-mitigated", "challenge"),))
 # What goes on: answers, then the pauses before each poll.
 GOES_ON: dict[str, tuple[list[Answer], list[float]]] = {
     "at once": ([GOOD], [5]),
     "pending": ([PENDING, PENDING, GOOD], [5, 5, 5]),
-    "pending as 404": ([_error(404, "deviceauth_authorization_unknown"), GOOD], [5, 5]),
-    "pending in OAuth's words": (
-        [json_answer(400, {"error": "authorization_pending"}), GOOD],
-        [5, 5],
-    ),
+    "pending as 404": ([UNKNOWN, GOOD], [5, 5]),
+    "pending in OAuth's words": ([_flat("authorization_pending"), GOOD], [5, 5]),
     "an empty 403": ([Answer(403), Answer(404), GOOD], [5, 5, 5]),
     "a 403 of plain text": ([text_answer(403, "Not yet."), GOOD], [5, 5]),
     "slow_down": ([_error(403, "slow_down"), PENDING, GOOD], [5, 10, 10]),
-    "slow_down twice": (
-        [json_answer(400, {"error": "slow_down"})] * 2 + [GOOD],
-        [5, 10, 15],
-    ),
+    "slow_down twice": ([_flat("slow_down"), _flat("slow_down"), GOOD], [5, 10, 15]),
     "429": ([text_answer(429, "Slow."), PENDING, GOOD], [5, 10, 5]),
     "503 in a row": ([Answer(503)] * 5 + [GOOD], [5, 10, 20, 40, 60, 60]),
     "503 with the word pending": ([_error(503, "authorization_pending"), GOOD], [5, 10]),
     "502 of HTML": ([Answer(502, b"<html>Bad gateway</html>"), GOOD], [5, 10]),
-    "a challenge": (
-        [Answer(403, b"<html>Just a moment", (("cf-mitigated", "challenge"),)), GOOD],
-        [5, 10],
-    ),
+    "a challenge": ([CHALLENGE, GOOD], [5, 10]),
     "a cut connection": ([DROPPED, DROPPED, GOOD], [5, 10, 20]),
 }
 
@@ -159,18 +165,14 @@ def test_what_may_pass_is_ridden_out(case: str, sign_in: Callable[..., DeviceSig
     script, pauses = GOES_ON[case]
     done = sign_in(*script)
     assert done.error is None, done.shown
-    assert done.pauses == pauses
-    assert done.exchanges == 1
-    assert done.written
+    assert (done.pauses, done.exchanges, done.written) == (pauses, 1, True)
 
 
-BODY = b'{"authorization_code": "ac_practice'
 VERIFIER = "v" * 64
-HALF = {"authorization_code": "ac_x", "code_challenge": "x"}
-FOREIGN = {
-    "authorization_code": "ac_MARKED-SECRET", "code_challenge": "x" * 43, "code_verifier": VERIFIER
-}  # fmt: skip
-TORN = Answer(200, BODY, (("Content-Length", "400"),))
+HALF = {"authorization_code": "ac_MARKED-SECRET", "code_challenge": "x"}
+FOREIGN = HALF | {"code_verifier": VERIFIER}
+TORN = Answer(200, b'{"authorization_code": "ac_practice', (("Content-Length", "400"),))
+COUNTRY = _error(403, "unsupported_country_region_territory")
 EXPIRED = "device_code_expired 5 1 has expired"
 LOST = "token_response_invalid 4 1 was lost"
 # What ends it: answers; then error word, exit code, how many polls, and a phrase.
@@ -179,19 +181,16 @@ ENDS: dict[str, tuple[list[Answer], str]] = {
     "declined": ([_error(403, "authorization_declined")], "access_denied 3 1 was denied"),
     "expired": ([_error(403, "deviceauth_expired")], EXPIRED),
     "by its message": ([_error(403, "", "Device authorization code has expired")], EXPIRED),
-    "expired in OAuth's words": ([json_answer(400, {"error": "expired_token"})], EXPIRED),
-    "never approved": ([], "device_code_expired 5 179 has expired"),
+    "expired in OAuth's words": ([_flat("expired_token")], EXPIRED),
     "never reachable": ([DROPPED] * 500, "device_code_expired 5 17 has expired"),
-    "another country": (
-        [_error(403, "unsupported_country_region_territory")], "unsupported_country 4 1 country"
-    ),
+    "another country": ([COUNTRY], "unsupported_country 4 1 country"),
     "a broken answer": ([_error(400, "invalid_client")], "token_response_invalid 4 1 400"),
     "a 200 of HTML": ([Answer(200, b"<html>")], LOST),
     "an empty 200": ([Answer(200)], LOST),
     "a torn 200": ([TORN], LOST),
     "a 200 without a verifier": ([json_answer(200, HALF)], LOST),
     "a foreign challenge": ([json_answer(200, FOREIGN)], "token_response_invalid 4 1 does not fit"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ENDS)
@@ -200,101 +199,82 @@ def test_what_will_not_pass_ends_it(case: str, sign_in: Callable[..., DeviceSign
     script, expected = ENDS[case]
     error, exit_code, polls, phrase = expected.split(maxsplit=3)
     done = sign_in(*script)
-    assert done.error is not None
-    assert (done.error.error, done.error.exit_code) == (error, int(exit_code))
-    assert phrase in done.error.message
+    done.assert_failed(error, exit_code, phrase)
     assert len(done.pauses) == int(polls)
-    assert done.exchanges == 0
-    assert not done.written
-    assert done.left == {"auth.json"}
-    everything = done.shown + done.error.message + done.error.hint
-    assert not [secret for secret in ("MARKED-SECRET", VERIFIER) if secret in everything]
     assert done.clock.now <= 900
 
 
-NO_CODE: dict[str, tuple[Answer, str, int, str]] = {
-    "not enabled": (_error(404, "not_found"), "device_auth_disabled", 3, "does not offer"),
-    "busy": (Answer(503), "issuer_unreachable", 4, "HTTP 503"),
-    "too many": (Answer(429), "issuer_unreachable", 4, "HTTP 429"),
-    "a challenge": (Answer(403, b"<html>"), "challenge_page", 4, "challenge"),
-    "HTML": (Answer(200, b"<html>"), "token_response_invalid", 4, "without a one-time code"),
-    "no code": (json_answer(200, {}), "token_response_invalid", 4, "without a one-time code"),
-    "a hostile code": (
-        json_answer(200, {"device_auth_id": "x", "user_code": "\x1b[2J"}),
-        "token_response_invalid",
-        4,
-        "without a one-time code",
-    ),
+UNUSABLE = "token_response_invalid 4 without a one-time code"
+HOSTILE = {"device_auth_id": "x", "user_code": "\x1b[2J"}
+NO_CODE: dict[str, tuple[Answer, str]] = {
+    "not enabled": (_error(404, "not_found"), "device_auth_disabled 3 does not offer"),
+    "busy": (Answer(503), "issuer_unreachable 4 HTTP 503"),
+    "too many": (Answer(429), "issuer_unreachable 4 HTTP 429"),
+    "a challenge": (Answer(403, b"<html>"), "challenge_page 4 challenge"),
+    "HTML": (Answer(200, b"<html>"), UNUSABLE),
+    "no code": (json_answer(200, {}), UNUSABLE),
+    "a hostile code": (json_answer(200, HOSTILE), UNUSABLE),
 }
 
 
 @pytest.mark.parametrize("case", NO_CODE)
 def test_without_a_code_nothing_is_shown(case: str, sign_in: Callable[..., DeviceSignIn]) -> None:
     """The request for a code fails in its own words."""
-    answer, error, exit_code, phrase = NO_CODE[case]
+    answer, expected = NO_CODE[case]
     done = sign_in(code=answer)
-    assert done.error is not None
-    assert (done.error.error, done.error.exit_code) == (error, exit_code)
-    assert phrase in done.error.message
+    done.assert_failed(*expected.split(maxsplit=2))
     assert done.shown == ""
-    assert not done.written
 
 
-@pytest.mark.parametrize(
-    ("interval", "pause"),
-    [
-        ("5", 5),
-        (7, 7),
-        ("2.5", 2.5),
-        (0, 1),
-        ("0", 1),
-        (0.2, 1),
-        (None, 5),
-        (-3, 5),
-        ("soon", 5),
-        (True, 5),
-        (1e9, 5),
-        (61, 5),
-        ([5], 5),
-    ],
-)
-def test_the_pause_between_polls(
-    interval: object, pause: float, sign_in: Callable[..., DeviceSignIn]
+@pytest.mark.parametrize(("expires_in", "polls"), [(None, 14), (120, 1)])
+def test_a_code_that_nobody_uses_expires(
+    expires_in: float | None, polls: int, sign_in: Callable[..., DeviceSignIn]
 ) -> None:
+    """It is asked about at the issuer's interval for as long as it is valid, and no longer."""
+    done = sign_in(code={"interval": "60", "expires_at": None, "expires_in": expires_in})
+    done.assert_failed("device_code_expired", 5, "has expired")
+    assert done.pauses == [60] * polls
+    assert done.clock.now == (expires_in or 900)
+
+
+def _code(**changes: object) -> DeviceCode:
+    document = {"device_auth_id": "x", "user_code": "ABCD-1234", **changes}
+    return read_device_code(200, {}, json.dumps(document).encode(), provider=CODEX, now=NOW)
+
+
+ODD_INTERVALS = [None, -3, "soon", True, 1e9, 61, [5]]
+INTERVALS = [("5", 5), (7, 7), ("2.5", 2.5), (0, 1), ("0", 1), (0.2, 1)]
+
+
+@pytest.mark.parametrize(("interval", "pause"), [*INTERVALS, *((odd, 5) for odd in ODD_INTERVALS)])
+def test_the_pause_between_polls(interval: object, pause: float) -> None:
     """A string or a number; at least a second, five where nobody says anything sensible."""
-    done = sign_in(PENDING, GOOD, code={"interval": interval})
-    assert done.pauses == [pause, pause]
+    assert _code(interval=interval).interval == pause
 
 
-@pytest.mark.parametrize(
-    ("changes", "seconds"),
-    [
-        ({}, 900),
-        ({"expires_at": None}, 900),
-        ({"expires_at": None, "expires_in": 120}, 120),
-        ({"expires_at": None, "expires_in": "120"}, 120),
-        ({"expires_at": None, "expires_in": 99999}, 900),
-        ({"expires_at": "2001-01-01T00:00:00Z"}, 900),
-        ({"expires_at": "whenever"}, 900),
-        ({"expires_at": 12}, 900),
-        ({"expires_at": 1e300}, 900),
-    ],
-)
-def test_how_long_it_is_waited(
-    changes: dict[str, Any], seconds: float, sign_in: Callable[..., DeviceSignIn]
-) -> None:
+LIFETIMES: list[tuple[dict[str, object], float]] = [
+    ({}, 900),
+    ({"expires_in": 120}, 120),
+    ({"expires_in": "120"}, 120),
+    ({"expires_in": 99999}, 900),
+    ({"expires_at": "2027-01-15T08:02:00Z"}, 120),
+    ({"expires_at": NOW + 120}, 120),
+    ({"expires_at": "2001-01-01T00:00:00Z"}, 900),
+    ({"expires_at": "whenever"}, 900),
+    ({"expires_at": 12}, 900),
+    ({"expires_at": 1e300}, 900),
+]
+
+
+@pytest.mark.parametrize(("changes", "seconds"), LIFETIMES)
+def test_how_long_it_is_waited(changes: dict[str, object], seconds: float) -> None:
     """Until the code expires, a quarter of an hour at most; a clock that is wrong is no reason."""
-    done = sign_in(code=changes)
-    assert done.error is not None
-    assert done.error.error == "device_code_expired"
-    assert done.clock.now == pytest.approx(seconds, abs=1)
+    assert _code(**changes).expires_in == seconds
 
 
-def test_the_older_name_of_the_code_is_read(sign_in: Callable[..., DeviceSignIn]) -> None:
+def test_the_older_name_of_the_code_is_read() -> None:
     """`usercode` in place of `user_code`."""
-    renamed = {"user_code": None, "usercode": "ABCD-1234"}
-    done = sign_in(_error(403, "access_denied"), code=renamed)
-    assert "\nABCD-1234\n" in done.shown
+    assert _code(user_code=None, usercode="WXYZ-9876").user_code == "WXYZ-9876"
 
 
 def test_page_and_code_stand_alone_on_their_lines(sign_in: Callable[..., DeviceSignIn]) -> None:
@@ -320,7 +300,7 @@ def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
     clock = Clock()
     grant = Grant("ac_x", "v", CODEX.below("/deviceauth/callback"))
     asked: list[float] = []
-    heard: list[str] = []
+    heard: list[IssuerTrouble] = []
 
     def poll(left: float) -> Grant:
         asked.append(clock.now)
@@ -329,17 +309,35 @@ def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
             raise IssuerTrouble(error, "It may pass.")
         return grant
 
-    code = DeviceCode(CODEX.below("/codex/device"), "ABCD-1234", 3, 100, "x")
-    won = win_by_device_code(
-        code,
-        poll,
-        clock=clock,
-        sleep=clock.sleep,
-        on_trouble=lambda trouble: heard.append(trouble.error),
-    )
+    code = _code(interval=3, expires_in=100)
+    won = win_by_device_code(code, poll, clock=clock, sleep=clock.sleep, on_trouble=heard.append)
     assert won is grant
     assert asked == [3, 9, 21, 45]
-    assert heard == [error] * 3
+    assert [trouble.error for trouble in heard] == [error] * 3
+
+
+class InterruptedTerminal(io.StringIO):
+    """A terminal where Ctrl-C comes the moment that the waiting line is on the screen."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write, and be interrupted."""
+        super().write(text)
+        if text.endswith("left"):
+            raise KeyboardInterrupt
+        return len(text)
+
+
+def test_an_interrupt_leaves_no_line_standing() -> None:
+    """Not even one that comes between the writing of the waiting line and the next step."""
+    screen, clock = InterruptedTerminal(), Clock()
+    context = Context(Output(Console(screen, {})), {}, clock=clock, sleep=clock.sleep)
+    with pytest.raises(KeyboardInterrupt):
+        wait_for_approval(Attempt(CODEX, _code(), 900), context)
+    assert screen.getvalue().endswith("15:00 left\r\x1b[K")
 
 
 def test_an_issuer_that_goes_away_may_come_back() -> None:
@@ -355,11 +353,7 @@ def test_an_issuer_that_goes_away_may_come_back() -> None:
 def test_a_server_that_hangs_after_its_headers_has_answered() -> None:
     """A 200 whose body never comes is over: it is not asked for twice."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        provider = Provider(f"http://127.0.0.1:{server.getsockname()[1]}")
-        client = IssuerClient(provider, environ={})
-        code = read_device_code(
-            200, {}, b'{"device_auth_id": "x", "user_code": "ABCD-1234"}', provider=CODEX, now=NOW
-        )
+        client = IssuerClient(Provider(f"http://127.0.0.1:{server.getsockname()[1]}"), environ={})
 
         def answer() -> None:
             connection, _ = server.accept()
@@ -371,22 +365,19 @@ def test_a_server_that_hangs_after_its_headers_has_answered() -> None:
         held = threading.Event()
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(IssuerTrouble, match="was lost"):
-            client.poll_device_code(code, timeout=0.5)
+            client.poll_device_code(_code(), timeout=0.5)
         held.set()
 
 
-# Judgement of anything.
-
-_JSON = st.recursive(
+NAMES = ["error", "code", "message", "interval", "user_code", "expires_at"]
+DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=12),
-    lambda inner: st.dictionaries(
-        st.sampled_from(["error", "code", "message", "interval", "user_code", "expires_at"]), inner
-    ),
+    lambda inner: st.dictionaries(st.sampled_from(NAMES), inner),
     max_leaves=6,
 )
 
 
-@given(st.integers(100, 599), _JSON | st.binary(max_size=80).map(lambda raw: raw.hex()))
+@given(st.integers(100, 599), DOCUMENTS | st.binary(max_size=80).map(lambda raw: raw.hex()))
 def test_no_answer_leads_to_anything_but_words(status: int, document: object) -> None:
     """Whatever comes: a value, or an error of ours."""
     body = json.dumps(document).encode()
@@ -404,26 +395,11 @@ def test_no_answer_leads_to_anything_but_words(status: int, document: object) ->
 
 def test_a_true_grant_names_the_devices_redirect_uri() -> None:
     """The exchange needs the very redirect URI of codex-facts.md §4."""
-    document = {
-        "authorization_code": "ac_x",
-        "code_verifier": VERIFIER,
-        "code_challenge": challenge_of(VERIFIER),
-    }
+    document = FOREIGN | {"code_challenge": challenge_of(VERIFIER)}
     grant = read_poll(200, {}, json.dumps(document).encode(), provider=CODEX)
     assert isinstance(grant, Grant)
     assert grant.redirect_uri == "https://auth.openai.com/deviceauth/callback"
     assert VERIFIER not in repr(grant)
-
-
-def test_disabled_is_told_with_both_ways_out() -> None:
-    """Where the switch is, and the way that needs none."""
-    with pytest.raises(SignInRefused) as caught:
-        read_device_code(404, {}, b"", provider=CODEX, now=NOW)
-    assert "--paste-redirect" in caught.value.hint
-    assert "Security" in caught.value.hint
-
-
-# The letters.
 
 
 def test_every_letter_of_a_code_can_be_drawn() -> None:

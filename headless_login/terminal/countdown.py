@@ -51,8 +51,8 @@ class Countdown:
         """Write it again, with the time that is left now."""
         line = f"{self._text} {time_left(self._left())}"
         if not self._console.is_dumb and len(line) < self._console.size[0]:
+            self._shown = True  # before it is: a signal may come in between
             self._console.write(f"{_CLEARED}{line}")
-            self._shown = True
 
     def sleep(
         self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
