@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from headless_login.codex.pending.folder import FOLDER
+from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import (
     Damaged,
     Moment,
@@ -21,27 +24,28 @@ from headless_login.codex.pending.record import (
     read_record,
     write_record,
 )
-from headless_login.errors import HeadlessLoginError
+from headless_login.codex.pending.store import PendingAttempts
+from headless_login.commands.pending_answers import PendingAnswers
+from headless_login.errors import HeadlessLoginError, RejectedAnswer, SignInRefused
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX, Endpoints, Provider
-from headless_login.oauth.request import AuthorizationRequest
+from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import DeviceCode, Grant
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder
-from tests.support.two_calls import Pending
+from tests.support.two_calls import PENDING, Pending, aged, resealed
 
 BEGUN = Moment(wall=1_800_000_000.0, uptime=5_000.0, boot="first")
-CODE = DeviceCode("https://auth.openai.com/codex/device", "ABCD-EFGH", 5.0, 900.0, "device-secret")
+CODE = DeviceCode("https://auth.openai.com/codex/device", "ABCD-EFGH", 5.0, 900.0, "D" * 22)
+ORIGIN = Origin("/home", (1, 2), "host", BEGUN, 900.0)
 
 
 class Clock:
     """A clock that goes where it is told."""
 
     def __init__(self) -> None:
-        """Begin at a fixed moment."""
         self.now = BEGUN
 
     def __call__(self) -> Moment:
-        """Return the moment."""
         return self.now
 
     def passes(self, seconds: float, *, set_by: float = 0.0) -> None:
@@ -75,7 +79,7 @@ def _refusal(pending: Pending, sign_in: Attempt) -> str:
 
 
 def _record(codex_home: Path, sign_in: Attempt) -> Path:
-    return codex_home / FOLDER / f"{identifier(sign_in)}.json"
+    return codex_home / PENDING / f"{identifier(sign_in)}.json"
 
 
 def test_it_is_found_again_whole(pending: Pending) -> None:
@@ -86,7 +90,7 @@ def test_it_is_found_again_whole(pending: Pending) -> None:
         assert claim.age(BEGUN.wall) == 0
 
 
-def test_its_time_goes_on(pending: Pending, clock: Clock) -> None:
+def test_its_time_goes_on(pending: Pending, clock: Clock, codex_home: Path) -> None:
     """After 899 seconds it can be finished, after 901 no longer, and its secrets are gone."""
     sign_in = pending.begin()
     clock.passes(899)
@@ -94,7 +98,7 @@ def test_its_time_goes_on(pending: Pending, clock: Clock) -> None:
         assert claim.attempt.left(clock.now.wall) == 1
     clock.passes(2)
     assert "expired" in _refusal(pending, sign_in)
-    assert not list((Path(pending.home.path) / FOLDER).glob("*.json"))
+    assert not _record(codex_home, sign_in).exists()
 
 
 @pytest.mark.parametrize("set_by", [-86400.0, -900.0, 0.0, 900.0, 1e9])
@@ -132,54 +136,69 @@ def test_a_machine_whose_runs_have_no_name(pending: Pending, clock: Clock) -> No
 
 def test_used_expired_and_unknown_are_told_apart(pending: Pending, clock: Clock) -> None:
     """Each with its own sentence, a day long."""
-    sign_ins = used, expired = pending.begin(), pending.begin(10)
+    used, expired = pending.begin(), pending.begin(10)
     with pending.claim(used) as claim:
         claim.use_up()
     clock.passes(20)
-    told = [_refusal(pending, sign_in) for sign_in in sign_ins]
-    told.append(_refusal(pending, Attempt(CODEX, AuthorizationRequest(CODEX), 1)))
-    assert [next(word for word in ("used up", "expired", "no sign-in") if word in text)
-            for text in told] == ["used up", "expired", "no sign-in"]  # fmt: skip
-    assert pending.knows(used)
-    assert pending.knows(expired)
+    assert "used up" in _refusal(pending, used)
+    assert "expired" in _refusal(pending, expired)
+    stranger = Attempt(CODEX, AuthorizationRequest(CODEX), 1)
+    assert "belongs to no sign-in" in _refusal(pending, stranger)
+    assert [pending.knows(each) for each in (used, expired, stranger)] == [True, True, False]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda record: record.update(provider=record["provider"] | {"issuer": "https://evil.test"}),
-        lambda record: record["awaits"].update(redirect_uri="http://127.0.0.1:1457/auth/callback"),
-        lambda record: record["awaits"].update(verifier="a" * 86),
-        lambda record: record["origin"].update(lifetime=1e9),
-        lambda record: record.pop("digest"),
-        lambda record: record.update(format=2),
-        lambda record: record.clear(),
-    ],
-)
-def test_a_changed_record_is_refused(change: object, pending: Pending, codex_home: Path) -> None:
-    """Nobody is asked on behalf of what somebody else has written there."""
-    sign_in = pending.begin()
-    path = _record(codex_home, sign_in)
-    record = json.loads(path.read_bytes())
-    change(record)  # type: ignore[operator]
-    path.write_text(json.dumps(record))
-    assert "damaged or was changed" in _refusal(pending, sign_in)
-    assert pending.waiting() == []
+def _edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        document = json.loads(path.read_bytes())
+        change(document)
+        path.write_text(json.dumps(document))
+
+    return edit
 
 
-def test_a_record_under_another_name_is_refused(pending: Pending, codex_home: Path) -> None:
-    """A copy of one sign-in does not stand in for another."""
-    first, second = pending.begin(), pending.begin()
-    shutil.copy(_record(codex_home, first), _record(codex_home, second))
-    assert "damaged or was changed" in _refusal(pending, second)
+def _another_copied(path: Path) -> None:
+    (other,) = (each for each in path.parent.glob("*.json") if each != path)
+    shutil.copy(other, path)
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o660, 0o606])
-def test_what_others_could_open_is_refused(mode: int, pending: Pending, codex_home: Path) -> None:
-    """Private from the first to the last moment, or not used."""
-    sign_in = pending.begin()
-    _record(codex_home, sign_in).chmod(mode)
-    assert "Other users could read or change" in _refusal(pending, sign_in)
+def _changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Set a member, named as in `awaits.state`; to `...`: leave it out."""
+    *parents, name = path.split(".")
+    inner = document
+    for parent in parents:
+        inner = inner[parent]
+    inner[name] = value
+    if value is ...:
+        del inner[name]
+    return document
+
+
+REDIRECT = "http://127.0.0.1:1457/auth/callback"
+DAMAGED, EXPOSED = "damaged or was changed", "Other users could read or change"
+# What somebody has done to a file, and why it is not used.
+TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "issuer": (_edited(lambda it: _changed(it, "provider.issuer", "https://evil.test")), DAMAGED),
+    "redirect": (_edited(lambda it: _changed(it, "awaits.redirect_uri", REDIRECT)), DAMAGED),
+    "verifier": (_edited(lambda it: _changed(it, "awaits.verifier", "a" * 86)), DAMAGED),
+    "lifetime": (_edited(lambda it: _changed(it, "origin.lifetime", 1e9)), DAMAGED),
+    "no digest": (_edited(lambda it: it.pop("digest")), DAMAGED),
+    "another format": (_edited(lambda it: it.update(format=2)), DAMAGED),
+    "nothing in it": (_edited(lambda it: it.clear()), DAMAGED),
+    "another's copy": (_another_copied, DAMAGED),
+    "for all to read": (lambda path: path.chmod(0o644), EXPOSED),
+    "for a group to write": (lambda path: path.chmod(0o660), EXPOSED),
+    "for others to write": (lambda path: path.chmod(0o606), EXPOSED),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_what_was_tampered_with_is_refused(case: str, pending: Pending, codex_home: Path) -> None:
+    """Nobody is asked on behalf of what others wrote or could have written there."""
+    sign_in, good = pending.begin(), pending.begin()
+    tamper, why = TAMPERED[case]
+    tamper(_record(codex_home, sign_in))
+    assert why in _refusal(pending, sign_in)
+    assert pending.waiting() == [good]
 
 
 @needs_root
@@ -190,6 +209,46 @@ def test_another_users_record_is_refused(pending: Pending, codex_home: Path) -> 
     assert "by another user" in _refusal(pending, sign_in)
 
 
+NAN, INFINITE = float("nan"), float("inf")
+NEVER_KEPT: dict[str, list[object]] = {
+    "awaits": [None, []],
+    "awaits.state": [None, [], "", ...],
+    "awaits.verifier": ["", "a" * 42, "a" * 129, "é" * 43, "a" * 43 + "\n"],
+    "awaits.redirect_uri": [None, ...],
+    "awaits.allowed_workspace_ids": [None, "acc-1", {"acc-1": 1}, [1]],
+    "provider.issuer": ["http://evil.test", ...],
+}
+TIMES: list[object] = [None, "x", [], NAN, INFINITE, -INFINITE, 10**400]
+ODD = {f"origin.{name}": TIMES for name in ("lifetime", "moment.uptime", "moment.wall")}
+
+
+def _rows(values: dict[str, list[object]]) -> pytest.MarkDecorator:
+    rows = [(path, value) for path in values for value in values[path]]
+    return pytest.mark.parametrize(("path", "value"), rows, ids=lambda it: ascii(it)[:20])
+
+
+@_rows(NEVER_KEPT | {"expires_at": TIMES})
+def test_what_was_never_kept_is_not_rebuilt(path: str, value: object) -> None:
+    """A damaged attempt is refused: a default in place of what is missing is another attempt."""
+    kept = Attempt(CODEX, AuthorizationRequest(CODEX, allowed_workspace_ids=("acc-1",)), 1.0).kept()
+    assert Attempt.rebuilt(kept)
+    with pytest.raises(ValueError, match="not an attempt that was kept"):
+        Attempt.rebuilt(_changed(kept, path, value))
+
+
+@_rows(NEVER_KEPT | ODD)
+def test_a_record_of_the_wrong_kind_is_damaged(
+    path: str, value: object, pending: Pending, codex_home: Path
+) -> None:
+    """Even with a digest that fits: it refuses itself, and keeps no other sign-in from working."""
+    strange, good = pending.begin(), pending.begin()
+    file = _record(codex_home, strange)
+    file.write_bytes(resealed(_changed(json.loads(file.read_bytes()), path, value)))
+    assert "damaged or was changed" in _refusal(pending, strange)
+    assert "damaged or was changed" in pending.reason(strange).message
+    assert pending.waiting() == [good]
+
+
 @needs_root
 def test_what_root_begins_in_a_users_folder_is_the_users() -> None:
     """`sudo headless-login login start` with the user's HOME: the user can finish it."""
@@ -198,7 +257,7 @@ def test_what_root_begins_in_a_users_folder_is_the_users() -> None:
         sign_in = pending.begin()
         with pending.claim(sign_in):
             pass
-        for path in (folder / FOLDER).iterdir():
+        for path in (folder / PENDING).iterdir():
             assert path.stat().st_uid == NOBODY, path
         assert as_user(NOBODY, lambda: _refusal(pending, sign_in)) == ""
         assert _refusal(pending, sign_in) == ""
@@ -226,10 +285,14 @@ def test_the_same_folder_by_another_name(
     assert _refusal(Pending(tmp_path / "renamed", clock), sign_in) == ""
 
 
-def test_a_claim_is_one_processs(pending: Pending) -> None:
-    """The second is told, and the first one's end frees it."""
+def test_a_claim_is_one_processs(codex_home: Path) -> None:
+    """The second is told; not even a clock that is put right by days frees it, only its end."""
+    pending = Pending(codex_home)
     sign_in = pending.begin()
     with pending.claim(sign_in):
+        assert "Another call is finishing" in _refusal(pending, sign_in)
+        aged(_record(codex_home, sign_in).with_suffix(".lock"))
+        pending.begin()
         assert "Another call is finishing" in _refusal(pending, sign_in)
     assert _refusal(pending, sign_in) == ""
 
@@ -240,11 +303,11 @@ def test_what_was_left_behind_is_thrown_away(
     """Old marks, locks and halves; nothing that is still of use."""
     alive, dead = pending.begin(), pending.begin(10)
     clock.passes(20)
-    folder = codex_home / FOLDER
+    folder = codex_home / PENDING
     for name in (".auth-half", "x.lock", "x.used", "x.json"):
-        (folder / name).write_text("")
-        os.utime(folder / name, (1, 1))
-    (folder / "y.used").write_text("")
+        (folder / name).touch()
+        aged(folder / name)
+    (folder / "y.used").touch()
     pending.begin()
     names = {path.name for path in folder.iterdir()}
     assert {f"{identifier(alive)}.json", f"{identifier(dead)}.expired", "y.used"} <= names
@@ -265,37 +328,101 @@ def test_a_won_grant_is_kept(pending: Pending, clock: Clock) -> None:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-endpoints = st.none() | st.builds(
-    Endpoints, texts, texts, texts, texts, texts, texts, st.booleans()
-)
+endpoints = st.none() | st.builds(Endpoints, *[texts] * 6, st.booleans())
 providers = st.builds(Provider, st.just("https://id.example/x"), texts, texts, endpoints)
-awaited = st.builds(
-    DeviceCode, texts, texts, st.floats(1, 60), st.floats(0, 900), texts
-) | st.builds(lambda provider: AuthorizationRequest(provider, "http://127.0.0.1:1/a"), providers)
+codes = st.builds(DeviceCode, texts, texts, st.floats(1, 60), st.floats(0, 900), texts)
+requests = providers.map(AuthorizationRequest)
 
 
-@given(awaited, providers, st.none() | st.builds(Grant, texts, texts, texts), texts)
+@given(codes | requests, providers, st.none() | st.builds(Grant, texts, texts, texts), texts)
 def test_every_sign_in_survives_its_file(
     what: AuthorizationRequest | DeviceCode, provider: Provider, grant: Grant | None, path: str
 ) -> None:
-    """What is read is what was written; and no single byte can be changed unnoticed."""
+    """What is read is what was written."""
     if isinstance(what, AuthorizationRequest):
         provider = what.provider
     sign_in = Attempt(provider, what, BEGUN.wall + 900.0, grant)
-    origin = Origin(path, (1, 2), "host", BEGUN, 900.0)
-    content = write_record(sign_in, origin)
-    assert read_record(content) == (sign_in, origin)
+    origin = ORIGIN._replace(target=path)
+    assert read_record(write_record(sign_in, origin)) == (sign_in, origin)
 
 
 @given(st.data())
 def test_no_damage_goes_unnoticed(data: st.DataObject) -> None:
     """A flipped bit, a cut or anything else: damaged, or what was written."""
     sign_in = Attempt(CODEX, CODE, BEGUN.wall + 900.0)
-    origin = Origin("/home", (1, 2), "host", BEGUN, 900.0)
-    content = bytearray(write_record(sign_in, origin))
+    content = bytearray(write_record(sign_in, ORIGIN))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= 1 << data.draw(st.integers(0, 7))
     cut = data.draw(st.integers(0, len(content)))
     for damaged in (bytes(content), bytes(content[:cut]), data.draw(st.binary(max_size=40))):
         with suppress(Damaged):
-            assert read_record(damaged) == (sign_in, origin)
+            assert read_record(damaged) == (sign_in, ORIGIN)
+
+
+def _known(name: str, port: int = 1455) -> AuthorizationRequest:
+    return AuthorizationRequest(CODEX, redirect_uri_for(port), state=name * 22, verifier=name * 86)
+
+
+KNOWN: list[AuthorizationRequest | DeviceCode] = [_known("A"), _known("B", 1457), _known("C"), CODE]
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PendingAttempts]:
+    """Three answers and a one-time code are awaited."""
+    home = CodexHome(str(tmp_path_factory.mktemp("codex")))
+    for awaited in KNOWN:
+        PendingAttempts.keep(home, Attempt(CODEX, awaited, time.time() + 900))
+    with PendingAttempts.opened(home) as found:
+        yield found
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"%{ord(character):02x}" for character in text)
+
+
+NAMES = ["code", "state", "error", "iss", "st%61te", "%73tate", "c%6fde", "+state", "scope"]
+STATES = [letter * 22 for letter in "ABCDx"]
+VALUES = [*STATES, _escaped(STATES[0]), STATES[0][:-1], f"{STATES[0]}%00", "ac_" + "c" * 60]
+VALUES += ["", "access_denied", CODEX.issuer, "%ff"]
+BEFORE = [
+    "http://127.0.0.1:1455/auth/callback?",
+    "http://localhost:1457/auth/callback?",
+    "/auth/callback?",
+    "https://auth.openai.com/error?",
+    "curl 'http://127.0.0.1:1455/auth/callback?",
+    "?",
+    "",
+]
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> str:
+    """Return something that looks like an answer, and more often than not is forged."""
+    pairs = st.builds("{}={}".format, st.sampled_from(NAMES), st.sampled_from(VALUES))
+    separators = st.sampled_from(["&", "&", "&", "&amp;", ";", "?", "#", "\n&", "\\&", "&&"])
+    text = draw(st.sampled_from(BEFORE))
+    for number, pair in enumerate(draw(st.lists(pairs, max_size=5))):
+        text += (draw(separators) if number else "") + pair
+    return text + draw(st.sampled_from(["", "'", "#_=_", "\n", f"#{STATES[0]}"]))
+
+
+@given(answers() | st.text(max_size=80) | st.builds("{}#{}".format, *[st.sampled_from(VALUES)] * 2))
+@example(f"?code=ac_{'c' * 60}&st%61te={STATES[0]}")
+@example(f"?error=access_denied&st%61te={STATES[0]}")
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+def test_every_text_is_taken_or_refused_for_whom_it_names(
+    answered: PendingAttempts, text: str
+) -> None:
+    """A grant or a refusal belongs to the sign-in whose state stands in the text; else rejected."""
+    judge = PendingAnswers(answered)
+    try:
+        grant = judge.accept(text)
+    except RejectedAnswer:
+        return
+    except SignInRefused:
+        grant = None
+    assert judge.found is not None
+    awaited = judge.found.awaits
+    assert isinstance(awaited, AuthorizationRequest)
+    assert awaited.state in text or _escaped(awaited.state) in text
+    assert grant is None or grant.verifier == awaited.verifier

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -104,7 +106,7 @@ class Attempt(NamedTuple):
         """
         try:
             return _rebuilt(kept)._replace(issuer=issuer)
-        except (TypeError, KeyError, AttributeError, WrongUsage):
+        except (TypeError, ValueError, KeyError, AttributeError, WrongUsage):
             pass  # raised below: the cause would carry secrets along
         raise ValueError("This is not an attempt that was kept.")
 
@@ -114,37 +116,56 @@ class Attempt(NamedTuple):
 
 
 _ADDRESS = "authorization_request"
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 
 
 def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
-    fields = dict(kept["provider"])
+    fields = _whole(kept["provider"], Provider._fields)
     endpoints = fields.pop("endpoints")
     if endpoints is not None:
         endpoints = Endpoints(**checked(endpoints, truths=("iss_in_response",)))
     provider = Provider(**checked(fields), endpoints=endpoints)
-    fields = dict(kept["awaits"])
     awaits: AuthorizationRequest | DeviceCode
     if kept["kind"] == _ADDRESS:
-        workspaces = tuple(fields.pop("allowed_workspace_ids"))
-        checked(dict(enumerate(workspaces)))
-        awaits = AuthorizationRequest(provider, **checked(fields), allowed_workspace_ids=workspaces)
+        awaits = _request(provider, kept["awaits"])
     else:
-        awaits = DeviceCode(**checked(fields, numbers=("interval", "expires_in")))
+        awaits = DeviceCode(**checked(kept["awaits"], numbers=("interval", "expires_in")))
     grant = Grant(**checked(kept["grant"])) if kept["grant"] else None
     (expires_at,) = checked({"": kept["expires_at"]}, numbers=("",)).values()
     return Attempt(provider, awaits, expires_at, grant)
 
 
+def _request(provider: Provider, kept: Mapping[str, Any]) -> AuthorizationRequest:
+    fields = _whole(kept, AuthorizationRequest._fields[1:])  # all but the provider
+    workspaces = fields.pop("allowed_workspace_ids")
+    if not isinstance(workspaces, list | tuple):  # a text is no list of its letters
+        raise TypeError("allowed_workspace_ids")
+    checked(dict(enumerate(workspaces)))
+    if not checked(fields)["state"] or not _VERIFIER.fullmatch(fields["verifier"]):
+        raise ValueError("state, verifier")
+    return AuthorizationRequest(provider, **fields, allowed_workspace_ids=tuple(workspaces))
+
+
+def _whole(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the fields if none is missing: a default in its place would be another attempt's."""
+    if fields.keys() != set(names):
+        raise KeyError
+    return dict(fields)
+
+
 def checked(
     fields: Mapping[Any, Any], *, numbers: Sequence[Any] = (), truths: Sequence[Any] = ()
 ) -> dict[Any, Any]:
-    """Return the fields if each is a text, or a number or truth where it has to be.
+    """Return the fields if each is a text, or a finite number or truth where it has to be.
 
     Raises:
         TypeError: one is something else.
+        ValueError: a number is not finite.
     """
     for name, value in fields.items():
         wanted = (int, float) if name in numbers else bool if name in truths else str
         if not isinstance(value, wanted) or (isinstance(value, bool) and name not in truths):
             raise TypeError(name)
+        if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:  # NaN
+            raise ValueError(name)
     return dict(fields)

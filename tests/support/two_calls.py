@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -53,6 +56,19 @@ def exchanges(issuer: PracticeIssuer) -> int:
 def records(codex_home: Path) -> list[Path]:
     """Return the files of the pending sign-ins."""
     return sorted((codex_home / PENDING).glob("*.json"))
+
+
+def aged(path: Path, days: float = 3) -> None:
+    """Have a file look so much older, as after a clock that was wrong has been put right."""
+    then = time.time() - days * 86400
+    os.utime(path, (then, then), follow_symlinks=False)
+
+
+def resealed(document: dict[str, Any]) -> bytes:
+    """Return a record whose digest fits, as somebody makes it who has read how."""
+    document.pop("digest", None)
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return json.dumps(document | {"digest": digest}).encode()
 
 
 def events_in(out: str) -> list[dict[str, Any]]:
