@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,20 +20,31 @@ from headless_login.oauth.provider import Provider
 from headless_login.oauth.values import DeviceCode
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve, approve_device
-from headless_login.practice.wire import Parameters, json_answer, text_answer
+from headless_login.practice.wire import json_answer, nested, text_answer
 from headless_login.terminal.output import Console, Output
-from tests.support.program import Outcome, Piped, environment, run
-from tests.support.two_calls import FINISH, START, begin, events_in, exchanges, finish, records
+from tests.support.misbehaving import AnsweringIssuer, QuickIssuer
+from tests.support.program import Piped, environment, run
+from tests.support.two_calls import (
+    FINISH,
+    LOST,
+    SIGNED_IN,
+    START,
+    ask,
+    at_once,
+    begin,
+    begin_code,
+    event_in,
+    exchanges,
+    finish,
+    records,
+)
 
 
-def _begin(environ: dict[str, str]) -> tuple[str, str]:
-    """Begin a sign-in by device code and return page and code."""
-    (event,) = events_in(run(*START, "--device-auth", "--json", environ=environ).out)
-    return event["verification_uri"], event["user_code"]
-
-
-def _ask(environ: dict[str, str], *words: str) -> Outcome:
-    return run(*FINISH, *words, "--no-wait", environ=environ)
+@pytest.fixture
+def issuer() -> Iterator[PracticeIssuer]:
+    """An issuer that can be asked often."""
+    with QuickIssuer() as running:
+        yield running
 
 
 def _polls(issuer: PracticeIssuer) -> int:
@@ -41,9 +53,7 @@ def _polls(issuer: PracticeIssuer) -> int:
 
 def test_it_is_waited_for(environ: dict[str, str], codex_home: Path) -> None:
     """`finish` without words asks again and again until the person has approved."""
-    started = run(*START, "--device-auth", environ=environ)
-    lines = started.out.splitlines()
-    page, code = lines[1], lines[3]
+    _, page, _, code, *_ = run(*START, "--device-auth", environ=environ).out.splitlines()
     with Piped(*FINISH, environ=environ) as piped:
         piped.read_until(f"Waiting for the code {code} at {page}")
         approve_device(page, code)
@@ -55,104 +65,94 @@ def test_it_is_waited_for(environ: dict[str, str], codex_home: Path) -> None:
 
 def test_it_is_asked_about_once(environ: dict[str, str], issuer: PracticeIssuer) -> None:
     """Exit 5 while nobody has typed it, as often as one asks; the code is named once more."""
-    page, code = _begin(environ)
+    page, code = begin_code(environ)
     for asked in (1, 2):
-        outcome = _ask(environ)
+        outcome = ask(environ)
         assert outcome.exit_code == 5
         assert f"The code {code} has not been typed yet" in outcome.err
         assert "login finish --no-wait" in outcome.err
         assert _polls(issuer) == asked
     approve_device(page, code)
-    assert _ask(environ).exit_code == 0
+    assert ask(environ).exit_code == 0
 
 
 def test_a_denied_code_is_used_up(environ: dict[str, str], codex_home: Path) -> None:
-    """`access_denied`, and the next call says that it is over."""
-    approve_device(*_begin(environ), decision="deny")
-    outcome = _ask(environ)
+    """`access_denied`; the next call says that it is over, without reading an open pipe."""
+    approve_device(*begin_code(environ), decision="deny")
+    outcome = ask(environ)
     assert outcome.exit_code == 3
     assert "denied" in outcome.err
-    assert "used up" in _ask(environ).err
+    with Piped(*FINISH, "--no-wait", "--json", environ=environ) as piped:
+        assert piped.process.wait(20) == 3
+        outcome = piped.finish()
+    assert event_in(outcome) == LOST
+    assert "used up" in outcome.err
     assert not (codex_home / "auth.json").exists()
 
 
-class TroubledIssuer(PracticeIssuer):
-    """Has trouble with tokens or with polls, until it has none."""
-
-    tokens: Answer | None = None
-    polls: Answer | None = None
-
-    def token_answer(self, form: Parameters) -> Answer:
-        """Answer as told, or well."""
-        return self.tokens or super().token_answer(form)
-
-    def device_token_answer(self, form: Parameters) -> Answer:
-        """Answer as told, or well."""
-        return self.polls or super().device_token_answer(form)
+def test_ten_at_once_for_the_same_code(environ: dict[str, str], issuer: PracticeIssuer) -> None:
+    """A one-time code that is approved is fetched once and exchanged once."""
+    approve_device(*begin_code(environ))
+    outcomes = at_once(10, lambda: ask(environ, "--json"))
+    assert sorted(map(event_in, outcomes)) == [SIGNED_IN, *[LOST] * 9]
+    assert exchanges(issuer) == 1
 
 
 def test_an_approval_survives_an_exchange_without_an_answer(codex_home: Path) -> None:
     """The issuer gives the code once: it is kept, and exchanged without another poll."""
-    with TroubledIssuer() as issuer:
+    with AnsweringIssuer(text_answer(503, "busy")) as issuer:
         environ = environment(codex_home, issuer.issuer)
-        approve_device(*_begin(environ))
-        issuer.tokens = text_answer(503, "busy")
-        outcome = _ask(environ)
+        approve_device(*begin_code(environ))
+        outcome = ask(environ)
         assert outcome.exit_code == 4
         assert "stays pending" in outcome.err
         issuer.tokens = None
-        assert _ask(environ).exit_code == 0
+        assert ask(environ).exit_code == 0
         assert _polls(issuer) == 1
         assert exchanges(issuer) == 2
 
 
-@pytest.mark.parametrize(
-    ("answer", "exit_code", "stays"),
-    [
-        (text_answer(503, "busy"), 4, True),
-        (json_answer(429, {}), 4, True),
-        (Answer(-1), 4, True),
-        (
-            json_answer(403, {"error": {"message": "Device authorization code has expired"}}),
-            5,
-            False,
-        ),
-        (json_answer(200, {"authorization_code": "ac_x"}), 4, False),
-    ],
-    ids=["busy", "too many", "dropped", "expired", "half an answer"],
-)
-def test_what_may_pass_leaves_it_pending(
-    answer: Answer, exit_code: int, stays: bool, codex_home: Path
-) -> None:
+# What the issuer answers to a poll; the exit code, and whether the sign-in stays pending.
+ANSWERS: dict[str, tuple[Answer, int, bool]] = {
+    "busy": (text_answer(503, "busy"), 4, True),
+    "too many": (json_answer(429, {}), 4, True),
+    "dropped": (Answer(-1), 4, True),
+    "expired": (nested(403, "", "Device authorization code has expired"), 5, False),
+    "half an answer": (json_answer(200, {"authorization_code": "ac_x"}), 4, False),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_what_may_pass_leaves_it_pending(case: str, codex_home: Path) -> None:
     """And what cannot be asked for twice does not."""
-    with TroubledIssuer() as issuer:
+    answer, exit_code, stays = ANSWERS[case]
+    with AnsweringIssuer(polls=answer) as issuer:
         environ = environment(codex_home, issuer.issuer)
-        _begin(environ)
-        issuer.polls = answer
-        outcome = _ask(environ)
+        begin_code(environ)
+        outcome = ask(environ)
         assert outcome.exit_code == exit_code, outcome.err
         assert bool(records(codex_home)) is stays
-        if exit_code == 5:
-            assert "expired" in _ask(environ).err
+        if case == "expired":
+            assert "expired" in ask(environ).err
 
 
 def test_one_of_several_is_named(environ: dict[str, str]) -> None:
     """By its code, in small letters too; without a name the newest is meant."""
-    first, second = _begin(environ), _begin(environ)
+    first, second = begin_code(environ), begin_code(environ)
     approve_device(*first)
-    assert second[1] in _ask(environ).err
-    assert _ask(environ, first[1].lower()).exit_code == 0
+    assert second[1] in ask(environ).err
+    assert ask(environ, first[1].lower()).exit_code == 0
     approve_device(*second)
-    assert _ask(environ).exit_code == 0
+    assert ask(environ).exit_code == 0
 
 
 def test_the_newest_decides_what_finish_does(environ: dict[str, str]) -> None:
     """A code, or an address from standard input; `-` always means the latter."""
-    page, code = _begin(environ)
+    page, code = begin_code(environ)
     url = begin(environ)
     assert run(*FINISH, environ=environ, stdin=approve(url)).exit_code == 0
     other, third = begin(environ), begin(environ)
-    _begin(environ)
+    begin_code(environ)
     assert finish(environ, approve(other)).exit_code == 0
     with Piped(*FINISH, environ=environ) as piped:  # what is there already, goes first
         piped.process.send_signal(signal.SIGSTOP)
@@ -160,7 +160,7 @@ def test_the_newest_decides_what_finish_does(environ: dict[str, str]) -> None:
         piped.process.send_signal(signal.SIGCONT)
         assert piped.finish().exit_code == 0
     approve_device(page, code)
-    assert _ask(environ, code).exit_code == 0
+    assert ask(environ, code).exit_code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -168,25 +168,34 @@ def test_an_end_while_waiting_loses_nothing(
     number: signal.Signals, environ: dict[str, str]
 ) -> None:
     """Agents cut long calls off: the next one goes on, at once."""
-    page, code = _begin(environ)
+    page, code = begin_code(environ)
     with Piped(*FINISH, environ=environ) as piped:
         piped.read_until("Waiting for the code")
-        assert "Another call is finishing" in _ask(environ).err
+        assert "Another call is finishing" in ask(environ).err
         piped.process.send_signal(number)
         piped.process.wait(10)
     approve_device(page, code)
-    assert _ask(environ).exit_code == 0
+    assert ask(environ).exit_code == 0
+
+
+def test_a_logout_ends_a_wait_in_the_background(environ: dict[str, str], codex_home: Path) -> None:
+    """What `logout` says is forgotten signs nobody in, though a `finish` waits for it."""
+    code = begin_code(environ)
+    with Piped(*FINISH, "--json", environ=environ) as piped:
+        piped.read_until("Waiting for the code")
+        assert "forgotten" in run("logout", environ=environ).err
+        approve_device(*code)
+        assert event_in(piped.finish()) == LOST
+    assert not (codex_home / "auth.json").exists()
 
 
 def test_slow_down_is_remembered(codex_home: Path) -> None:
     """RFC 8628 §3.5: five seconds more for good, across calls."""
     home = CodexHome(str(codex_home))
-    slow = json_answer(400, {"error": "slow_down"})
-    with TroubledIssuer() as issuer:
-        issuer.polls = slow
-        provider = Provider(issuer.issuer)
+    with AnsweringIssuer(polls=json_answer(400, {"error": "slow_down"})) as issuer:
         code = DeviceCode(f"{issuer.issuer}/codex/device", "ABCD-EFGH", 5.0, 900.0, "secret")
-        PendingAttempts.keep(home, Attempt(provider, code, time.time() + 900))
+        attempt = Attempt(Provider(issuer.issuer), code, time.time() + 900)
+        PendingAttempts.keep(home, attempt)
         context = Context(Output(Console(io.StringIO())), {})
         for seconds in (10, 15):
             with pytest.raises(TimedOut, match="still pending") as caught:
@@ -196,23 +205,14 @@ def test_slow_down_is_remembered(codex_home: Path) -> None:
 
 def test_a_wait_ends_with_the_code(environ: dict[str, str], codex_home: Path) -> None:
     """`start --timeout` bounds the sign-in, and the wait for it with it."""
-    started = run(*START, "--device-auth", "--timeout", "2", environ=environ)
-    assert started.exit_code == 0
-    began = time.monotonic()
-    outcome = run(*FINISH, environ=environ)
-    assert time.monotonic() - began < 10
-    assert "expired" in outcome.err
+    begin_code(environ, "--timeout", "2")
+    assert "expired" in run(*FINISH, environ=environ).err
     assert not records(codex_home)
 
 
 def test_where_no_codes_are_offered(codex_home: Path) -> None:
     """`start --device-auth` names the other way, and leaves nothing behind."""
-
-    class Without(PracticeIssuer):
-        def user_code_answer(self, form: Parameters) -> Answer:  # noqa: ARG002
-            return Answer(404)
-
-    with Without() as issuer:
+    with AnsweringIssuer(codes=Answer(404)) as issuer:
         outcome = run(*START, "--device-auth", environ=environment(codex_home, issuer.issuer))
     assert outcome.exit_code == 3
     assert "Or: headless-login login start" in outcome.err

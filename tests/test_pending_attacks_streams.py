@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from headless_login.practice.issuer import PracticeIssuer
-from headless_login.practice.person import approve_device
 from tests.support.program import COMMAND, Piped, Terminal, run
 from tests.support.two_calls import FINISH, START, answered, begin, events_in, finish, records
 
@@ -40,17 +39,6 @@ def _held(environ: dict[str, str], text: str, *words: str) -> tuple[int, dict[st
         except subprocess.TimeoutExpired:
             pytest.fail("it still waits")
         return exit_code, _last(piped.process.stdout.read().decode())
-
-
-def test_a_code_that_is_over_waits_for_no_address(environ: dict[str, str]) -> None:
-    """`--no-wait` says so at once (exit 3), although standard input is a pipe that stays open."""
-    (event,) = events_in(run(*START, "--device-auth", "--json", environ=environ).out)
-    approve_device(event["verification_uri"], event["user_code"], decision="deny")
-    words = (*FINISH, "--no-wait")
-    assert run(*words, environ=environ).exit_code == 3
-    exit_code, event = _held(environ, "", *words)
-    assert (exit_code, event["error"]) == (3, "no_pending_login")
-    assert "used up" in str(event["message"])
 
 
 @pytest.mark.parametrize("other", [False, True], ids=["alone", "with another"])

@@ -18,16 +18,41 @@ JSON = ("Content-Type", "application/json")
 
 
 class AnsweringIssuer(PracticeIssuer):
-    """Answers every token request with one given answer."""
+    """Answers as told where it is told anything, which may change, and well elsewhere."""
 
-    def __init__(self, answer: Answer | Callable[[Parameters], Answer]) -> None:
-        """Take the answer, or what makes it from the request's parameters."""
+    def __init__(
+        self,
+        tokens: Answer | Callable[[Parameters], Answer] | None = None,
+        *,
+        polls: Answer | None = None,
+        codes: Answer | None = None,
+    ) -> None:
+        """`tokens` may be what makes the answer from the request's parameters."""
         super().__init__()
-        self._given = answer
+        self.tokens, self.polls, self.codes = tokens, polls, codes
 
     def token_answer(self, form: Parameters) -> Answer:
-        """Answer as told."""
-        return self._given(form) if callable(self._given) else self._given
+        """Answer a token request."""
+        if callable(self.tokens):
+            return self.tokens(form)
+        return self.tokens or super().token_answer(form)
+
+    def device_token_answer(self, form: Parameters) -> Answer:
+        """Answer a poll."""
+        return self.polls or super().device_token_answer(form)
+
+    def user_code_answer(self, form: Parameters) -> Answer:
+        """Answer a request for a one-time code."""
+        return self.codes or super().user_code_answer(form)
+
+
+class QuickIssuer(PracticeIssuer):
+    """May be asked about a one-time code every second."""
+
+    def user_code_answer(self, form: Parameters) -> Answer:
+        """Answer well, but for the interval."""
+        document = json.loads(super().user_code_answer(form).body)
+        return json_answer(200, document | {"interval": "1"})
 
 
 class PartialIssuer(PracticeIssuer):

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -29,6 +30,7 @@ from tests.support.program import Outcome, run
 
 START, FINISH = ("login", "start"), ("login", "finish")
 PENDING = ".headless-login"
+SIGNED_IN, LOST = (0, "signed_in"), (3, "no_pending_login")  # as `event_in` returns them
 
 
 def begin(environ: dict[str, str], *options: str) -> str:
@@ -46,6 +48,30 @@ def answered(environ: dict[str, str], *options: str) -> str:
 def finish(environ: dict[str, str], answer: str | None, *options: str) -> Outcome:
     """Run `login finish -` with the answer on standard input (None: nothing there)."""
     return run(*FINISH, "-", *options, environ=environ, stdin=answer)
+
+
+def begin_code(environ: dict[str, str], *options: str) -> tuple[str, str]:
+    """Begin a sign-in by device code, and return page and code."""
+    outcome = run(*START, "--device-auth", "--json", *options, environ=environ)
+    (event,) = events_in(outcome.out)
+    return event["verification_uri"], event["user_code"]
+
+
+def ask(environ: dict[str, str], *words: str) -> Outcome:
+    """Ask once about a one-time code."""
+    return run(*FINISH, *words, "--no-wait", environ=environ)
+
+
+def at_once(count: int, call: Callable[[], Outcome]) -> list[Outcome]:
+    """Make so many calls at the same time, and return how they ended."""
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: call(), range(count)))
+
+
+def event_in(outcome: Outcome) -> tuple[int, str]:
+    """Return exit code and word of the last event."""
+    *_, event = events_in(outcome.out)
+    return outcome.exit_code, event.get("error", event["event"])
 
 
 def exchanges(issuer: PracticeIssuer) -> int:
