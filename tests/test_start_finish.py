@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import stat
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve
-from headless_login.practice.wire import Parameters, json_answer, text_answer
+from headless_login.practice.wire import json_answer, text_answer
+from tests.support.machine import umask
 from tests.support.misbehaving import AnsweringIssuer
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, environment, run, url_in
+from tests.support.stored_files import OLD
 from tests.support.two_calls import (
     FINISH,
+    LOST,
     PENDING,
+    SIGNED_IN,
     START,
     answered,
+    at_once,
     begin,
+    event_in,
     exchanges,
     finish,
     records,
 )
 
-OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
+ESCAPED = ("state=", "st%61te=")  # which is the same name to whoever decodes it
+UNKNOWN = "belongs to no sign-in"
 
 
+@pytest.mark.parametrize("name", ESCAPED)
 def test_a_sign_in_in_two_calls(
-    environ: dict[str, str], issuer: PracticeIssuer, codex_home: Path
+    name: str, environ: dict[str, str], issuer: PracticeIssuer, codex_home: Path
 ) -> None:
     """The address is the first line, the answer finishes, and the file is Codex's own form."""
     started = run(*START, environ=environ)
     assert started.exit_code == 0
     url = started.out.splitlines()[0]
     assert url == url_in(started.out)
-    assert finish(environ, approve(url)).exit_code == 0
+    assert finish(environ, approve(url).replace("state=", name)).exit_code == 0
     written = json.loads((codex_home / "auth.json").read_text())
     assert written["auth_mode"] == "chatgpt"
     assert written["tokens"]["oauth_provenance"]["issuer"] == issuer.issuer
@@ -49,31 +55,12 @@ def test_a_sign_in_in_two_calls(
 
 def test_what_is_pending_is_nobody_elses(environ: dict[str, str], codex_home: Path) -> None:
     """Folder 0700, file 0600, whatever the umask; and Codex meets neither."""
-    before = os.umask(0)
-    try:
+    with umask(0):
         begin(environ)
-    finally:
-        os.umask(before)
     (record,) = records(codex_home)
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
     assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
     assert [path.name for path in codex_home.iterdir()] == [PENDING]
-
-
-def test_what_to_run_next_is_a_command(environ: dict[str, str], tmp_path: Path) -> None:
-    """The last line that `start` prints, run as it stands, finishes: in any Codex folder."""
-    home = tmp_path / "a folder's $HOME"
-    path = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
-    environ = {**environ, "CODEX_HOME": str(home), "PATH": path}
-    started = run(*START, environ=environ)
-    command = started.out.strip().splitlines()[-1]
-    assert command.startswith("echo 'ADDRESS' | headless-login login finish -")
-    answer = approve(started.out.splitlines()[0])
-    del environ["CODEX_HOME"]  # the next call of an agent may have another environment
-    line = command.replace("'ADDRESS'", shlex.quote(answer))
-    done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert (home / "auth.json").exists()
 
 
 def test_several_are_pending_and_each_answer_finds_its_own(
@@ -81,34 +68,33 @@ def test_several_are_pending_and_each_answer_finds_its_own(
 ) -> None:
     """In any order, and the others stay."""
     answers = [answered(environ) for _ in range(3)]
-    assert len(records(codex_home)) == 3
-    for left, answer in zip((2, 1, 0), (answers[1], answers[2], answers[0]), strict=True):
-        assert finish(environ, answer).exit_code == 0
+    for left, number in ((2, 1), (1, 2), (0, 0)):
+        assert finish(environ, answers[number]).exit_code == 0
         assert len(records(codex_home)) == left
     assert exchanges(issuer) == 3
 
 
-@pytest.mark.parametrize("form", ["argument", "dash", "nothing", "file"])
-def test_the_ways_in_for_an_answer(form: str, environ: dict[str, str], tmp_path: Path) -> None:
-    """As an argument, on standard input with and without `-`, and from a file."""
-    answer = answered(environ)
-    if form == "argument":
-        outcome = run(*FINISH, answer, environ=environ)
-    elif form == "file":
-        (tmp_path / "answer").write_text(f"> <{answer[:90]}\r\n> {answer[90:]}>\n")
-        with open(tmp_path / "answer") as file, Piped(*FINISH, environ=environ, stdin=file) as it:
-            outcome = it.finish()
-    else:
-        words = [*FINISH, *(["-"] if form == "dash" else [])]
-        outcome = run(*words, environ=environ, stdin=f"{answer}\n")
-    assert outcome.exit_code == 0, outcome.err
-
-
-def test_a_here_string_of_bash(environ: dict[str, str]) -> None:
-    """`<<< "$ADDRESS"`, as a person would type it."""
-    line = f'{shlex.quote(COMMAND)} login finish - <<< "$ADDRESS"'
-    environ = {**environ, "ADDRESS": answered(environ)}
-    assert subprocess.run(["bash", "-c", line], env=environ, timeout=60).returncode == 0
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"$0" login finish "$ADDRESS"',
+        'echo "$ADDRESS" | "$0" login finish -',
+        'echo "$ADDRESS" | "$0" login finish',
+        '"$0" login finish - <<< "$ADDRESS"',
+        r'printf "> <%s\r\n> %s>\n" "${ADDRESS:0:90}" "${ADDRESS:90}" > f; "$0" login finish < f',
+    ],
+)
+def test_the_ways_in_for_an_answer(line: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """As an argument, on standard input with and without `-`, here, and from a quoted mail."""
+    command = ["bash", "-c", line, COMMAND]
+    done = subprocess.run(
+        command,
+        env=environ | {"ADDRESS": answered(environ)},
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_address_that_a_shell_has_cut(environ: dict[str, str], codex_home: Path) -> None:
@@ -122,30 +108,27 @@ def test_an_address_that_a_shell_has_cut(environ: dict[str, str], codex_home: Pa
     assert (codex_home / "auth.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("damage", "phrase"),
-    [
-        (lambda _: "hello", "not the address of the page"),
-        (lambda answer: answer.replace("state=", "state=A"), "belongs to no sign-in"),
-        (lambda answer: answer + "&code=ac_another_code_of_20", "more than once"),
-        (lambda answer: answer.replace(":1455", ":1456"), "another port"),
-        (lambda answer: answer + "&iss=https%3A%2F%2Fevil.example", "another authorization server"),
-    ],
-)
+STAYS = "The sign-in stays pending."
+REJECTED: dict[str, Callable[[str], str]] = {
+    "not the address of the page": lambda _: "hello",
+    UNKNOWN: lambda answer: answer.replace("state=", "state=A"),
+    "more than once": lambda answer: answer + "&code=ac_another_code_of_20",
+    "another port": lambda answer: answer.replace(":1455", ":1456"),
+    "another authorization server": lambda answer: answer + "&iss=https%3A%2F%2Fevil.example",
+}
+
+
+@pytest.mark.parametrize("phrase", REJECTED)
 def test_a_rejected_answer_uses_nothing_up(
-    damage: object,
-    phrase: str,
-    environ: dict[str, str],
-    issuer: PracticeIssuer,
-    codex_home: Path,
+    phrase: str, environ: dict[str, str], issuer: PracticeIssuer, codex_home: Path
 ) -> None:
     """Exit 3, the reason, the old file byte for byte; and then the right answer is taken."""
     (codex_home / "auth.json").write_bytes(OLD)
     answer = answered(environ)
-    outcome = finish(environ, damage(answer))  # type: ignore[operator]
+    outcome = finish(environ, REJECTED[phrase](answer))
     assert outcome.exit_code == 3
     assert phrase in outcome.err
-    assert ("The sign-in stays pending." in outcome.err) is ("no sign-in" not in outcome.err)
+    assert (STAYS in outcome.err) is (phrase != UNKNOWN)
     assert (codex_home / "auth.json").read_bytes() == OLD
     assert exchanges(issuer) == 0
     assert finish(environ, answer).exit_code == 0
@@ -169,18 +152,12 @@ def test_used_is_used(environ: dict[str, str], issuer: PracticeIssuer) -> None:
     assert exchanges(issuer) == 1
 
 
-def test_anothers_answer_where_all_is_used(environ: dict[str, str], tmp_path: Path) -> None:
-    """The sentence is about the answer that came, not about the last one."""
-    assert finish(environ, answered(environ)).exit_code == 0
-    foreign = begin(environ, "--codex-home", str(tmp_path))
-    assert "belongs to no sign-in" in finish(environ, approve(foreign)).err
-    assert "That is the address to open" in finish(environ, foreign).err
-    assert "used up" in finish(environ, "hello").err
-
-
-def test_the_persons_refusal_uses_it_up(environ: dict[str, str], issuer: PracticeIssuer) -> None:
+@pytest.mark.parametrize("name", ESCAPED)
+def test_the_persons_refusal_uses_it_up(
+    name: str, environ: dict[str, str], issuer: PracticeIssuer
+) -> None:
     """`access_denied` with this sign-in's state ends it; nothing is exchanged."""
-    denied = approve(begin(environ), decision="deny")
+    denied = approve(begin(environ), decision="deny").replace("state=", name)
     outcome = finish(environ, denied)
     assert outcome.exit_code == 3
     assert "denied" in outcome.err
@@ -202,26 +179,18 @@ def test_nothing_is_pending(environ: dict[str, str], codex_home: Path, tmp_path:
 
 
 def test_another_folders_sign_in_is_unknown(environ: dict[str, str], tmp_path: Path) -> None:
-    """Where something else is pending, the sentence is about the answer."""
-    begin(environ)
-    answer = answered(environ, "--codex-home", str(tmp_path / "other"))
-    outcome = finish(environ, answer)
+    """The sentence is about the answer that came, whether anything is pending here or not."""
+    there = ("--codex-home", str(tmp_path / "other"))
+    url = begin(environ, *there)
+    ours, foreign = answered(environ), approve(url)
+    outcome = finish(environ, foreign)
     assert outcome.exit_code == 3
-    assert "belongs to no sign-in that was started here" in outcome.err
-    assert finish(environ, answered(environ)).exit_code == 0
-    again = finish(environ, answer)  # and where nothing is pending any more
-    assert "belongs to no sign-in that was started here" in again.err
-    assert finish(environ, answer, "--codex-home", str(tmp_path / "other")).exit_code == 0
-
-
-class TroubledIssuer(PracticeIssuer):
-    """Has trouble at the token endpoint, until it has none."""
-
-    trouble: Answer | None = None
-
-    def token_answer(self, form: Parameters) -> Answer:
-        """Answer as told, or well."""
-        return self.trouble or super().token_answer(form)
+    assert f"{UNKNOWN} that was started here" in outcome.err
+    assert finish(environ, ours).exit_code == 0
+    assert f"{UNKNOWN} that was started here" in finish(environ, foreign).err
+    assert "That is the address to open" in finish(environ, url).err
+    assert "used up" in finish(environ, "hello").err
+    assert finish(environ, foreign, *there).exit_code == 0
 
 
 UNANSWERED = {
@@ -238,30 +207,26 @@ UNANSWERED = {
 @pytest.mark.parametrize("case", UNANSWERED)
 def test_an_unanswered_exchange_uses_nothing_up(case: str, codex_home: Path) -> None:
     """Exit 4, the message says that it stays pending, and the same command finishes later."""
-    with TroubledIssuer() as issuer:
-        issuer.trouble = UNANSWERED[case]
+    with AnsweringIssuer(UNANSWERED[case]) as issuer:
         environ = environment(codex_home, issuer.issuer)
         answer = answered(environ)
         outcome = finish(environ, answer)
         assert outcome.exit_code == 4, outcome.err
         assert "stays pending: then run the same command again" in outcome.err
         assert "new sign-in" not in outcome.err
-        issuer.trouble = None
+        issuer.tokens = None
         assert finish(environ, answer).exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("told", "exit_code"),
-    [
-        (json_answer(400, {"error": "invalid_grant"}), 3),
-        (json_answer(200, {"access_token": "x"}), 4),
-    ],
-)
+REFUSED, NONSENSE = {"error": "invalid_grant"}, {"access_token": "x"}
+
+
+@pytest.mark.parametrize(("told", "exit_code"), [((400, REFUSED), 3), ((200, NONSENSE), 4)])
 def test_what_the_issuer_has_judged_is_used_up(
-    told: Answer, exit_code: int, codex_home: Path
+    told: tuple[int, dict[str, str]], exit_code: int, codex_home: Path
 ) -> None:
     """A refusal or nonsense in place of tokens: a code works once."""
-    with AnsweringIssuer(told) as issuer:
+    with AnsweringIssuer(json_answer(*told)) as issuer:
         environ = environment(codex_home, issuer.issuer)
         answer = answered(environ)
         assert finish(environ, answer).exit_code == exit_code
@@ -283,12 +248,11 @@ def test_what_cannot_be_stored_is_not_exchanged(
     assert finish(environ, answer).exit_code == 0
 
 
-def test_two_at_once_are_one_exchange(environ: dict[str, str], issuer: PracticeIssuer) -> None:
+def test_ten_at_once_are_one_exchange(environ: dict[str, str], issuer: PracticeIssuer) -> None:
     """Of many calls with the same answer one signs in; every other one says why it does not."""
     answer = answered(environ)
-    with ThreadPoolExecutor(6) as pool:
-        outcomes = list(pool.map(lambda _: finish(environ, answer), range(6)))
-    assert sorted(outcome.exit_code for outcome in outcomes) == [0, 3, 3, 3, 3, 3]
+    outcomes = at_once(10, lambda: finish(environ, answer, "--json"))
+    assert sorted(map(event_in, outcomes)) == [SIGNED_IN, *[LOST] * 9]
     for outcome in outcomes:
         said = "Another call is finishing" in outcome.err or "used up" in outcome.err
         assert said is (outcome.exit_code == 3)
@@ -303,7 +267,7 @@ def test_on_a_terminal_it_is_asked_for(environ: dict[str, str], codex_home: Path
         terminal.paste("hello\r", marked=False)
         terminal.read_until("(?s)not the address of the page.*" + PROMPT)
         terminal.paste(answer.replace("state=", "state=A") + "\r", marked=False)
-        terminal.read_until("(?s)belongs to no sign-in.*" + PROMPT)
+        terminal.read_until(f"(?s){UNKNOWN}.*{PROMPT}")
         terminal.paste(answer)
         assert terminal.wait() == 0
         assert "code=" not in terminal.text
@@ -358,9 +322,9 @@ def test_paste_from_a_file_finishes_what_start_began(
     (tmp_path / "answer").write_text(answered(environ))
     with (
         open(tmp_path / "answer") as file,
-        Piped("login", "--paste-redirect", environ=environ, stdin=file) as it,
+        Piped("login", "--paste-redirect", environ=environ, stdin=file) as piped,
     ):
-        outcome = it.finish()
+        outcome = piped.finish()
     assert outcome.exit_code == 0, outcome.err
     assert "finishing that one" in outcome.err
     assert exchanges(issuer) == 1
