@@ -1,4 +1,4 @@
-"""Attacks on the command lines: strange Codex homes, commands to be copied, misplaced options."""
+"""Command lines: those that are printed to be copied, and options before the subcommand."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.program import COMMAND, run
-from tests.support.two_calls import FINISH, PENDING, START, events_in, records
+from tests.support.two_calls import START, events_in, records
 
 NAMES = {
     "blank": b"a b",
     "quotes": b'it\'s "so"',
-    "shell": b"$(touch pwned)`touch pwned`;&*",
+    "shell": b"$(touch pwned)`touch pwned`;&*$HOME",
     "newline": b"new\nline",
     "dash": b"-dash",
     "tilde": b"~",
@@ -30,31 +30,32 @@ NAMES = {
 }
 
 
-def _bytes(environ: dict[str, str], home: bytes, **more: str) -> dict[bytes, bytes]:
-    found = {os.fsencode(name): os.fsencode(value) for name, value in (environ | more).items()}
-    return found | {b"CODEX_HOME": home}
+def _run(
+    *words: str | bytes, environ: dict[str, str], home: bytes | None, cwd: Path | str, stdin: bytes
+) -> bytes:
+    """Run a program in a folder with this CODEX_HOME, and return its output."""
+    variables = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
+    del variables[b"CODEX_HOME"]
+    if home is not None:
+        variables[b"CODEX_HOME"] = home
+    done = subprocess.run(
+        words, env=variables, cwd=cwd, input=stdin, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def _copied(
-    environ: dict[bytes, bytes], folder: Path, *options: str, keep: bool = False
-) -> subprocess.CompletedProcess[bytes]:
+def _copy(
+    environ: dict[str, str], folder: Path, home: bytes, *options: str, later: bytes | None = None
+) -> None:
     """Begin in one shell; copy the command that is printed into another one, elsewhere."""
-    started = subprocess.run(
-        [COMMAND, *START, *options], env=environ, capture_output=True, cwd=folder, timeout=30
-    )
-    assert started.returncode == 0, started.stderr
-    answer = approve(started.stdout.splitlines()[0].decode())
-    script = started.stdout[started.stdout.index(b"echo 'ADDRESS'") :]
-    if not keep:
-        environ = {name: value for name, value in environ.items() if name != b"CODEX_HOME"}
-    return subprocess.run(
-        ["sh"],
-        input=script.replace(b"ADDRESS", answer.encode()),
-        env=environ,
-        capture_output=True,
-        cwd="/",
-        timeout=30,
-    )
+    path = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
+    environ = {**environ, "PATH": path, "PYTHONIOENCODING": "utf-8:strict"}
+    started = _run(COMMAND, *START, *options, environ=environ, home=home, cwd=folder, stdin=b"")
+    answer = approve(started.splitlines()[0].decode())
+    script = started[started.index(b"echo 'ADDRESS' | headless-login login finish -") :]
+    script = script.replace(b"ADDRESS", answer.encode())
+    _run("sh", environ=environ, home=later, cwd="/", stdin=script)
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -63,8 +64,7 @@ def test_the_command_that_is_printed_can_be_copied(
 ) -> None:
     """Whatever the Codex folder is called, also where the locale cannot show it (strict UTF-8)."""
     home = os.path.join(os.fsencode(tmp_path), NAMES[kind])
-    done = _copied(_bytes(environ, home, PYTHONIOENCODING="utf-8:strict"), tmp_path)
-    assert done.returncode == 0, done.stderr
+    _copy(environ, tmp_path, home)
     assert os.path.exists(os.path.join(home, b"auth.json"))
     assert not (tmp_path / "pwned").exists()
 
@@ -75,18 +75,12 @@ def test_the_words_that_are_announced_can_be_run(
 ) -> None:
     """`finish` of `--json` works without a shell, from another folder and environment."""
     home = os.path.join(os.fsencode(tmp_path), NAMES[kind])
-    environment = _bytes(environ, home)
-    started = subprocess.run([COMMAND, *START, "--json"], env=environment, capture_output=True)
-    (event,) = events_in(started.stdout.decode())
-    del environment[b"CODEX_HOME"]
-    done = subprocess.run(
-        [*map(os.fsencode, event["finish"]), b"--json"],
-        input=approve(event["url"]).encode(),
-        env=environment,
-        capture_output=True,
-        cwd="/",
-    )
-    (signed_in,) = events_in(done.stdout.decode())
+    out = _run(COMMAND, *START, "--json", environ=environ, home=home, cwd=tmp_path, stdin=b"")
+    (event,) = events_in(out.decode())
+    words = map(os.fsencode, event["finish"])
+    answer = approve(event["url"]).encode()
+    out = _run(*words, b"--json", environ=environ, home=None, cwd="/", stdin=answer)
+    (signed_in,) = events_in(out.decode())
     assert os.fsencode(signed_in["auth_file"]) == os.path.join(home, b"auth.json")
 
 
@@ -97,8 +91,7 @@ def test_a_relative_home_is_found_from_anywhere(
     """The command that is printed names the folder whole, through a link as well."""
     (tmp_path / "rel").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to("rel")
-    done = _copied(_bytes(environ, os.fsencode(given)), tmp_path)
-    assert done.returncode == 0, done.stderr
+    _copy(environ, tmp_path, os.fsencode(given))
     assert (tmp_path / "rel" / "auth.json").exists()
 
 
@@ -107,10 +100,8 @@ def test_the_usual_home_in_a_shell_that_names_another(
 ) -> None:
     """`CODEX_HOME=… login start --codex-home ~/.codex`: the same shell takes what was printed."""
     environ["HOME"] = str(tmp_path)
-    usual = tmp_path / ".codex"
-    environment = _bytes(environ, os.fsencode(tmp_path / "another"))
-    done = _copied(environment, tmp_path, "--codex-home", str(usual), keep=True)
-    assert done.returncode == 0, done.stderr
+    usual, another = tmp_path / ".codex", os.fsencode(tmp_path / "another")
+    _copy(environ, tmp_path, another, "--codex-home", str(usual), later=another)
     assert (usual / "auth.json").exists()
 
 
@@ -133,14 +124,9 @@ def test_a_user_without_home_begins_in_the_folder_that_is_named(
 ) -> None:
     """Where CODEX_HOME says all, nobody has to know where this user's own files would be."""
     del environ["HOME"]
-    done = subprocess.run(
-        [sys.executable, "-c", NOBODY_KNOWS, *START, *options],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", NOBODY_KNOWS, *START, *options]
+    home = os.fsencode(codex_home)
+    _run(*command, environ=environ, home=home, cwd=codex_home, stdin=b"")
     assert len(records(codex_home)) == 1
 
 
@@ -156,22 +142,17 @@ OPTIONS: dict[str, list[str]] = {
 }
 
 
-def _begun(environ: dict[str, str], home: Path, *words: str) -> tuple[Any, ...]:
+def _begun(environ: dict[str, str], codex_home: Path, *words: str) -> tuple[Any, ...]:
     """Return what a `start` has kept, and whether it was for a program."""
     outcome = run(*words, environ=environ)
     if outcome.exit_code:
         return outcome.exit_code, outcome.err
-    (record,) = records(home)
+    (record,) = records(codex_home)
     document = json.loads(record.read_text())
     record.unlink()
     awaits, origin = document["awaits"], document["origin"]
-    kept = (
-        document["provider"],
-        awaits["redirect_uri"],
-        round(origin["lifetime"]),
-        origin["target"],
-    )
-    return *kept, outcome.out.startswith("{"), "qr_png" in outcome.out
+    kept = document["provider"], awaits["redirect_uri"], round(origin["lifetime"])
+    return *kept, origin["target"], outcome.out.startswith("{"), "qr_png" in outcome.out
 
 
 @pytest.mark.parametrize("variables", [{}, {"HEADLESS_LOGIN_CLIENT_ID": "another"}], ids=str)
@@ -195,7 +176,6 @@ def test_the_home_before_the_subcommand(
     other = tmp_path / "other"
     named = ("login", "--codex-home", str(other))
     url = run(*named, "start", environ=environ).out.splitlines()[0]
-    assert not (codex_home / PENDING).exists()
     assert run(*named, "finish", "-", environ=environ, stdin=approve(url)).exit_code == 0
     status = json.loads(run(*named, "--json", "status", environ=environ).out)
     assert status["auth_file"] == CodexHome(str(other)).auth_file
@@ -203,24 +183,24 @@ def test_the_home_before_the_subcommand(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "line",
     [
-        ("--issuer", "http://127.0.0.1:7777", "finish"),
-        ("--timeout", "5", "finish"),
-        ("--device-auth", "finish"),
-        ("--paste-redirect", "start"),
-        ("--no-browser", "start"),
-        ("--with-api-key", "start"),
-        ("--bind", "127.0.0.1", "start"),
-        ("--take-over-port", "start"),
-        ("--issuer", "http://127.0.0.1:7777", "status"),
+        "--issuer http://127.0.0.1:7777 finish",
+        "--timeout 5 finish",
+        "--device-auth finish",
+        "--paste-redirect start",
+        "--no-browser start",
+        "--with-api-key start",
+        "--bind 127.0.0.1 start",
+        "--take-over-port start",
+        "--issuer http://127.0.0.1:7777 status",
     ],
-    ids=" ".join,
 )
 def test_an_option_that_does_not_go_with_it_is_named(
-    words: tuple[str, ...], environ: dict[str, str], codex_home: Path, issuer: PracticeIssuer
+    line: str, environ: dict[str, str], codex_home: Path, issuer: PracticeIssuer
 ) -> None:
     """Never silently ignored: exit 2, and the sentence says which and with what."""
+    words = line.split()
     outcome = run("login", *words, environ=environ)
     assert outcome.exit_code == 2
     assert f"{words[0]} does not go with `login {words[-1]}`" in outcome.err
@@ -228,10 +208,14 @@ def test_an_option_that_does_not_go_with_it_is_named(
     assert not issuer.requests
 
 
-def test_an_empty_home_is_not_the_default(environ: dict[str, str], codex_home: Path) -> None:
+@pytest.mark.parametrize("subcommand", ["start", "finish", "status"])
+def test_an_empty_home_is_not_the_default(
+    subcommand: str, environ: dict[str, str], codex_home: Path
+) -> None:
     """A script's variable that is not set is refused on either side of the subcommand."""
-    for words in (START, FINISH, ("login", "status")):
-        for line in ((words[0], "--codex-home", "", words[1]), (*words, "--codex-home", "")):
-            outcome = run(*line, environ=environ)
-            assert (outcome.exit_code, "names no folder" in outcome.err) == (2, True)
+    empty = ("--codex-home", "")
+    for words in ((*empty, subcommand), (subcommand, *empty)):
+        outcome = run("login", *words, environ=environ)
+        assert outcome.exit_code == 2
+        assert "names no folder" in outcome.err
     assert not list(codex_home.iterdir())
