@@ -2,61 +2,73 @@
 
 from __future__ import annotations
 
-import random
+import json
 import signal
 import socket
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
+from tests.support.listening import free_port
 from tests.support.misbehaving import HangingIssuer
-from tests.support.program import Piped, Terminal, environment
+from tests.support.program import COMMAND, PROMPT, Piped, Terminal, environment, until
+from tests.support.two_calls import (
+    FINISH,
+    PENDING,
+    START,
+    answered,
+    events_in,
+    exchanges,
+    finish,
+    records,
+)
 
-BIN = str(Path(sys.executable).parent)
+PASTE = ("login", "--paste-redirect")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def _assert_left_clean(terminal: Terminal, codex_home: Path) -> None:
     assert terminal.attributes == terminal.attributes_before
     assert "Traceback" not in terminal.text
-    assert not [path for path in codex_home.iterdir() if path.name.startswith(".auth-")]
-    assert not (codex_home / "auth.json").exists()
+    assert {path.name for path in codex_home.iterdir()} <= {PENDING}
 
 
-@pytest.mark.parametrize("number", CODES)
-def test_a_signal_at_the_question(
-    number: signal.Signals, environ: dict[str, str], codex_home: Path
-) -> None:
+# What ends the question: a signal, or what is typed; and the exit code.
+ENDS: dict[str, tuple[signal.Signals | str, int]] = {
+    "SIGINT": (signal.SIGINT, 130),
+    "SIGTERM": (signal.SIGTERM, 143),
+    "the key Ctrl-C": ("\x03", 130),
+    "Ctrl-D on an empty line": ("\x04", 2),  # no answer, as without a terminal
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_the_end_of_the_question(case: str, environ: dict[str, str], codex_home: Path) -> None:
     """While the person is away looking for the address."""
-    with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-        terminal.read_until("Paste the address it ends at:")
-        terminal.interrupt(number)
-        assert terminal.wait(5) == CODES[number]
+    end, exit_code = ENDS[case]
+    with Terminal(*PASTE, environ=environ) as terminal:
+        terminal.read_until(PROMPT)
+        if isinstance(end, signal.Signals):
+            terminal.interrupt(end)
+        else:
+            terminal.send(end)
+        assert terminal.wait() == exit_code
         _assert_left_clean(terminal, codex_home)
 
 
-def test_the_key_ctrl_c_at_the_question(environ: dict[str, str], codex_home: Path) -> None:
-    """The key itself, as the terminal sends it, even in the middle of a paste."""
-    with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-        terminal.read_until("Paste the address it ends at:")
+def test_ctrl_c_in_the_middle_of_a_paste(environ: dict[str, str], codex_home: Path) -> None:
+    """The key counts while something is typed, too."""
+    with Terminal(*PASTE, environ=environ) as terminal:
+        terminal.read_until(PROMPT)
         terminal.send("http://127.0.0.1:1455/auth/ca")
         terminal.read_until("characters")
         terminal.send("\x03")
-        assert terminal.wait(5) == 130
+        assert terminal.wait() == 130
         assert "Interrupted" in terminal.text
-        _assert_left_clean(terminal, codex_home)
-
-
-def test_ctrl_d_at_the_question_ends_it(environ: dict[str, str], codex_home: Path) -> None:
-    """The end of input on an empty line is no answer: exit 2, as without a terminal."""
-    with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-        terminal.read_until("Paste the address it ends at:")
-        terminal.send("\x04")
-        assert terminal.wait(5) == 2
         _assert_left_clean(terminal, codex_home)
 
 
@@ -65,76 +77,89 @@ def test_a_signal_during_the_exchange(number: signal.Signals, codex_home: Path) 
     """While a server hangs: the end does not wait for its answer."""
     with HangingIssuer() as issuer:
         environ = environment(codex_home, issuer.issuer)
-        with Terminal("login", "--paste-redirect", environ=environ) as terminal:
-            url = terminal.read_url()
-            terminal.read_until("Paste the address it ends at:")
-            terminal.paste(approve(url))
-            terminal.read_until("fetching the tokens")
-            time.sleep(0.3)
-            started = time.monotonic()
+        with Terminal(*PASTE, environ=environ) as terminal:
+            terminal.paste(approve(terminal.read_question()))
+            until(lambda: exchanges(issuer))
             terminal.interrupt(number)
-            assert terminal.wait(5) == CODES[number]
-            assert time.monotonic() - started < 2
+            assert terminal.wait() == CODES[number]
             _assert_left_clean(terminal, codex_home)
 
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_while_listening_frees_the_port(number: signal.Signals, codex_home: Path) -> None:
     """The next sign-in can have the port at once."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with PracticeIssuer(redirect_ports=(port,)) as issuer:
         environ = environment(codex_home, issuer.issuer)
         with Terminal("login", "--port", str(port), environ=environ) as terminal:
-            terminal.read_until("Paste the address it ends at:")
-            time.sleep(0.2)
+            terminal.read_until(PROMPT)
             terminal.interrupt(number)
-            assert terminal.wait(5) == CODES[number]
+            assert terminal.wait() == CODES[number]
             _assert_left_clean(terminal, codex_home)
-        with socket.create_server(("127.0.0.1", port)):
-            pass
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+# Sends itself a signal at the n-th thing that the interpreter tells of (each import, file and
+# connection), counted from the first one of a kind.
+SIGNALLED = """
+import os, sys
+from headless_login.__main__ import run
+number, kind, left = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+
+def watch(event, details):
+    global kind, left
+    kind = "" if event == kind else kind
+    if not kind:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), number)
+
+sys.argv[1:] = sys.argv[4:]
+sys.addaudithook(watch)
+run()
+"""
+# A command, from what on its steps are counted, and the steps; there are about as many.
+MOMENTS: dict[tuple[str, ...], tuple[str, Sequence[int]]] = {
+    START: ("", range(1, 1500, 200)),
+    (*FINISH, "-"): ("", range(1, 3400, 400)),
+    PASTE: ("socket.connect", range(1, 45, 4)),  # the exchange, and all that comes after it
+}
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_signals_at_random_moments(
-    number: signal.Signals, issuer: PracticeIssuer, codex_home: Path
+@pytest.mark.parametrize("words", MOMENTS, ids=" ".join)
+def test_a_signal_at_any_moment(
+    words: tuple[str, ...], number: signal.Signals, environ: dict[str, str], codex_home: Path
 ) -> None:
-    """From the first import to the last line: either the signal's code, or done and complete."""
-    dice = random.Random(number)  # noqa: S311
-    environ = environment(codex_home, issuer.issuer)
+    """Either the signal's code, or done and complete; events are whole, and nothing half stays."""
     auth_file = codex_home / "auth.json"
-    for _ in range(12):
+    kind, moments = MOMENTS[words]
+    for moment in moments:
         auth_file.unlink(missing_ok=True)
-        with Piped("login", "--paste-redirect", environ=environ) as piped:
-            answer = approve(piped.read_url())
-            assert piped.process.stdin
-            piped.process.stdin.write(answer.encode() + b"\n")
-            piped.process.stdin.close()
-            piped.process.stdin = None
-            time.sleep(dice.uniform(0, 0.5))
-            piped.process.send_signal(number)
-            outcome = piped.finish(timeout=5)
+        answer = answered(environ) if words != PASTE else ""
+        command = [sys.executable, "-c", SIGNALLED, str(int(number)), kind, str(moment)]
+        with Piped(*words, "--json", environ=environ, command=command) as piped:
+            answer = answer or approve(piped.read_url())
+            outcome = piped.finish(f"{answer}\n")
         assert outcome.exit_code in (0, CODES[number]), outcome
         assert "Traceback" not in outcome.err
-        assert not [path for path in codex_home.iterdir() if path.name.startswith(".auth-")]
+        if outcome.exit_code == 0:
+            assert events_in(outcome.out)[-1]["event"] in ("authorize", "signed_in")
+            assert auth_file.exists() is (words != START)
         if auth_file.exists():
             assert auth_file.read_bytes().endswith(b'Z"\n}')
-        else:
-            assert outcome.exit_code == CODES[number]
+        assert not list(codex_home.rglob(".auth-*"))
+    assert all(json.loads(path.read_text()) for path in records(codex_home))
+    assert finish(environ, answered(environ)).exit_code == 0
 
 
 def test_the_rest_of_a_paste_never_reaches_the_shell(
     environ: dict[str, str], codex_home: Path
 ) -> None:
     """What follows the answer in the same paste is dropped, not run as a command."""
-    shell = 'headless-login login --paste-redirect; echo "end $?"; read -t 1 rest; echo "[$rest]"'
-    with Terminal(
-        "-c", shell, environ=environ | {"PATH": f"{BIN}:/usr/bin:/bin"}, command=("bash", "--norc")
-    ) as terminal:
-        url = terminal.read_url()
-        terminal.read_until("Paste the address it ends at:")
-        terminal.paste(approve(url))
+    shell = f'{COMMAND} {" ".join(PASTE)}; echo "end $?"; read -t 1 rest; echo "[$rest]"'
+    with Terminal("-c", shell, environ=environ, command=("bash", "--norc")) as terminal:
+        terminal.paste(approve(terminal.read_question()))
         terminal.send("touch /tmp/oops\r")
         terminal.read_until(r"end 0")
         terminal.read_until(r"\[\]")

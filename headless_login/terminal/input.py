@@ -133,10 +133,17 @@ _SETTLES = 0.2  # seconds of silence after a line break: the writer may be waiti
 _GIVEN_UP = 2.0  # after what is no answer, or has no line break: more of it may be on its way
 
 
-async def read_pipe(descriptor: int, enough: Callable[[str], bool]) -> str:
+async def read_pipe(
+    descriptor: int,
+    enough: Callable[[str], bool],
+    *,
+    settles: float = _SETTLES,
+    given_up: float = _GIVEN_UP,
+) -> str:
     """Return all that comes until the end, or until a silence after something to be judged.
 
-    The silence is short after an answer that is `enough`, and longer after any other line.
+    `settles` is that silence, in seconds, after a line that is `enough`; `given_up` after any other
+    line, or an answer without a line break.
     """
     import asyncio  # not before the address is on the screen
 
@@ -146,7 +153,8 @@ async def read_pipe(descriptor: int, enough: Callable[[str], bool]) -> str:
     try:
         while len(content) <= _LONGEST:
             try:
-                chunk = await asyncio.wait_for(chunks.get(), _patience(content, enough))
+                patience = _patience(content, enough, settles, given_up)
+                chunk = await asyncio.wait_for(chunks.get(), patience)
             except TimeoutError:
                 break
             if not chunk:
@@ -157,12 +165,14 @@ async def read_pipe(descriptor: int, enough: Callable[[str], bool]) -> str:
     return _decode(content)
 
 
-def _patience(content: bytes, enough: Callable[[str], bool]) -> float | None:
+def _patience(
+    content: bytes, enough: Callable[[str], bool], settles: float, given_up: float
+) -> float | None:
     """Return how long more may be waited for, in seconds; None is until the end."""
     is_line, is_enough = content.endswith(b"\n"), bool(content) and enough(_decode(content))
     if is_line and is_enough:
-        return _SETTLES
-    return _GIVEN_UP if is_enough or (is_line and content.strip()) else None
+        return settles
+    return given_up if is_enough or (is_line and content.strip()) else None
 
 
 def _watch(descriptor: int, chunks: asyncio.Queue[bytes]) -> Callable[[], object]:

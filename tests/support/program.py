@@ -59,12 +59,16 @@ class Piped:
     """The command with pipes at both ends, still running."""
 
     def __init__(
-        self, *arguments: str, environ: dict[str, str], stdin: int | TextIO = subprocess.PIPE
+        self,
+        *arguments: str,
+        environ: dict[str, str],
+        stdin: int | TextIO = subprocess.PIPE,
+        command: Sequence[str] = (COMMAND,),
     ) -> None:
         """Start it."""
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            [COMMAND, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, env=environ
+            [*command, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, env=environ
         )
         self.err = ""
 

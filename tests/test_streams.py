@@ -1,0 +1,244 @@
+"""Standard input and output of every kind: without an answer, silent, ended, full, or not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from headless_login.practice.issuer import PracticeIssuer
+from headless_login.terminal.input import read_pipe
+from tests.support.program import COMMAND, Piped, Terminal, run
+from tests.support.two_calls import (
+    FINISH,
+    LOST,
+    START,
+    answered,
+    begin,
+    event_in,
+    exchanges,
+    finish,
+    records,
+)
+
+PASTE = ("login", "--paste-redirect")
+USAGE = (2, "usage")
+
+
+def _pipe(content: bytes) -> list[int]:
+    out, into = os.pipe()
+    os.write(into, content)
+    os.close(into)
+    return [out]
+
+
+def _socket(end: Callable[[socket.socket], object]) -> list[int]:
+    ours, theirs = socket.socketpair()
+    end(theirs)
+    return [each.detach() for each in (ours, theirs) if each.fileno() >= 0]
+
+
+def _opened(path: str | Path, flags: int) -> list[int]:
+    return [os.open(path, flags | os.O_CREAT)]
+
+
+# Standard input in which there is no answer, and what else has to stay open meanwhile.
+INPUTS: dict[str, Callable[[Path], list[int]]] = {
+    "null": lambda _: _opened(os.devnull, os.O_RDONLY),
+    "empty file": lambda folder: _opened(folder / "file", os.O_RDONLY),
+    "write only": lambda folder: _opened(folder / "file", os.O_WRONLY),
+    "ended pipe": lambda _: _pipe(b""),
+    "blank pipe": lambda _: _pipe(b" \n\n"),
+    # Node gives its children sockets for pipes.
+    "closed socket": lambda _: _socket(socket.socket.close),
+    "shut socket": lambda _: _socket(lambda it: it.shutdown(socket.SHUT_WR)),
+}
+# What waits for an answer, and what it says where none can come.
+WAITING = {
+    PASTE: "login start",
+    FINISH: "There is no address",
+    (*FINISH, "-"): "There is no address",
+    (*FINISH, "--no-wait"): "awaits an address",
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("words", WAITING, ids=" ".join)
+def test_without_an_answer_it_ends(
+    words: tuple[str, ...], kind: str, environ: dict[str, str], codex_home: Path, tmp_path: Path
+) -> None:
+    """With exit code 2 and what to do instead; what is pending stays so."""
+    begin(environ)
+    descriptors = INPUTS[kind](tmp_path)
+    with open(descriptors[0]) as stdin, Piped(*words, environ=environ, stdin=stdin) as piped:
+        outcome = piped.finish()
+    for descriptor in descriptors[1:]:
+        os.close(descriptor)
+    assert outcome.exit_code == 2, outcome.err
+    assert WAITING[words] in outcome.err
+    assert len(records(codex_home)) == (2 if words == PASTE else 1)
+
+
+@pytest.mark.parametrize("words", WAITING, ids=" ".join)
+def test_without_any_standard_input_it_ends(
+    words: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    """Closed before it was started (`<&-`)."""
+    begin(environ)
+    line = ["sh", "-c", 'exec "$0" "$@" <&-', COMMAND, *words]
+    done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert WAITING[words] in done.stderr
+
+
+@pytest.mark.parametrize("words", [PASTE, FINISH, (*FINISH, "-")], ids=" ".join)
+def test_a_terminal_in_the_background_is_no_input(
+    words: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    """It is neither read from nor changed, which would stop the program for good."""
+    begin(environ)
+    script = f"set -m; {COMMAND} {' '.join(words)} & wait $!; echo end=$?"
+    with Terminal("-c", script, environ=environ, command=("bash",)) as terminal:
+        assert "end=2" in terminal.read_until(r"end=\d+")
+
+
+def test_a_pipe_that_stays_open_and_silent(environ: dict[str, str], codex_home: Path) -> None:
+    """`--paste-redirect` waits for it, and says at once what else there is."""
+    with Piped(*PASTE, environ=environ) as piped:
+        piped.read_until("write its whole address to the standard input")
+        piped.read_until("If nothing can: headless-login login start")
+    assert not records(codex_home)
+
+
+def _held_open(environ: dict[str, str], text: str, *words: str) -> Piped:
+    """Give a command some lines on a pipe that stays open, as programs often leave it."""
+    piped = Piped(*words, "--json", environ=environ)
+    assert piped.process.stdin
+    piped.process.stdin.write(text.encode())
+    piped.process.stdin.flush()
+    return piped
+
+
+def test_a_pipe_that_stays_open_after_the_answer(environ: dict[str, str]) -> None:
+    """A line break ends the answer: a program need not close its end."""
+    with _held_open(environ, f"{answered(environ)}\n", *FINISH) as piped:
+        assert piped.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["alone", "with another"])
+def test_a_used_up_answer_on_an_open_pipe_is_refused(
+    another: bool, environ: dict[str, str]
+) -> None:
+    """A whole line that can never be taken is refused with its own sentence, not waited on."""
+    answer = answered(environ)
+    assert finish(environ, answer).exit_code == 0
+    if another:
+        begin(environ)
+    with _held_open(environ, f"{answer}\n", *FINISH, "-") as piped:
+        assert piped.process.wait(20) == 3
+        outcome = piped.finish()
+    assert event_in(outcome) == LOST
+    assert "used up" in outcome.err
+
+
+NEVER = 600.0  # seconds
+
+
+@pytest.mark.parametrize(
+    ("content", "settles", "given_up"),
+    [(b"answer\n", 0.01, NEVER), (b"answer", NEVER, 0.01), (b"another line\n", NEVER, 0.01)],
+)
+def test_a_silence_ends_what_can_be_judged(content: bytes, settles: float, given_up: float) -> None:
+    """A short one after a whole answer, a longer one after what may still be completed."""
+    out, into = os.pipe()
+    reading = read_pipe(out, lambda text: "answer" in text, settles=settles, given_up=given_up)
+    os.write(into, content)
+    assert asyncio.run(reading) == content.decode()
+    os.close(into)
+    os.close(out)
+
+
+IMPATIENT = """
+import sys
+from headless_login.codex.home import CodexHome
+from headless_login.commands.context import Context
+from headless_login.commands.finish import finish
+from headless_login.errors import WrongUsage
+
+try:
+    finish(None, CodexHome(sys.argv[1]), Context(), patience=0.2)
+except WrongUsage as error:
+    print(error.message)
+"""
+
+
+def test_finish_does_not_wait_long_for_nobody(environ: dict[str, str], codex_home: Path) -> None:
+    """Without `-` a silent pipe is given up; what is pending stays so."""
+    begin(environ)
+    with Piped(*FINISH, environ=environ) as piped:
+        piped.read_until("Reading the address from standard input")
+    command, pipe = [sys.executable, "-c", IMPATIENT, str(codex_home)], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ, text=True) as process:
+        assert process.stdout
+        assert "There is no address" in process.stdout.read()
+    assert len(records(codex_home)) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--device-auth",)])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_an_address_that_nobody_got_is_no_success(
+    options: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    """The answer of `start` is all that it is for: where it cannot be written, the code says so."""
+    assert _written_to(os.open("/dev/full", os.O_WRONLY), environ, *START, *options) == 6
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_is_gone_is_no_interrupt(
+    options: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    """`status | head -0`: the exit code is not 130, which scripts take for Ctrl-C."""
+    out, into = os.pipe()
+    os.close(out)
+    assert _written_to(into, environ, "login", "status", *options) == 1
+
+
+def _written_to(stdout: int, environ: dict[str, str], *words: str) -> int:
+    """Return the exit code of a command whose standard output is that descriptor."""
+    done = subprocess.run(
+        [COMMAND, *words], stdout=stdout, stderr=subprocess.PIPE, env=environ, timeout=60
+    )
+    os.close(stdout)
+    assert b"defect" not in done.stderr
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("login", "{}\n"),
+        ("login", 'it\'s "{}"'),
+        ("{}\n",),
+        (*START, "--port", "{}\n"),
+        (*FINISH, "{}", "{}\n"),
+        (*FINISH, "--timeout={}\n"),
+    ],
+    ids=["no command", "quotes", "at all", "no port", "twice", "no option"],
+)
+def test_an_answer_in_the_wrong_place_is_not_repeated(
+    words: tuple[str, ...], environ: dict[str, str], issuer: PracticeIssuer
+) -> None:
+    """However the parser quotes what it did not understand, no code is on any stream."""
+    answer = answered(environ)
+    (code,) = parse_qs(urlsplit(answer).query)["code"]
+    outcome = run(*(word.format(answer) for word in words), "--json", environ=environ)
+    assert event_in(outcome) == USAGE
+    assert code not in outcome.out + outcome.err
+    assert exchanges(issuer) == 0
