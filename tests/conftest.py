@@ -14,8 +14,10 @@ from hypothesis import settings
 
 from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
+from tests.support.misbehaving import AnsweringIssuer
 from tests.support.program import environment
 from tests.support.scene import Scene
+from tests.support.two_calls import TwoCalls
 
 settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 settings.load_profile("tests")
@@ -76,3 +78,10 @@ def scene(codex_home: Path) -> Iterator[Scene]:
     """A sign-in at a port of its own, with an issuer that behaves unless it is told otherwise."""
     with Scene(codex_home) as begun:
         yield begun
+
+
+@pytest.fixture
+def calls(codex_home: Path) -> Iterator[TwoCalls]:
+    """The command in that folder, with an issuer that answers as told."""
+    with AnsweringIssuer() as issuer:
+        yield TwoCalls(codex_home, issuer)

@@ -13,7 +13,7 @@ import pytest
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import text_answer
-from tests.support.misbehaving import AnsweringIssuer, QuickIssuer
+from tests.support.misbehaving import AnsweringIssuer
 from tests.support.program import Piped, Terminal, environment, run
 from tests.support.scanning import picture_of, read
 from tests.support.stored_files import OLD
@@ -24,14 +24,15 @@ DEVICE = ("login", "--device-auth")
 @pytest.fixture
 def issuer() -> Iterator[PracticeIssuer]:
     """An issuer that can be asked often."""
-    with QuickIssuer() as running:
+    with AnsweringIssuer() as running:
         yield running
 
 
 @pytest.fixture
 def disabled(codex_home: Path) -> Iterator[dict[str, str]]:
     """The environment of an issuer that has device codes switched off, as some workspaces have."""
-    with AnsweringIssuer(codes=text_answer(404, "Not found")) as issuer:
+    with AnsweringIssuer() as issuer:
+        issuer.codes = text_answer(404, "Not found")
         yield environment(codex_home, issuer.issuer)
 
 

@@ -7,34 +7,29 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
-from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
+from headless_login.practice.wire import Answer, Parameters
 from tests.support.listening import free_port
-from tests.support.misbehaving import HangingIssuer
-from tests.support.program import COMMAND, PROMPT, Piped, Terminal, environment, until
+from tests.support.program import COMMAND, PROMPT, Terminal, until
 from tests.support.two_calls import (
     FINISH,
     PENDING,
     START,
-    answered,
+    TwoCalls,
     events_in,
-    exchanges,
-    finish,
-    records,
 )
 
 PASTE = ("login", "--paste-redirect")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def _assert_left_clean(terminal: Terminal, codex_home: Path) -> None:
+def _assert_left_clean(terminal: Terminal, calls: TwoCalls) -> None:
     assert terminal.attributes == terminal.attributes_before
     assert "Traceback" not in terminal.text
-    assert {path.name for path in codex_home.iterdir()} <= {PENDING}
+    assert {path.name for path in calls.home.iterdir()} <= {PENDING}
 
 
 # What ends the question: a signal, or what is typed; and the exit code.
@@ -47,56 +42,58 @@ ENDS: dict[str, tuple[signal.Signals | str, int]] = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-def test_the_end_of_the_question(case: str, environ: dict[str, str], codex_home: Path) -> None:
+def test_the_end_of_the_question(case: str, calls: TwoCalls) -> None:
     """While the person is away looking for the address."""
     end, exit_code = ENDS[case]
-    with Terminal(*PASTE, environ=environ) as terminal:
+    with calls.terminal(*PASTE) as terminal:
         terminal.read_until(PROMPT)
         if isinstance(end, signal.Signals):
             terminal.interrupt(end)
         else:
             terminal.send(end)
         assert terminal.wait() == exit_code
-        _assert_left_clean(terminal, codex_home)
+        _assert_left_clean(terminal, calls)
 
 
-def test_ctrl_c_in_the_middle_of_a_paste(environ: dict[str, str], codex_home: Path) -> None:
+def test_ctrl_c_in_the_middle_of_a_paste(calls: TwoCalls) -> None:
     """The key counts while something is typed, too."""
-    with Terminal(*PASTE, environ=environ) as terminal:
+    with calls.terminal(*PASTE) as terminal:
         terminal.read_until(PROMPT)
         terminal.send("http://127.0.0.1:1455/auth/ca")
         terminal.read_until("characters")
         terminal.send("\x03")
         assert terminal.wait() == 130
         assert "Interrupted" in terminal.text
-        _assert_left_clean(terminal, codex_home)
+        _assert_left_clean(terminal, calls)
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_during_the_exchange(number: signal.Signals, codex_home: Path) -> None:
+def test_a_signal_during_the_exchange(number: signal.Signals, calls: TwoCalls) -> None:
     """While a server hangs: the end does not wait for its answer."""
-    with HangingIssuer() as issuer:
-        environ = environment(codex_home, issuer.issuer)
-        with Terminal(*PASTE, environ=environ) as terminal:
-            terminal.paste(approve(terminal.read_question()))
-            until(lambda: exchanges(issuer))
-            terminal.interrupt(number)
-            assert terminal.wait() == CODES[number]
-            _assert_left_clean(terminal, codex_home)
+
+    def hang(_: Parameters) -> Answer:
+        calls.issuer.stopped.wait(60)
+        return Answer(200)
+
+    calls.issuer.tokens = hang
+    with calls.terminal(*PASTE) as terminal:
+        terminal.paste(approve(terminal.read_question()))
+        until(lambda: calls.exchanges)
+        terminal.interrupt(number)
+        assert terminal.wait() == CODES[number]
+        _assert_left_clean(terminal, calls)
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_while_listening_frees_the_port(number: signal.Signals, codex_home: Path) -> None:
+def test_a_signal_while_listening_frees_the_port(number: signal.Signals, calls: TwoCalls) -> None:
     """The next sign-in can have the port at once."""
     port = free_port()
-    with PracticeIssuer(redirect_ports=(port,)) as issuer:
-        environ = environment(codex_home, issuer.issuer)
-        with Terminal("login", "--port", str(port), environ=environ) as terminal:
-            terminal.read_until(PROMPT)
-            terminal.interrupt(number)
-            assert terminal.wait() == CODES[number]
-            _assert_left_clean(terminal, codex_home)
-        socket.create_server(("127.0.0.1", port)).close()
+    with calls.terminal("login", "--port", str(port)) as terminal:
+        terminal.read_until(PROMPT)
+        terminal.interrupt(number)
+        assert terminal.wait() == CODES[number]
+        _assert_left_clean(terminal, calls)
+    socket.create_server(("127.0.0.1", port)).close()
 
 
 # Sends itself a signal at the n-th thing that the interpreter tells of (each import, file and
@@ -129,38 +126,35 @@ MOMENTS: dict[tuple[str, ...], tuple[str, Sequence[int]]] = {
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize("words", MOMENTS, ids=" ".join)
 def test_a_signal_at_any_moment(
-    words: tuple[str, ...], number: signal.Signals, environ: dict[str, str], codex_home: Path
+    words: tuple[str, ...], number: signal.Signals, calls: TwoCalls
 ) -> None:
     """Either the signal's code, or done and complete; events are whole, and nothing half stays."""
-    auth_file = codex_home / "auth.json"
     kind, moments = MOMENTS[words]
     for moment in moments:
-        auth_file.unlink(missing_ok=True)
-        answer = answered(environ) if words != PASTE else ""
+        calls.auth_file.unlink(missing_ok=True)
+        answer = calls.answered() if words != PASTE else ""
         command = [sys.executable, "-c", SIGNALLED, str(int(number)), kind, str(moment)]
-        with Piped(*words, "--json", environ=environ, command=command) as piped:
+        with calls.piped(*words, "--json", command=command) as piped:
             answer = answer or approve(piped.read_url())
             outcome = piped.finish(f"{answer}\n")
         assert outcome.exit_code in (0, CODES[number]), outcome
         assert "Traceback" not in outcome.err
         if outcome.exit_code == 0:
             assert events_in(outcome.out)[-1]["event"] in ("authorize", "signed_in")
-            assert auth_file.exists() is (words != START)
-        if auth_file.exists():
-            assert auth_file.read_bytes().endswith(b'Z"\n}')
-        assert not list(codex_home.rglob(".auth-*"))
-    assert all(json.loads(path.read_text()) for path in records(codex_home))
-    assert finish(environ, answered(environ)).exit_code == 0
+            assert calls.auth_file.exists() is (words != START)
+        if calls.auth_file.exists():
+            assert calls.auth_file.read_bytes().endswith(b'Z"\n}')
+        assert not list(calls.home.rglob(".auth-*"))
+    assert all(json.loads(path.read_text()) for path in calls.records)
+    assert calls.finish(calls.answered()).exit_code == 0
 
 
-def test_the_rest_of_a_paste_never_reaches_the_shell(
-    environ: dict[str, str], codex_home: Path
-) -> None:
+def test_the_rest_of_a_paste_never_reaches_the_shell(calls: TwoCalls) -> None:
     """What follows the answer in the same paste is dropped, not run as a command."""
     shell = f'{COMMAND} {" ".join(PASTE)}; echo "end $?"; read -t 1 rest; echo "[$rest]"'
-    with Terminal("-c", shell, environ=environ, command=("bash", "--norc")) as terminal:
+    with calls.terminal("-c", shell, command=("bash", "--norc")) as terminal:
         terminal.paste(approve(terminal.read_question()))
         terminal.send("touch /tmp/oops\r")
         terminal.read_until(r"end 0")
         terminal.read_until(r"\[\]")
-    assert (codex_home / "auth.json").exists()
+    assert calls.auth_file.exists()

@@ -13,19 +13,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from headless_login.practice.issuer import PracticeIssuer
 from headless_login.terminal.input import read_pipe
-from tests.support.program import COMMAND, Piped, Terminal, run
+from tests.support.program import COMMAND, Piped, run
 from tests.support.two_calls import (
     FINISH,
     LOST,
     START,
-    answered,
-    begin,
+    TwoCalls,
     event_in,
-    exchanges,
-    finish,
-    records,
 )
 
 PASTE = ("login", "--paste-redirect")
@@ -72,76 +67,70 @@ WAITING = {
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("words", WAITING, ids=" ".join)
 def test_without_an_answer_it_ends(
-    words: tuple[str, ...], kind: str, environ: dict[str, str], codex_home: Path, tmp_path: Path
+    words: tuple[str, ...], kind: str, tmp_path: Path, calls: TwoCalls
 ) -> None:
     """With exit code 2 and what to do instead; what is pending stays so."""
-    begin(environ)
+    calls.begin()
     descriptors = INPUTS[kind](tmp_path)
-    with open(descriptors[0]) as stdin, Piped(*words, environ=environ, stdin=stdin) as piped:
+    with open(descriptors[0]) as stdin, calls.piped(*words, stdin=stdin) as piped:
         outcome = piped.finish()
     for descriptor in descriptors[1:]:
         os.close(descriptor)
     assert outcome.exit_code == 2, outcome.err
     assert WAITING[words] in outcome.err
-    assert len(records(codex_home)) == (2 if words == PASTE else 1)
+    assert len(calls.records) == (2 if words == PASTE else 1)
 
 
 @pytest.mark.parametrize("words", WAITING, ids=" ".join)
-def test_without_any_standard_input_it_ends(
-    words: tuple[str, ...], environ: dict[str, str]
-) -> None:
+def test_without_any_standard_input_it_ends(words: tuple[str, ...], calls: TwoCalls) -> None:
     """Closed before it was started (`<&-`)."""
-    begin(environ)
+    calls.begin()
     line = ["sh", "-c", 'exec "$0" "$@" <&-', COMMAND, *words]
-    done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(line, env=calls.environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2, done.stderr
     assert WAITING[words] in done.stderr
 
 
 @pytest.mark.parametrize("words", [PASTE, FINISH, (*FINISH, "-")], ids=" ".join)
-def test_a_terminal_in_the_background_is_no_input(
-    words: tuple[str, ...], environ: dict[str, str]
-) -> None:
+def test_a_terminal_in_the_background_is_no_input(words: tuple[str, ...], calls: TwoCalls) -> None:
     """It is neither read from nor changed, which would stop the program for good."""
-    begin(environ)
+    calls.begin()
     script = f"set -m; {COMMAND} {' '.join(words)} & wait $!; echo end=$?"
-    with Terminal("-c", script, environ=environ, command=("bash",)) as terminal:
+    with calls.terminal("-c", script, command=("bash",)) as terminal:
         assert "end=2" in terminal.read_until(r"end=\d+")
 
 
-def test_a_pipe_that_stays_open_and_silent(environ: dict[str, str], codex_home: Path) -> None:
+def test_a_pipe_that_stays_open_and_silent(calls: TwoCalls) -> None:
     """`--paste-redirect` waits for it, and says at once what else there is."""
-    with Piped(*PASTE, environ=environ) as piped:
+    with calls.piped(*PASTE) as piped:
         piped.read_until("write its whole address to the standard input")
         piped.read_until("If nothing can: headless-login login start")
-    assert not records(codex_home)
+    assert not calls.records
 
 
-def _held_open(environ: dict[str, str], text: str, *words: str) -> Piped:
+def _held_open(calls: TwoCalls, text: str, *words: str) -> Piped:
     """Give a command some lines on a pipe that stays open, as programs often leave it."""
-    piped = Piped(*words, "--json", environ=environ)
+    piped = calls.piped(*words, "--json")
     assert piped.process.stdin
     piped.process.stdin.write(text.encode())
     piped.process.stdin.flush()
     return piped
 
 
-def test_a_pipe_that_stays_open_after_the_answer(environ: dict[str, str]) -> None:
+def test_a_pipe_that_stays_open_after_the_answer(calls: TwoCalls) -> None:
     """A line break ends the answer: a program need not close its end."""
-    with _held_open(environ, f"{answered(environ)}\n", *FINISH) as piped:
+    with _held_open(calls, f"{calls.answered()}\n", *FINISH) as piped:
         assert piped.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("another", [False, True], ids=["alone", "with another"])
-def test_a_used_up_answer_on_an_open_pipe_is_refused(
-    another: bool, environ: dict[str, str]
-) -> None:
+def test_a_used_up_answer_on_an_open_pipe_is_refused(another: bool, calls: TwoCalls) -> None:
     """A whole line that can never be taken is refused with its own sentence, not waited on."""
-    answer = answered(environ)
-    assert finish(environ, answer).exit_code == 0
+    answer = calls.answered()
+    assert calls.finish(answer).exit_code == 0
     if another:
-        begin(environ)
-    with _held_open(environ, f"{answer}\n", *FINISH, "-") as piped:
+        calls.begin()
+    with _held_open(calls, f"{answer}\n", *FINISH, "-") as piped:
         assert piped.process.wait(20) == 3
         outcome = piped.finish()
     assert event_in(outcome) == LOST
@@ -179,41 +168,40 @@ except WrongUsage as error:
 """
 
 
-def test_finish_does_not_wait_long_for_nobody(environ: dict[str, str], codex_home: Path) -> None:
+def test_finish_does_not_wait_long_for_nobody(calls: TwoCalls) -> None:
     """Without `-` a silent pipe is given up; what is pending stays so."""
-    begin(environ)
-    with Piped(*FINISH, environ=environ) as piped:
+    calls.begin()
+    with calls.piped(*FINISH) as piped:
         piped.read_until("Reading the address from standard input")
-    command, pipe = [sys.executable, "-c", IMPATIENT, str(codex_home)], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ, text=True) as process:
-        assert process.stdout
-        assert "There is no address" in process.stdout.read()
-    assert len(records(codex_home)) == 1
+    impatient = (sys.executable, "-c", IMPATIENT, str(calls.home))
+    with calls.piped(command=impatient) as piped:
+        assert piped.process.wait(20) == 0
+        assert piped.process.stdout
+        assert b"There is no address" in piped.process.stdout.read()
+    assert len(calls.records) == 1
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--device-auth",)])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_an_address_that_nobody_got_is_no_success(
-    options: tuple[str, ...], environ: dict[str, str]
+    options: tuple[str, ...], calls: TwoCalls
 ) -> None:
     """The answer of `start` is all that it is for: where it cannot be written, the code says so."""
-    assert _written_to(os.open("/dev/full", os.O_WRONLY), environ, *START, *options) == 6
+    assert _written_to(os.open("/dev/full", os.O_WRONLY), calls, *START, *options) == 6
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_reader_that_is_gone_is_no_interrupt(
-    options: tuple[str, ...], environ: dict[str, str]
-) -> None:
+def test_a_reader_that_is_gone_is_no_interrupt(options: tuple[str, ...], calls: TwoCalls) -> None:
     """`status | head -0`: the exit code is not 130, which scripts take for Ctrl-C."""
     out, into = os.pipe()
     os.close(out)
-    assert _written_to(into, environ, "login", "status", *options) == 1
+    assert _written_to(into, calls, "login", "status", *options) == 1
 
 
-def _written_to(stdout: int, environ: dict[str, str], *words: str) -> int:
+def _written_to(stdout: int, calls: TwoCalls, *words: str) -> int:
     """Return the exit code of a command whose standard output is that descriptor."""
     done = subprocess.run(
-        [COMMAND, *words], stdout=stdout, stderr=subprocess.PIPE, env=environ, timeout=60
+        [COMMAND, *words], stdout=stdout, stderr=subprocess.PIPE, env=calls.environ, timeout=60
     )
     os.close(stdout)
     assert b"defect" not in done.stderr
@@ -233,12 +221,12 @@ def _written_to(stdout: int, environ: dict[str, str], *words: str) -> int:
     ids=["no command", "quotes", "at all", "no port", "twice", "no option"],
 )
 def test_an_answer_in_the_wrong_place_is_not_repeated(
-    words: tuple[str, ...], environ: dict[str, str], issuer: PracticeIssuer
+    words: tuple[str, ...], calls: TwoCalls
 ) -> None:
     """However the parser quotes what it did not understand, no code is on any stream."""
-    answer = answered(environ)
+    answer = calls.answered()
     (code,) = parse_qs(urlsplit(answer).query)["code"]
-    outcome = run(*(word.format(answer) for word in words), "--json", environ=environ)
+    outcome = run(*(word.format(answer) for word in words), "--json", environ=calls.environ)
     assert event_in(outcome) == USAGE
     assert code not in outcome.out + outcome.err
-    assert exchanges(issuer) == 0
+    assert calls.exchanges == 0

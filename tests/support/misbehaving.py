@@ -18,18 +18,14 @@ JSON = ("Content-Type", "application/json")
 
 
 class AnsweringIssuer(PracticeIssuer):
-    """Answers as told where it is told anything, which may change, and well elsewhere."""
+    """Answers as told where it is told anything, and well elsewhere; may be polled every second."""
 
-    def __init__(
-        self,
-        tokens: Answer | Callable[[Parameters], Answer] | None = None,
-        *,
-        polls: Answer | None = None,
-        codes: Answer | None = None,
-    ) -> None:
+    def __init__(self, tokens: Answer | Callable[[Parameters], Answer] | None = None) -> None:
         """`tokens` may be what makes the answer from the request's parameters."""
         super().__init__()
-        self.tokens, self.polls, self.codes = tokens, polls, codes
+        self.tokens = tokens
+        self.polls: Answer | None = None
+        self.codes: Answer | None = None
 
     def token_answer(self, form: Parameters) -> Answer:
         """Answer a token request."""
@@ -43,16 +39,8 @@ class AnsweringIssuer(PracticeIssuer):
 
     def user_code_answer(self, form: Parameters) -> Answer:
         """Answer a request for a one-time code."""
-        return self.codes or super().user_code_answer(form)
-
-
-class QuickIssuer(PracticeIssuer):
-    """May be asked about a one-time code every second."""
-
-    def user_code_answer(self, form: Parameters) -> Answer:
-        """Answer well, but for the interval."""
         document = json.loads(super().user_code_answer(form).body)
-        return json_answer(200, document | {"interval": "1"})
+        return self.codes or json_answer(200, document | {"interval": "1"})
 
 
 class PartialIssuer(PracticeIssuer):

@@ -26,7 +26,8 @@ from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.program import Outcome, run
+from tests.support.misbehaving import AnsweringIssuer
+from tests.support.program import Outcome, Piped, Terminal, environment, run
 
 START, FINISH = ("login", "start"), ("login", "finish")
 PENDING = ".headless-login"
@@ -48,18 +49,6 @@ def answered(environ: dict[str, str], *options: str) -> str:
 def finish(environ: dict[str, str], answer: str | None, *options: str) -> Outcome:
     """Run `login finish -` with the answer on standard input (None: nothing there)."""
     return run(*FINISH, "-", *options, environ=environ, stdin=answer)
-
-
-def begin_code(environ: dict[str, str], *options: str) -> tuple[str, str]:
-    """Begin a sign-in by device code, and return page and code."""
-    outcome = run(*START, "--device-auth", "--json", *options, environ=environ)
-    (event,) = events_in(outcome.out)
-    return event["verification_uri"], event["user_code"]
-
-
-def ask(environ: dict[str, str], *words: str) -> Outcome:
-    """Ask once about a one-time code."""
-    return run(*FINISH, *words, "--no-wait", environ=environ)
 
 
 def at_once(count: int, call: Callable[[], Outcome]) -> list[Outcome]:
@@ -114,6 +103,55 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
     schema = json.loads(text)
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+
+
+class TwoCalls:
+    """`login start` and `login finish` in one Codex folder, against one issuer."""
+
+    def __init__(self, codex_home: Path, issuer: AnsweringIssuer) -> None:
+        self.home = codex_home
+        self.issuer = issuer
+        self.auth_file = codex_home / "auth.json"
+        self.environ = environment(codex_home, issuer.issuer)
+
+    def run(self, *words: str, stdin: str | None = None) -> Outcome:
+        return run(*words, environ=self.environ, stdin=stdin)
+
+    def piped(self, *words: str, **options: Any) -> Piped:
+        return Piped(*words, environ=self.environ, **options)
+
+    def terminal(self, *words: str, **options: Any) -> Terminal:
+        return Terminal(*words, environ=self.environ, **options)
+
+    def begin(self, *options: str) -> str:
+        return begin(self.environ, *options)
+
+    def answered(self, *options: str) -> str:
+        return answered(self.environ, *options)
+
+    def finish(self, answer: str, *options: str) -> Outcome:
+        return finish(self.environ, answer, *options)
+
+    def begin_code(self, *options: str) -> tuple[str, str]:
+        """Begin a sign-in by device code, and return page and code."""
+        (event,) = events_in(self.run(*START, "--device-auth", "--json", *options).out)
+        return event["verification_uri"], event["user_code"]
+
+    def ask(self, *words: str) -> Outcome:
+        """Ask once about a one-time code."""
+        return self.run(*FINISH, *words, "--no-wait")
+
+    @property
+    def records(self) -> list[Path]:
+        return records(self.home)
+
+    @property
+    def exchanges(self) -> int:
+        return exchanges(self.issuer)
+
+    @property
+    def polls(self) -> int:
+        return sum(request.path.endswith("/deviceauth/token") for request in self.issuer.requests)
 
 
 class Pending:
