@@ -15,6 +15,7 @@ from tests.support.two_calls import (
     SIGNED_IN,
     START,
     TwoCalls,
+    assert_ended,
     at_once,
     event_in,
 )
@@ -26,8 +27,7 @@ def test_it_is_waited_for(calls: TwoCalls) -> None:
     with calls.piped(*FINISH) as piped:
         piped.read_until(f"Waiting for the code {code} at {page}")
         approve_device(page, code)
-        outcome = piped.finish()
-    assert outcome.exit_code == 0, outcome.err
+        assert_ended(piped.finish(), 0)
     assert calls.auth_file.exists()
     assert not calls.records
 
@@ -36,10 +36,8 @@ def test_it_is_asked_about_once(calls: TwoCalls) -> None:
     """Exit 5 while nobody has typed it, as often as one asks; the code is named once more."""
     page, code = calls.begin_code()
     for asked in (1, 2):
-        outcome = calls.ask()
-        assert outcome.exit_code == 5
-        assert f"The code {code} has not been typed yet" in outcome.err
-        assert "login finish --no-wait" in outcome.err
+        named = f"The code {code} has not been typed yet"
+        assert_ended(calls.ask(), 5, named, "login finish --no-wait")
         assert calls.polls == asked
     approve_device(page, code)
     assert calls.ask().exit_code == 0
@@ -48,14 +46,11 @@ def test_it_is_asked_about_once(calls: TwoCalls) -> None:
 def test_a_denied_code_is_used_up(calls: TwoCalls) -> None:
     """`access_denied`; the next call says that it is over, without reading an open pipe."""
     approve_device(*calls.begin_code(), decision="deny")
-    outcome = calls.ask()
-    assert outcome.exit_code == 3
-    assert "denied" in outcome.err
+    assert_ended(calls.ask(), 3, "denied")
     with calls.piped(*FINISH, "--no-wait", "--json") as piped:
         assert piped.process.wait(20) == 3
-        outcome = piped.finish()
+        outcome = assert_ended(piped.finish(), 3, "used up")
     assert event_in(outcome) == LOST
-    assert "used up" in outcome.err
     assert not calls.auth_file.exists()
 
 
@@ -71,9 +66,7 @@ def test_an_approval_survives_an_exchange_without_an_answer(calls: TwoCalls) -> 
     """The issuer gives the code once: it is kept, and exchanged without another poll."""
     calls.issuer.tokens = text_answer(503, "busy")
     approve_device(*calls.begin_code())
-    outcome = calls.ask()
-    assert outcome.exit_code == 4
-    assert "stays pending" in outcome.err
+    assert_ended(calls.ask(), 4, "stays pending")
     calls.issuer.tokens = None
     assert calls.ask().exit_code == 0
     assert (calls.polls, calls.exchanges) == (1, 2)
@@ -94,8 +87,7 @@ def test_what_may_pass_leaves_it_pending(case: str, calls: TwoCalls) -> None:
     """And what cannot be asked for twice does not."""
     calls.begin_code()
     calls.issuer.polls, exit_code, stays = ANSWERS[case]
-    outcome = calls.ask()
-    assert outcome.exit_code == exit_code, outcome.err
+    assert_ended(calls.ask(), exit_code)
     assert bool(calls.records) is stays
     if case == "expired":
         assert "expired" in calls.ask().err
@@ -157,9 +149,7 @@ def test_slow_down_is_remembered(calls: TwoCalls) -> None:
     calls.begin_code()
     calls.issuer.polls = json_answer(400, {"error": "slow_down"})
     for seconds in (6, 11):
-        outcome = calls.ask()
-        assert "still pending" in outcome.err
-        assert f"not before {seconds} seconds" in outcome.err
+        assert_ended(calls.ask(), 5, "still pending", f"not before {seconds} seconds")
 
 
 def test_a_wait_ends_with_the_code(calls: TwoCalls) -> None:
@@ -172,7 +162,5 @@ def test_a_wait_ends_with_the_code(calls: TwoCalls) -> None:
 def test_where_no_codes_are_offered(calls: TwoCalls) -> None:
     """`start --device-auth` names the other way, and leaves nothing behind."""
     calls.issuer.codes = Answer(404)
-    outcome = calls.run(*START, "--device-auth")
-    assert outcome.exit_code == 3
-    assert "Or: headless-login login start" in outcome.err
+    assert_ended(calls.run(*START, "--device-auth"), 3, "Or: headless-login login start")
     assert not calls.records

@@ -14,13 +14,7 @@ from headless_login.practice.person import approve
 from headless_login.practice.wire import Answer, Parameters
 from tests.support.listening import free_port
 from tests.support.program import COMMAND, PROMPT, Terminal, until
-from tests.support.two_calls import (
-    FINISH,
-    PENDING,
-    START,
-    TwoCalls,
-    events_in,
-)
+from tests.support.two_calls import FINISH, PENDING, START, TwoCalls, events_in
 
 PASTE = ("login", "--paste-redirect")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -32,38 +26,31 @@ def _assert_left_clean(terminal: Terminal, calls: TwoCalls) -> None:
     assert {path.name for path in calls.home.iterdir()} <= {PENDING}
 
 
-# What ends the question: a signal, or what is typed; and the exit code.
-ENDS: dict[str, tuple[signal.Signals | str, int]] = {
-    "SIGINT": (signal.SIGINT, 130),
-    "SIGTERM": (signal.SIGTERM, 143),
-    "the key Ctrl-C": ("\x03", 130),
-    "Ctrl-D on an empty line": ("\x04", 2),  # no answer, as without a terminal
+# What was typed before, what ends the question, and the exit code.
+ENDS: dict[str, tuple[str, signal.Signals | str, int]] = {
+    "SIGINT": ("", signal.SIGINT, 130),
+    "SIGTERM": ("", signal.SIGTERM, 143),
+    "the key Ctrl-C": ("", "\x03", 130),
+    "the key in the middle of a paste": ("http://127.0.0.1:1455/auth/ca", "\x03", 130),
+    "Ctrl-D on an empty line": ("", "\x04", 2),  # no answer, as without a terminal
 }
 
 
 @pytest.mark.parametrize("case", ENDS)
 def test_the_end_of_the_question(case: str, calls: TwoCalls) -> None:
-    """While the person is away looking for the address."""
-    end, exit_code = ENDS[case]
+    """While the person is away looking for the address, or on the way back with it."""
+    typed, end, exit_code = ENDS[case]
     with calls.terminal(*PASTE) as terminal:
         terminal.read_until(PROMPT)
+        if typed:
+            terminal.send(typed)
+            terminal.read_until("characters")
         if isinstance(end, signal.Signals):
             terminal.interrupt(end)
         else:
             terminal.send(end)
         assert terminal.wait() == exit_code
-        _assert_left_clean(terminal, calls)
-
-
-def test_ctrl_c_in_the_middle_of_a_paste(calls: TwoCalls) -> None:
-    """The key counts while something is typed, too."""
-    with calls.terminal(*PASTE) as terminal:
-        terminal.read_until(PROMPT)
-        terminal.send("http://127.0.0.1:1455/auth/ca")
-        terminal.read_until("characters")
-        terminal.send("\x03")
-        assert terminal.wait() == 130
-        assert "Interrupted" in terminal.text
+        assert ("Interrupted." in terminal.text) is (exit_code == 130)
         _assert_left_clean(terminal, calls)
 
 
@@ -139,8 +126,9 @@ def test_a_signal_at_any_moment(
             outcome = piped.finish(f"{answer}\n")
         assert outcome.exit_code in (0, CODES[number]), outcome
         assert "Traceback" not in outcome.err
+        events = events_in(outcome.out)
         if outcome.exit_code == 0:
-            assert events_in(outcome.out)[-1]["event"] in ("authorize", "signed_in")
+            assert events[-1]["event"] in ("authorize", "signed_in")
             assert calls.auth_file.exists() is (words != START)
         if calls.auth_file.exists():
             assert calls.auth_file.read_bytes().endswith(b'Z"\n}')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,10 +22,12 @@ from tests.support.two_calls import (
     SIGNED_IN,
     START,
     TwoCalls,
+    assert_ended,
     at_once,
     event_in,
 )
 
+PASTE = ("login", "--paste-redirect")
 ESCAPED = ("state=", "st%61te=")  # which is the same name to whoever decodes it
 UNKNOWN = "belongs to no sign-in"
 
@@ -34,8 +35,7 @@ UNKNOWN = "belongs to no sign-in"
 @pytest.mark.parametrize("name", ESCAPED)
 def test_a_sign_in_in_two_calls(name: str, calls: TwoCalls) -> None:
     """The address is the first line, the answer finishes, and the file is Codex's own form."""
-    started = calls.run(*START)
-    assert started.exit_code == 0
+    started = assert_ended(calls.run(*START), 0)
     url = started.out.splitlines()[0]
     assert url == url_in(started.out)
     assert calls.finish(approve(url).replace("state=", name)).exit_code == 0
@@ -77,24 +77,17 @@ def test_several_are_pending_and_each_answer_finds_its_own(calls: TwoCalls) -> N
 )
 def test_the_ways_in_for_an_answer(line: str, tmp_path: Path, calls: TwoCalls) -> None:
     """As an argument, on standard input with and without `-`, here, and from a quoted mail."""
-    command = ["bash", "-c", line, COMMAND]
-    done = subprocess.run(
-        command,
-        env=calls.environ | {"ADDRESS": calls.answered()},
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
+    bash = ("bash", "-c", f"cd {tmp_path}; {line}", COMMAND)
+    calls.environ["ADDRESS"] = calls.answered()
+    with calls.piped(command=bash) as piped:
+        assert_ended(piped.finish(), 0)
 
 
 def test_an_address_that_a_shell_has_cut(calls: TwoCalls) -> None:
     """What an unquoted `&` leaves is named, and the sign-in goes on."""
     answer = calls.answered()
-    cut = calls.run(*FINISH, answer.partition("&")[0])
-    assert cut.exit_code == 3
-    assert "If a shell cut the address at an &" in cut.err
-    assert "login finish -" in cut.err
+    outcome = calls.run(*FINISH, answer.partition("&")[0])
+    assert_ended(outcome, 3, "If a shell cut the address at an &", "login finish -")
     assert calls.finish(answer).exit_code == 0
     assert calls.auth_file.exists()
 
@@ -114,9 +107,7 @@ def test_a_rejected_answer_uses_nothing_up(phrase: str, calls: TwoCalls) -> None
     """Exit 3, the reason, the old file byte for byte; and then the right answer is taken."""
     calls.auth_file.write_bytes(OLD)
     answer = calls.answered()
-    outcome = calls.finish(REJECTED[phrase](answer))
-    assert outcome.exit_code == 3
-    assert phrase in outcome.err
+    outcome = assert_ended(calls.finish(REJECTED[phrase](answer)), 3, phrase)
     assert (STAYS in outcome.err) is (phrase != UNKNOWN)
     assert calls.auth_file.read_bytes() == OLD
     assert calls.exchanges == 0
@@ -125,9 +116,7 @@ def test_a_rejected_answer_uses_nothing_up(phrase: str, calls: TwoCalls) -> None
 
 def test_the_address_to_open_is_not_the_answer(calls: TwoCalls) -> None:
     """It carries the state of a pending sign-in, and is named for what it is."""
-    outcome = calls.finish(calls.begin())
-    assert outcome.exit_code == 3
-    assert "That is the address to open" in outcome.err
+    assert_ended(calls.finish(calls.begin()), 3, "That is the address to open")
 
 
 def test_used_is_used(calls: TwoCalls) -> None:
@@ -135,9 +124,7 @@ def test_used_is_used(calls: TwoCalls) -> None:
     answer = calls.answered()
     assert calls.finish(answer).exit_code == 0
     for words in ([*FINISH, "-"], [*FINISH, answer], [*FINISH]):
-        again = calls.run(*words, stdin=answer)
-        assert again.exit_code == 3
-        assert "used up" in again.err
+        assert_ended(calls.run(*words, stdin=answer), 3, "used up")
     assert calls.exchanges == 1
 
 
@@ -145,23 +132,18 @@ def test_used_is_used(calls: TwoCalls) -> None:
 def test_the_persons_refusal_uses_it_up(name: str, calls: TwoCalls) -> None:
     """`access_denied` with this sign-in's state ends it; nothing is exchanged."""
     denied = approve(calls.begin(), decision="deny").replace("state=", name)
-    outcome = calls.finish(denied)
-    assert outcome.exit_code == 3
-    assert "denied" in outcome.err
+    assert_ended(calls.finish(denied), 3, "denied")
     assert "used up" in calls.finish(denied).err
     assert calls.exchanges == 0
 
 
 def test_nothing_is_pending(tmp_path: Path, calls: TwoCalls) -> None:
     """Said at once, where no folder is, too; and none is made for it."""
-    outcome = calls.run(*FINISH)
-    assert (outcome.exit_code, outcome.out) == (3, "")
-    assert "No sign-in is pending" in outcome.err
+    assert assert_ended(calls.run(*FINISH), 3, "No sign-in is pending").out == ""
     assert not list(calls.home.iterdir())
     with calls.piped(*FINISH, "-") as piped:  # and no input is waited for
         assert piped.process.wait(20) == 3
-    missing = calls.run(*FINISH, "--codex-home", str(tmp_path / "missing"))
-    assert missing.exit_code == 3
+    assert_ended(calls.run(*FINISH, "--codex-home", str(tmp_path / "missing")), 3)
     assert not (tmp_path / "missing").exists()
 
 
@@ -170,13 +152,11 @@ def test_another_folders_sign_in_is_unknown(tmp_path: Path, calls: TwoCalls) -> 
     there = ("--codex-home", str(tmp_path / "other"))
     url = calls.begin(*there)
     ours, foreign = calls.answered(), approve(url)
-    outcome = calls.finish(foreign)
-    assert outcome.exit_code == 3
-    assert f"{UNKNOWN} that was started here" in outcome.err
-    assert calls.finish(ours).exit_code == 0
-    assert f"{UNKNOWN} that was started here" in calls.finish(foreign).err
-    assert "That is the address to open" in calls.finish(url).err
-    assert "used up" in calls.finish("hello").err
+    assert_ended(calls.finish(foreign), 3, f"{UNKNOWN} that was started here")
+    assert_ended(calls.finish(ours), 0)
+    assert_ended(calls.finish(foreign), 3, f"{UNKNOWN} that was started here")
+    assert_ended(calls.finish(url), 3, "That is the address to open")
+    assert_ended(calls.finish("hello"), 3, "used up")
     assert calls.finish(foreign, *there).exit_code == 0
 
 
@@ -197,8 +177,7 @@ def test_an_unanswered_exchange_uses_nothing_up(case: str, calls: TwoCalls) -> N
     calls.issuer.tokens = UNANSWERED[case]
     answer = calls.answered()
     outcome = calls.finish(answer)
-    assert outcome.exit_code == 4, outcome.err
-    assert "stays pending: then run the same command again" in outcome.err
+    assert_ended(outcome, 4, "stays pending: then run the same command again")
     assert "new sign-in" not in outcome.err
     calls.issuer.tokens = None
     assert calls.finish(answer).exit_code == 0
@@ -214,8 +193,8 @@ def test_what_the_issuer_has_judged_is_used_up(
     """A refusal or nonsense in place of tokens: a code works once."""
     calls.issuer.tokens = json_answer(status, told)
     answer = calls.answered()
-    assert calls.finish(answer).exit_code == exit_code
-    assert "used up" in calls.finish(answer).err
+    assert_ended(calls.finish(answer), exit_code)
+    assert_ended(calls.finish(answer), 3, "used up")
     assert calls.exchanges == 1
 
 
@@ -223,9 +202,7 @@ def test_what_cannot_be_stored_is_not_exchanged(calls: TwoCalls) -> None:
     """The disk is tried before the code is spent; mended, the same command finishes."""
     answer = calls.answered()
     calls.auth_file.mkdir()
-    outcome = calls.finish(answer)
-    assert outcome.exit_code == 6
-    assert "it is a folder" in outcome.err
+    assert_ended(calls.finish(answer), 6, "it is a folder")
     assert calls.exchanges == 0
     calls.auth_file.rmdir()
     assert calls.finish(answer).exit_code == 0
@@ -281,19 +258,14 @@ def test_start_on_a_terminal_shows_the_code_of_the_address(calls: TwoCalls) -> N
 def test_logout_forgets_what_is_pending(calls: TwoCalls) -> None:
     """Whoever signs out does not want to be signed in by an answer that comes late."""
     answer = calls.answered()
-    outcome = calls.run("logout")
-    assert outcome.exit_code == 0
-    assert "forgotten" in outcome.err
+    assert_ended(calls.run("logout"), 0, "forgotten")
     assert not calls.records
     assert calls.finish(answer).exit_code == 3
 
 
 def test_paste_without_input_leaves_it_pending(calls: TwoCalls) -> None:
     """`--paste-redirect` without terminal and input: exit 2, and the address still works."""
-    outcome = calls.run("login", "--paste-redirect")
-    assert outcome.exit_code == 2
-    assert "login start" in outcome.err
-    assert "login finish" in outcome.err
+    outcome = assert_ended(calls.run(*PASTE), 2, "login start", "login finish")
     assert calls.finish(approve(url_in(outcome.err))).exit_code == 0
     assert calls.auth_file.exists()
 
@@ -301,11 +273,6 @@ def test_paste_without_input_leaves_it_pending(calls: TwoCalls) -> None:
 def test_paste_from_a_file_finishes_what_start_began(tmp_path: Path, calls: TwoCalls) -> None:
     """`login --paste-redirect < file`: a file cannot know this process's own address."""
     (tmp_path / "answer").write_text(calls.answered())
-    with (
-        open(tmp_path / "answer") as file,
-        calls.piped("login", "--paste-redirect", stdin=file) as piped,
-    ):
-        outcome = piped.finish()
-    assert outcome.exit_code == 0, outcome.err
-    assert "finishing that one" in outcome.err
+    with open(tmp_path / "answer") as file, calls.piped(*PASTE, stdin=file) as piped:
+        assert_ended(piped.finish(), 0, "finishing that one")
     assert calls.exchanges == 1

@@ -14,17 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from headless_login.terminal.input import read_pipe
-from tests.support.program import COMMAND, Piped, run
-from tests.support.two_calls import (
-    FINISH,
-    LOST,
-    START,
-    TwoCalls,
-    event_in,
-)
+from tests.support.program import COMMAND, Piped
+from tests.support.two_calls import FINISH, LOST, START, TwoCalls, assert_ended, event_in
 
 PASTE = ("login", "--paste-redirect")
-USAGE = (2, "usage")
 
 
 def _pipe(content: bytes) -> list[int]:
@@ -73,11 +66,9 @@ def test_without_an_answer_it_ends(
     calls.begin()
     descriptors = INPUTS[kind](tmp_path)
     with open(descriptors[0]) as stdin, calls.piped(*words, stdin=stdin) as piped:
-        outcome = piped.finish()
+        assert_ended(piped.finish(), 2, WAITING[words])
     for descriptor in descriptors[1:]:
         os.close(descriptor)
-    assert outcome.exit_code == 2, outcome.err
-    assert WAITING[words] in outcome.err
     assert len(calls.records) == (2 if words == PASTE else 1)
 
 
@@ -85,10 +76,8 @@ def test_without_an_answer_it_ends(
 def test_without_any_standard_input_it_ends(words: tuple[str, ...], calls: TwoCalls) -> None:
     """Closed before it was started (`<&-`)."""
     calls.begin()
-    line = ["sh", "-c", 'exec "$0" "$@" <&-', COMMAND, *words]
-    done = subprocess.run(line, env=calls.environ, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2, done.stderr
-    assert WAITING[words] in done.stderr
+    with calls.piped(*words, command=("sh", "-c", 'exec "$0" "$@" <&-', COMMAND)) as piped:
+        assert_ended(piped.finish(), 2, WAITING[words])
 
 
 @pytest.mark.parametrize("words", [PASTE, FINISH, (*FINISH, "-")], ids=" ".join)
@@ -127,14 +116,13 @@ def test_a_pipe_that_stays_open_after_the_answer(calls: TwoCalls) -> None:
 def test_a_used_up_answer_on_an_open_pipe_is_refused(another: bool, calls: TwoCalls) -> None:
     """A whole line that can never be taken is refused with its own sentence, not waited on."""
     answer = calls.answered()
-    assert calls.finish(answer).exit_code == 0
+    assert_ended(calls.finish(answer), 0)
     if another:
         calls.begin()
     with _held_open(calls, f"{answer}\n", *FINISH, "-") as piped:
         assert piped.process.wait(20) == 3
-        outcome = piped.finish()
+        outcome = assert_ended(piped.finish(), 3, "used up")
     assert event_in(outcome) == LOST
-    assert "used up" in outcome.err
 
 
 NEVER = 600.0  # seconds
@@ -208,25 +196,22 @@ def _written_to(stdout: int, calls: TwoCalls, *words: str) -> int:
     return done.returncode
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("login", "{}\n"),
-        ("login", 'it\'s "{}"'),
-        ("{}\n",),
-        (*START, "--port", "{}\n"),
-        (*FINISH, "{}", "{}\n"),
-        (*FINISH, "--timeout={}\n"),
-    ],
-    ids=["no command", "quotes", "at all", "no port", "twice", "no option"],
-)
-def test_an_answer_in_the_wrong_place_is_not_repeated(
-    words: tuple[str, ...], calls: TwoCalls
-) -> None:
+MISPLACED: dict[str, tuple[str, ...]] = {
+    "no command": ("login", "{}\n"),
+    "quotes": ("login", 'it\'s "{}"'),
+    "at all": ("{}\n",),
+    "no port": (*START, "--port", "{}\n"),
+    "twice": (*FINISH, "{}", "{}\n"),
+    "no option": (*FINISH, "--timeout={}\n"),
+}
+
+
+@pytest.mark.parametrize("case", MISPLACED)
+def test_an_answer_in_the_wrong_place_is_not_repeated(case: str, calls: TwoCalls) -> None:
     """However the parser quotes what it did not understand, no code is on any stream."""
     answer = calls.answered()
     (code,) = parse_qs(urlsplit(answer).query)["code"]
-    outcome = run(*(word.format(answer) for word in words), "--json", environ=calls.environ)
-    assert event_in(outcome) == USAGE
+    outcome = calls.run(*(word.format(answer) for word in MISPLACED[case]), "--json")
+    assert event_in(outcome) == (2, "usage")
     assert code not in outcome.out + outcome.err
     assert calls.exchanges == 0

@@ -57,6 +57,13 @@ def at_once(count: int, call: Callable[[], Outcome]) -> list[Outcome]:
         return list(pool.map(lambda _: call(), range(count)))
 
 
+def assert_ended(outcome: Outcome, exit_code: int, *phrases: str) -> Outcome:
+    """Fail unless it ended with this code and said all this on standard error."""
+    assert outcome.exit_code == exit_code, outcome.err
+    assert not [phrase for phrase in phrases if phrase not in outcome.err], outcome.err
+    return outcome
+
+
 def event_in(outcome: Outcome) -> tuple[int, str]:
     """Return exit code and word of the last event."""
     *_, event = events_in(outcome.out)
