@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
-from tests.support.machine import umask
-from tests.support.program import COMMAND, PROMPT, url_in
+from tests.support.machine import require_root, umask
+from tests.support.program import COMMAND, PROMPT, Outcome, url_in
 from tests.support.stored_files import OLD
 from tests.support.two_calls import (
     FINISH,
@@ -276,3 +277,46 @@ def test_paste_from_a_file_finishes_what_start_began(tmp_path: Path, calls: TwoC
     with open(tmp_path / "answer") as file, calls.piped(*PASTE, stdin=file) as piped:
         assert_ended(piped.finish(), 0, "finishing that one")
     assert calls.exchanges == 1
+
+
+# As a program sees the time of day after somebody has set the clock: nothing else is changed.
+AT = """
+import os, sys, time
+shift, real = float(sys.argv[1]), time.time
+time.time = lambda: real() + shift
+from headless_login.cli import main
+os._exit(main(sys.argv[2:]))
+"""
+
+
+def _later(seconds: int, calls: TwoCalls, *words: str) -> Outcome:
+    """Run the command on a machine that has been running for so much longer (time namespace)."""
+    require_root("unshare")
+    shifted = ("unshare", "--time", "--boottime", str(seconds), "--fork")
+    with calls.piped(command=(*shifted, "true")) as probe:
+        if probe.process.wait(20):
+            pytest.skip("no time namespaces here")
+    with calls.piped(*words, command=(*shifted, COMMAND)) as piped:
+        return piped.finish()
+
+
+def test_a_quarter_of_an_hour_later(calls: TwoCalls) -> None:
+    """After 880 seconds it is taken; after 920 it has expired, and its secrets are gone."""
+    answer, late = calls.answered(), calls.answered()
+    assert_ended(_later(880, calls, *FINISH, answer), 0)
+    assert_ended(_later(920, calls, *FINISH, late), 3, "This sign-in has expired")
+    assert not calls.records
+    assert_ended(calls.finish(late), 3, "This sign-in has expired")
+
+
+@pytest.mark.parametrize("days", [-400, -0.01, 0.01, 400])
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "too late"])
+def test_the_time_of_day_decides_nothing(late: bool, days: float, calls: TwoCalls) -> None:
+    """Set back it revives nothing, set forward it ends nothing."""
+    calls.issuer.tokens = text_answer(503, "busy")
+    answer = calls.answered(*(["--timeout", "0.001"] if late else []))
+    shifted = (sys.executable, "-c", AT, str(days * 86400))
+    with calls.piped(*FINISH, answer, command=shifted) as piped:
+        outcome = piped.finish()
+    assert_ended(outcome, 3 if late else 4, "has expired" if late else "stays pending")
+    assert len(calls.records) == (0 if late else 1)
