@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from headless_login.codex.home import CodexHome
-from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.program import COMMAND, run
-from tests.support.two_calls import START, events_in, records
+from tests.support.program import COMMAND
+from tests.support.two_calls import START, TwoCalls, assert_ended, events_in
 
 NAMES = {
     "blank": b"a b",
@@ -31,77 +29,69 @@ NAMES = {
 
 
 def _run(
-    *words: str | bytes, environ: dict[str, str], home: bytes | None, cwd: Path | str, stdin: bytes
+    *words: str | bytes, calls: TwoCalls, home: bytes | None, cwd: Path | str, stdin: bytes = b""
 ) -> bytes:
     """Run a program in a folder with this CODEX_HOME, and return its output."""
-    variables = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
-    del variables[b"CODEX_HOME"]
-    if home is not None:
-        variables[b"CODEX_HOME"] = home
-    done = subprocess.run(
-        words, env=variables, cwd=cwd, input=stdin, capture_output=True, timeout=60, check=False
-    )
+    variables = {os.fsencode(name): os.fsencode(value) for name, value in calls.environ.items()}
+    variables |= {b"CODEX_HOME": home or b""}  # empty is not set
+    done = subprocess.run(words, env=variables, cwd=cwd, input=stdin, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def _copy(
-    environ: dict[str, str], folder: Path, home: bytes, *options: str, later: bytes | None = None
+    calls: TwoCalls, folder: Path, home: bytes, *options: str, later: bytes | None = None
 ) -> None:
     """Begin in one shell; copy the command that is printed into another one, elsewhere."""
-    path = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
-    environ = {**environ, "PATH": path, "PYTHONIOENCODING": "utf-8:strict"}
-    started = _run(COMMAND, *START, *options, environ=environ, home=home, cwd=folder, stdin=b"")
-    answer = approve(started.splitlines()[0].decode())
+    calls.environ["PATH"] = f"{Path(COMMAND).parent}{os.pathsep}{calls.environ['PATH']}"
+    calls.environ["PYTHONIOENCODING"] = "utf-8:strict"
+    started = _run(COMMAND, *START, *options, calls=calls, home=home, cwd=folder)
+    answer = approve(started.splitlines()[0].decode()).encode()
     script = started[started.index(b"echo 'ADDRESS' | headless-login login finish -") :]
-    script = script.replace(b"ADDRESS", answer.encode())
-    _run("sh", environ=environ, home=later, cwd="/", stdin=script)
+    _run("sh", calls=calls, home=later, cwd="/", stdin=script.replace(b"ADDRESS", answer))
 
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_command_that_is_printed_can_be_copied(
-    kind: str, environ: dict[str, str], tmp_path: Path
+    kind: str, tmp_path: Path, calls: TwoCalls
 ) -> None:
     """Whatever the Codex folder is called, also where the locale cannot show it (strict UTF-8)."""
     home = os.path.join(os.fsencode(tmp_path), NAMES[kind])
-    _copy(environ, tmp_path, home)
+    _copy(calls, tmp_path, home)
     assert os.path.exists(os.path.join(home, b"auth.json"))
     assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_words_that_are_announced_can_be_run(
-    kind: str, environ: dict[str, str], tmp_path: Path
+    kind: str, tmp_path: Path, calls: TwoCalls
 ) -> None:
     """`finish` of `--json` works without a shell, from another folder and environment."""
     home = os.path.join(os.fsencode(tmp_path), NAMES[kind])
-    out = _run(COMMAND, *START, "--json", environ=environ, home=home, cwd=tmp_path, stdin=b"")
-    (event,) = events_in(out.decode())
-    words = map(os.fsencode, event["finish"])
-    answer = approve(event["url"]).encode()
-    out = _run(*words, b"--json", environ=environ, home=None, cwd="/", stdin=answer)
-    (signed_in,) = events_in(out.decode())
+    started = _run(COMMAND, *START, "--json", calls=calls, home=home, cwd=tmp_path)
+    (event,) = events_in(started.decode())
+    words, answer = map(os.fsencode, event["finish"]), approve(event["url"]).encode()
+    finished = _run(*words, b"--json", calls=calls, home=None, cwd="/", stdin=answer)
+    (signed_in,) = events_in(finished.decode())
     assert os.fsencode(signed_in["auth_file"]) == os.path.join(home, b"auth.json")
 
 
 @pytest.mark.parametrize("given", ["rel", "./rel", "link"])
 def test_a_relative_home_is_found_from_anywhere(
-    given: str, environ: dict[str, str], tmp_path: Path
+    given: str, tmp_path: Path, calls: TwoCalls
 ) -> None:
     """The command that is printed names the folder whole, through a link as well."""
     (tmp_path / "rel").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to("rel")
-    _copy(environ, tmp_path, os.fsencode(given))
+    _copy(calls, tmp_path, os.fsencode(given))
     assert (tmp_path / "rel" / "auth.json").exists()
 
 
-def test_the_usual_home_in_a_shell_that_names_another(
-    environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_usual_home_in_a_shell_that_names_another(tmp_path: Path, calls: TwoCalls) -> None:
     """`CODEX_HOME=… login start --codex-home ~/.codex`: the same shell takes what was printed."""
-    environ["HOME"] = str(tmp_path)
+    calls.environ["HOME"] = str(tmp_path)
     usual, another = tmp_path / ".codex", os.fsencode(tmp_path / "another")
-    _copy(environ, tmp_path, another, "--codex-home", str(usual), later=another)
+    _copy(calls, tmp_path, another, "--codex-home", str(usual), later=another)
     assert (usual / "auth.json").exists()
 
 
@@ -120,14 +110,13 @@ os._exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--device-auth"]])
 def test_a_user_without_home_begins_in_the_folder_that_is_named(
-    options: list[str], environ: dict[str, str], codex_home: Path
+    options: list[str], calls: TwoCalls
 ) -> None:
     """Where CODEX_HOME says all, nobody has to know where this user's own files would be."""
-    del environ["HOME"]
-    command = [sys.executable, "-c", NOBODY_KNOWS, *START, *options]
-    home = os.fsencode(codex_home)
-    _run(*command, environ=environ, home=home, cwd=codex_home, stdin=b"")
-    assert len(records(codex_home)) == 1
+    del calls.environ["HOME"]
+    with calls.piped(*START, *options, command=(sys.executable, "-c", NOBODY_KNOWS)) as piped:
+        assert_ended(piped.finish(), 0)
+    assert len(calls.records) == 1
 
 
 OPTIONS: dict[str, list[str]] = {
@@ -142,12 +131,12 @@ OPTIONS: dict[str, list[str]] = {
 }
 
 
-def _begun(environ: dict[str, str], codex_home: Path, *words: str) -> tuple[Any, ...]:
+def _begun(calls: TwoCalls, *words: str) -> tuple[Any, ...]:
     """Return what a `start` has kept, and whether it was for a program."""
-    outcome = run(*words, environ=environ)
+    outcome = calls.run(*words)
     if outcome.exit_code:
         return outcome.exit_code, outcome.err
-    (record,) = records(codex_home)
+    (record,) = calls.records
     document = json.loads(record.read_text())
     record.unlink()
     awaits, origin = document["awaits"], document["origin"]
@@ -158,28 +147,25 @@ def _begun(environ: dict[str, str], codex_home: Path, *words: str) -> tuple[Any,
 @pytest.mark.parametrize("variables", [{}, {"HEADLESS_LOGIN_CLIENT_ID": "another"}], ids=str)
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_an_option_means_the_same_before_the_subcommand(
-    kind: str, variables: dict[str, str], environ: dict[str, str], codex_home: Path
+    kind: str, variables: dict[str, str], calls: TwoCalls
 ) -> None:
     """With and without the variables that it is preferred to."""
-    environ |= variables
+    calls.environ |= variables
     if kind != "client" and variables:
-        environ["HEADLESS_LOGIN_ISSUER"] = "http://127.0.0.1:9"  # where no such client is found
-    before = _begun(environ, codex_home, "login", *OPTIONS[kind], "start")
-    behind = _begun(environ, codex_home, *START, *OPTIONS[kind])
+        calls.environ["HEADLESS_LOGIN_ISSUER"] = "http://127.0.0.1:9"  # which has no such client
+    before = _begun(calls, "login", *OPTIONS[kind], "start")
+    behind = _begun(calls, *START, *OPTIONS[kind])
     assert before == behind
 
 
-def test_the_home_before_the_subcommand(
-    environ: dict[str, str], codex_home: Path, tmp_path: Path
-) -> None:
+def test_the_home_before_the_subcommand(tmp_path: Path, calls: TwoCalls) -> None:
     """For `start`, `finish` and `status` alike, and preferred to the variable."""
-    other = tmp_path / "other"
-    named = ("login", "--codex-home", str(other))
-    url = run(*named, "start", environ=environ).out.splitlines()[0]
-    assert run(*named, "finish", "-", environ=environ, stdin=approve(url)).exit_code == 0
-    status = json.loads(run(*named, "--json", "status", environ=environ).out)
-    assert status["auth_file"] == CodexHome(str(other)).auth_file
-    assert not list(codex_home.iterdir())
+    named = ("login", "--codex-home", str(tmp_path / "other"))
+    url = calls.run(*named, "start").out.splitlines()[0]
+    assert_ended(calls.run(*named, "finish", "-", stdin=approve(url)), 0)
+    status = json.loads(calls.run(*named, "--json", "status").out)
+    assert status["auth_file"] == str(tmp_path / "other" / "auth.json")
+    assert not list(calls.home.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -196,26 +182,19 @@ def test_the_home_before_the_subcommand(
         "--issuer http://127.0.0.1:7777 status",
     ],
 )
-def test_an_option_that_does_not_go_with_it_is_named(
-    line: str, environ: dict[str, str], codex_home: Path, issuer: PracticeIssuer
-) -> None:
+def test_an_option_that_does_not_go_with_it_is_named(line: str, calls: TwoCalls) -> None:
     """Never silently ignored: exit 2, and the sentence says which and with what."""
-    words = line.split()
-    outcome = run("login", *words, environ=environ)
-    assert outcome.exit_code == 2
-    assert f"{words[0]} does not go with `login {words[-1]}`" in outcome.err
-    assert not list(codex_home.iterdir())
-    assert not issuer.requests
+    option, *_, subcommand = line.split()
+    told = f"{option} does not go with `login {subcommand}`"
+    assert_ended(calls.run("login", *line.split()), 2, told)
+    assert not list(calls.home.iterdir())
+    assert not calls.issuer.requests
 
 
 @pytest.mark.parametrize("subcommand", ["start", "finish", "status"])
-def test_an_empty_home_is_not_the_default(
-    subcommand: str, environ: dict[str, str], codex_home: Path
-) -> None:
+def test_an_empty_home_is_not_the_default(subcommand: str, calls: TwoCalls) -> None:
     """A script's variable that is not set is refused on either side of the subcommand."""
     empty = ("--codex-home", "")
     for words in ((*empty, subcommand), (subcommand, *empty)):
-        outcome = run("login", *words, environ=environ)
-        assert outcome.exit_code == 2
-        assert "names no folder" in outcome.err
-    assert not list(codex_home.iterdir())
+        assert_ended(calls.run("login", *words), 2, "names no folder")
+    assert not list(calls.home.iterdir())
