@@ -27,14 +27,15 @@ from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.device import read_device_code, read_poll
 from headless_login.oauth.provider import CODEX, Provider
-from headless_login.oauth.request import challenge_of
 from headless_login.oauth.values import DeviceCode, Grant
-from headless_login.practice.issuer import Answer, PracticeIssuer
+from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve_device
 from headless_login.practice.wire import Parameters, json_answer, nested, text_answer
 from headless_login.signin import begin
 from headless_login.terminal.output import Console, Output
+from tests.support.misbehaving import AnsweringIssuer
 from tests.support.stored_files import OLD
+from tests.support.two_calls import exchanges
 
 NOW = 1_800_000_000.0
 
@@ -44,41 +45,13 @@ def _error(status: int, code: str, message: str = "") -> Answer:
 
 
 def _flat(code: str) -> Answer:
-    return json_answer(400, {"error": code})  # in OAuth's own words
+    """Return an error in OAuth's own words."""
+    return json_answer(400, {"error": code})
 
 
 PENDING = _error(403, "deviceauth_authorization_pending")
 DROPPED = Answer(-1)  # the connection is cut without an answer
 GOOD = Answer(0)  # the practice issuer's own answer, after the person approved
-
-
-class ScriptedIssuer(PracticeIssuer):
-    """Answers polls by a script, at last by its own; notes when each came."""
-
-    def __init__(self, clock: Clock, script: list[Answer], code: dict[str, Any] | Answer) -> None:
-        super().__init__()
-        self._clock = clock
-        self._script = script
-        self._code = code
-        self.polls: list[float] = []
-
-    def user_code_answer(self, form: Parameters) -> Answer:
-        """Answer as told, or change the good answer as told."""
-        if isinstance(self._code, Answer):
-            return self._code
-        document = json.loads(super().user_code_answer(form).body) | self._code
-        return json_answer(200, {k: v for k, v in document.items() if v is not None})
-
-    def device_token_answer(self, form: Parameters) -> Answer:
-        """Answer by the script; once the person has approved, as it really is."""
-        self.polls.append(self._clock.now)
-        answer = self._script.pop(0) if self._script else PENDING
-        if answer is DROPPED:
-            raise ConnectionAbortedError  # the server closes the connection
-        if answer is GOOD:
-            approve_device(f"{self.issuer}/codex/device", form["user_code"])
-            return super().device_token_answer(form)
-        return answer
 
 
 class Clock:
@@ -96,29 +69,46 @@ class Clock:
 
 
 class DeviceSignIn:
-    """One sign-in by device code, with everything that came of it."""
+    """One sign-in by device code, with everything that came of it.
+
+    Polls are answered by a script; `codes` is the answer in place of a code, `changes` are made
+    in a good one.
+    """
 
     def __init__(
-        self, codex_home: Path, script: list[Answer], code: dict[str, Any] | Answer | None = None
+        self, codex_home: Path, script: list[Answer], codes: Answer | None, changes: dict[str, Any]
     ) -> None:
         (codex_home / "auth.json").write_bytes(OLD)
         self.clock = Clock()
         self.error: HeadlessLoginError | None = None
         shown = io.StringIO()
-        with ScriptedIssuer(self.clock, script, code or {}) as issuer:
+        polls = [0.0]
+
+        def poll(form: Parameters) -> Answer | None:
+            polls.append(self.clock.now)
+            answer = script.pop(0) if script else PENDING
+            if answer is DROPPED:
+                raise ConnectionAbortedError  # the server closes the connection
+            if answer is not GOOD:
+                return answer
+            approve_device(f"{issuer.issuer}/codex/device", form["user_code"])
+            return None
+
+        with AnsweringIssuer() as issuer:
+            issuer.polls, issuer.codes, issuer.code_changes = poll, codes, changes
             output = Output(Console(shown, {}))
             context = Context(output, {}, clock=self.clock, sleep=self.clock.sleep)
             home = CodexHome(str(codex_home))
             options = Options(home, CodexFolder(home), Provider(issuer.issuer), device=True)
             try:
-                if isinstance(code, Answer):  # `login` would go on by paste
+                if codes:  # `login` would go on by paste
                     begin(options.provider, device=True, client=context.client(options.provider))
                 login(options, context)
             except HeadlessLoginError as error:
                 self.error = error
-            self.exchanges = sum(each.path == "/oauth/token" for each in issuer.requests)
+            self.exchanges = exchanges(issuer)
         self.shown = shown.getvalue()
-        self.pauses = [round(b - a, 3) for a, b in pairwise([0.0, *issuer.polls])]
+        self.pauses = [round(b - a, 3) for a, b in pairwise(polls)]
         self.written = (codex_home / "auth.json").read_bytes() != OLD
         self.left = {path.name for path in codex_home.iterdir()}
 
@@ -135,7 +125,9 @@ class DeviceSignIn:
 @pytest.fixture
 def sign_in(codex_home: Path) -> Callable[..., DeviceSignIn]:
     """Try to sign in with these answers."""
-    return lambda *script, code=None: DeviceSignIn(codex_home, list(script), code)
+    return lambda *script, codes=None, **changes: DeviceSignIn(
+        codex_home, [*script], codes, changes
+    )
 
 
 UNKNOWN = _error(404, "deviceauth_authorization_unknown")
@@ -221,7 +213,7 @@ NO_CODE: dict[str, tuple[Answer, str]] = {
 def test_without_a_code_nothing_is_shown(case: str, sign_in: Callable[..., DeviceSignIn]) -> None:
     """The request for a code fails in its own words."""
     answer, expected = NO_CODE[case]
-    done = sign_in(code=answer)
+    done = sign_in(codes=answer)
     done.assert_failed(*expected.split(maxsplit=2))
     assert done.shown == ""
 
@@ -231,7 +223,7 @@ def test_a_code_that_nobody_uses_expires(
     expires_in: float | None, polls: int, sign_in: Callable[..., DeviceSignIn]
 ) -> None:
     """It is asked about at the issuer's interval for as long as it is valid, and no longer."""
-    done = sign_in(code={"interval": "60", "expires_at": None, "expires_in": expires_in})
+    done = sign_in(interval="60", expires_at=None, expires_in=expires_in)
     done.assert_failed("device_code_expired", 5, "has expired")
     assert done.pauses == [60] * polls
     assert done.clock.now == (expires_in or 900)
@@ -340,16 +332,6 @@ def test_an_interrupt_leaves_no_line_standing() -> None:
     assert screen.getvalue().endswith("15:00 left\r\x1b[K")
 
 
-def test_an_issuer_that_goes_away_may_come_back() -> None:
-    """Connection refused is trouble that may pass: asked once, told as such."""
-    with PracticeIssuer() as issuer:
-        client = IssuerClient(Provider(issuer.issuer), environ={})
-        code = client.request_device_code()
-    with pytest.raises(IssuerTrouble) as caught:
-        client.poll_device_code(code)
-    assert caught.value.error == "issuer_unreachable"
-
-
 def test_a_server_that_hangs_after_its_headers_has_answered() -> None:
     """A 200 whose body never comes is over: it is not asked for twice."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -391,15 +373,6 @@ def test_no_answer_leads_to_anything_but_words(status: int, document: object) ->
         except HeadlessLoginError as error:
             value = error
         assert value
-
-
-def test_a_true_grant_names_the_devices_redirect_uri() -> None:
-    """The exchange needs the very redirect URI of codex-facts.md §4."""
-    document = FOREIGN | {"code_challenge": challenge_of(VERIFIER)}
-    grant = read_poll(200, {}, json.dumps(document).encode(), provider=CODEX)
-    assert isinstance(grant, Grant)
-    assert grant.redirect_uri == "https://auth.openai.com/deviceauth/callback"
-    assert VERIFIER not in repr(grant)
 
 
 def test_every_letter_of_a_code_can_be_drawn() -> None:

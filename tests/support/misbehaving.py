@@ -17,30 +17,41 @@ HTML = b"<!DOCTYPE html><html><title>Just a moment...</title><body>MARKED-SECRET
 JSON = ("Content-Type", "application/json")
 
 
+Given = Answer | Callable[[Parameters], Answer | None] | None  # None: as it really is
+
+
 class AnsweringIssuer(PracticeIssuer):
     """Answers as told where it is told anything, and well elsewhere; may be polled every second."""
 
-    def __init__(self, tokens: Answer | Callable[[Parameters], Answer] | None = None) -> None:
-        """`tokens` may be what makes the answer from the request's parameters."""
+    def __init__(self, tokens: Given = None) -> None:
+        """`code_changes` are members of a good answer with a one-time code; None leaves one out."""
         super().__init__()
         self.tokens = tokens
-        self.polls: Answer | None = None
-        self.codes: Answer | None = None
+        self.polls: Given = None
+        self.codes: Given = None
+        self.code_changes: dict[str, Any] = {"interval": "1"}
 
     def token_answer(self, form: Parameters) -> Answer:
         """Answer a token request."""
-        if callable(self.tokens):
-            return self.tokens(form)
-        return self.tokens or super().token_answer(form)
+        return _told(self.tokens, form) or super().token_answer(form)
 
     def device_token_answer(self, form: Parameters) -> Answer:
         """Answer a poll."""
-        return self.polls or super().device_token_answer(form)
+        return _told(self.polls, form) or super().device_token_answer(form)
 
     def user_code_answer(self, form: Parameters) -> Answer:
         """Answer a request for a one-time code."""
-        document = json.loads(super().user_code_answer(form).body)
-        return self.codes or json_answer(200, document | {"interval": "1"})
+        good = super().user_code_answer(form)
+        return _told(self.codes, form) or _changed(good, self.code_changes)
+
+
+def _told(given: Given, form: Parameters) -> Answer | None:
+    return given(form) if callable(given) else given
+
+
+def _changed(answer: Answer, changes: Mapping[str, object]) -> Answer:
+    document = json.loads(answer.body) | changes
+    return json_answer(200, {k: v for k, v in document.items() if v is not None})
 
 
 class PartialIssuer(PracticeIssuer):
@@ -53,9 +64,7 @@ class PartialIssuer(PracticeIssuer):
 
     def token_answer(self, form: Parameters) -> Answer:
         """Answer well, but for the changes."""
-        answer = super().token_answer(form)
-        document = json.loads(answer.body) | self._changes
-        return json_answer(200, {k: v for k, v in document.items() if v is not None})
+        return _changed(super().token_answer(form), self._changes)
 
 
 class ForgingIssuer(PracticeIssuer):
