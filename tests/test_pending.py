@@ -39,31 +39,10 @@ CODE = DeviceCode("https://auth.openai.com/codex/device", "ABCD-EFGH", 5.0, 900.
 ORIGIN = Origin("/home", (1, 2), "host", BEGUN, 900.0)
 
 
-class Clock:
-    """A clock that goes where it is told."""
-
-    def __init__(self) -> None:
-        self.now = BEGUN
-
-    def __call__(self) -> Moment:
-        return self.now
-
-    def passes(self, seconds: float, *, set_by: float = 0.0) -> None:
-        """Let time pass, and have the time of day set by so much as well."""
-        wall, uptime = self.now.wall + seconds + set_by, self.now.uptime + seconds
-        self.now = self.now._replace(wall=wall, uptime=uptime)
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """A clock at the beginning."""
-    return Clock()
-
-
-@pytest.fixture
-def pending(codex_home: Path, clock: Clock) -> Pending:
-    """The pending sign-ins of an empty Codex home."""
-    return Pending(codex_home, clock)
+def pending(codex_home: Path) -> Pending:
+    """The pending sign-ins of an empty Codex home, where time stands still."""
+    return Pending(codex_home, BEGUN)
 
 
 def _refusal(pending: Pending, sign_in: Attempt) -> str:
@@ -90,56 +69,56 @@ def test_it_is_found_again_whole(pending: Pending) -> None:
         assert claim.age(BEGUN.wall) == 0
 
 
-def test_its_time_goes_on(pending: Pending, clock: Clock, codex_home: Path) -> None:
+def test_its_time_goes_on(pending: Pending, codex_home: Path) -> None:
     """After 899 seconds it can be finished, after 901 no longer, and its secrets are gone."""
     sign_in = pending.begin()
-    clock.passes(899)
+    pending.passes(899)
     with pending.claim(sign_in) as claim:
-        assert claim.attempt.left(clock.now.wall) == 1
-    clock.passes(2)
+        assert claim.attempt.left(pending.now().wall) == 1
+    pending.passes(2)
     assert "expired" in _refusal(pending, sign_in)
     assert not _record(codex_home, sign_in).exists()
 
 
 @pytest.mark.parametrize("set_by", [-86400.0, -900.0, 0.0, 900.0, 1e9])
-def test_no_clock_revives_it_or_kills_it(set_by: float, pending: Pending, clock: Clock) -> None:
+def test_no_clock_revives_it_or_kills_it(set_by: float, pending: Pending) -> None:
     """Whatever the time of day is set to, it lives for as long as it was to live."""
     sign_in = pending.begin()
-    clock.passes(600, set_by=set_by)
+    pending.passes(600, set_by=set_by)
     assert _refusal(pending, sign_in) == ""
-    clock.passes(400, set_by=-set_by)
+    pending.passes(400, set_by=-set_by)
     assert "expired" in _refusal(pending, sign_in)
-    clock.passes(-500)  # not even a machine that counts backwards
+    pending.passes(-500)  # not even a machine that counts backwards
     assert "expired" in _refusal(pending, sign_in)
 
 
 @pytest.mark.parametrize("then", ["second", ""])
-def test_another_run_of_the_machine_is_foreign(then: str, pending: Pending, clock: Clock) -> None:
+def test_another_run_of_the_machine_is_foreign(then: str, pending: Pending) -> None:
     """After a restart nobody knows how much time has passed, whatever the clock says."""
     sign_in = pending.begin()
-    clock.now = clock.now._replace(boot=then)
+    pending.moment = BEGUN._replace(boot=then)
     assert "before this machine was restarted" in _refusal(pending, sign_in)
     assert pending.waiting() == []
 
 
-def test_a_machine_whose_runs_have_no_name(pending: Pending, clock: Clock) -> None:
+def test_a_machine_whose_runs_have_no_name(pending: Pending) -> None:
     """Then uptime and time of day both have to agree (macOS, Windows)."""
-    clock.now = clock.now._replace(boot="")
+    pending.moment = BEGUN._replace(boot="")
     first, second = pending.begin(), pending.begin()
-    clock.passes(100)
+    pending.passes(100)
     assert _refusal(pending, first) == ""
-    clock.now = clock.now._replace(uptime=BEGUN.uptime + 100, wall=BEGUN.wall + 5000)
+    pending.passes(0, set_by=4900)
     assert "expired" in _refusal(pending, first)
-    clock.now = clock.now._replace(uptime=10.0)
+    pending.passes(-5000)
     assert "restarted" in _refusal(pending, second)
 
 
-def test_used_expired_and_unknown_are_told_apart(pending: Pending, clock: Clock) -> None:
+def test_used_expired_and_unknown_are_told_apart(pending: Pending) -> None:
     """Each with its own sentence, a day long."""
     used, expired = pending.begin(), pending.begin(10)
     with pending.claim(used) as claim:
         claim.use_up()
-    clock.passes(20)
+    pending.passes(20)
     assert "used up" in _refusal(pending, used)
     assert "expired" in _refusal(pending, expired)
     stranger = Attempt(CODEX, AuthorizationRequest(CODEX), 1)
@@ -264,25 +243,25 @@ def test_what_root_begins_in_a_users_folder_is_the_users() -> None:
 
 
 def test_a_copy_for_another_folder_is_refused(
-    pending: Pending, clock: Clock, codex_home: Path, tmp_path: Path
+    pending: Pending, codex_home: Path, tmp_path: Path
 ) -> None:
     """A backup or a template is not the folder that it was begun for."""
     sign_in = pending.begin()
     shutil.copytree(codex_home, tmp_path / "copy")
-    copy = Pending(tmp_path / "copy", clock)
+    copy = Pending(tmp_path / "copy", BEGUN)
     assert f"for another Codex folder, {codex_home}" in _refusal(copy, sign_in)
     assert _refusal(pending, sign_in) == ""
 
 
 def test_the_same_folder_by_another_name(
-    pending: Pending, clock: Clock, codex_home: Path, tmp_path: Path
+    pending: Pending, codex_home: Path, tmp_path: Path
 ) -> None:
     """As a link, or renamed (as a container's mount is): it is the same folder."""
     sign_in = pending.begin()
     (tmp_path / "link").symlink_to(codex_home)
-    assert _refusal(Pending(tmp_path / "link", clock), sign_in) == ""
+    assert _refusal(Pending(tmp_path / "link", BEGUN), sign_in) == ""
     codex_home.rename(tmp_path / "renamed")
-    assert _refusal(Pending(tmp_path / "renamed", clock), sign_in) == ""
+    assert _refusal(Pending(tmp_path / "renamed", BEGUN), sign_in) == ""
 
 
 def test_a_claim_is_one_processs(codex_home: Path) -> None:
@@ -297,12 +276,10 @@ def test_a_claim_is_one_processs(codex_home: Path) -> None:
     assert _refusal(pending, sign_in) == ""
 
 
-def test_what_was_left_behind_is_thrown_away(
-    pending: Pending, clock: Clock, codex_home: Path
-) -> None:
+def test_what_was_left_behind_is_thrown_away(pending: Pending, codex_home: Path) -> None:
     """Old marks, locks and halves; nothing that is still of use."""
     alive, dead = pending.begin(), pending.begin(10)
-    clock.passes(20)
+    pending.passes(20)
     folder = codex_home / PENDING
     for name in (".auth-half", "x.lock", "x.used", "x.json"):
         (folder / name).touch()
@@ -314,17 +291,17 @@ def test_what_was_left_behind_is_thrown_away(
     assert not names & {".auth-half", "x.lock", "x.used", "x.json", f"{identifier(dead)}.json"}
 
 
-def test_a_won_grant_is_kept(pending: Pending, clock: Clock) -> None:
+def test_a_won_grant_is_kept(pending: Pending) -> None:
     """It is given once; the time that the sign-in has stays what it was."""
     sign_in = pending.begin(awaits=CODE)
-    clock.passes(100)
+    pending.passes(100)
     grant = Grant("ac_code", "verifier", "https://auth.openai.com/deviceauth/callback")
     with pending.claim(sign_in) as claim:
         claim.keep(claim.attempt._replace(grant=grant))
-    clock.passes(100)
+    pending.passes(100)
     with pending.claim(sign_in) as claim:
         assert claim.attempt == sign_in._replace(grant=grant)
-        assert claim.attempt.left(clock.now.wall) == 700.0
+        assert claim.attempt.left(pending.now().wall) == 700.0
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -32,15 +32,12 @@ class AnsweringIssuer(PracticeIssuer):
         self.code_changes: dict[str, Any] = {"interval": "1"}
 
     def token_answer(self, form: Parameters) -> Answer:
-        """Answer a token request."""
         return _told(self.tokens, form) or super().token_answer(form)
 
     def device_token_answer(self, form: Parameters) -> Answer:
-        """Answer a poll."""
         return _told(self.polls, form) or super().device_token_answer(form)
 
     def user_code_answer(self, form: Parameters) -> Answer:
-        """Answer a request for a one-time code."""
         good = super().user_code_answer(form)
         return _told(self.codes, form) or _changed(good, self.code_changes)
 
@@ -55,15 +52,13 @@ def _changed(answer: Answer, changes: Mapping[str, object]) -> Answer:
 
 
 class PartialIssuer(PracticeIssuer):
-    """Leaves out or changes members of an otherwise good token answer."""
+    """Changes members of an otherwise good token answer; one changed to None is left out."""
 
     def __init__(self, **changes: object) -> None:
-        """Take the members to change; None leaves one out."""
         super().__init__()
         self._changes = changes
 
     def token_answer(self, form: Parameters) -> Answer:
-        """Answer well, but for the changes."""
         return _changed(super().token_answer(form), self._changes)
 
 
@@ -71,12 +66,10 @@ class ForgingIssuer(PracticeIssuer):
     """Signs ID tokens in another way."""
 
     def __init__(self, sign: Callable[[Mapping[str, Any]], str]) -> None:
-        """Take what signs."""
         super().__init__()
         self._sign = sign
 
     def sign_id_token(self, claims: Mapping[str, Any]) -> str:
-        """Sign as told."""
         return self._sign(claims)
 
 
@@ -84,12 +77,10 @@ class ClaimingIssuer(PracticeIssuer):
     """Claims other things; a claim changed to None is left out."""
 
     def __init__(self, **changes: object) -> None:
-        """Take the claims to change."""
         super().__init__()
         self._changes = changes
 
     def id_token_claims(self, approval: Approval, access_token: str, /) -> dict[str, Any]:
-        """Claim as told."""
         claims = super().id_token_claims(approval, access_token) | self._changes
         return {name: value for name, value in claims.items() if value is not None}
 
@@ -98,7 +89,6 @@ class HangingIssuer(PracticeIssuer):
     """Takes the token request and never answers it."""
 
     def token_answer(self, form: Parameters) -> Answer:  # noqa: ARG002
-        """Wait until the issuer is stopped."""
         self.stopped.wait(60)
         return text_answer(200, "")
 
@@ -107,12 +97,10 @@ class KeylessIssuer(PracticeIssuer):
     """Publishes no keys, but answers as told in their place."""
 
     def __init__(self, answer: Answer) -> None:
-        """Take the answer of the JWKS endpoint."""
         super().__init__()
         self._given = answer
 
     def jwks_answer(self) -> Answer:
-        """Answer as told."""
         return self._given
 
 

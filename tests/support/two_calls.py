@@ -164,10 +164,19 @@ class TwoCalls:
 class Pending:
     """The pending attempts of a Codex home, opened anew for every question, as by a new process."""
 
-    def __init__(self, codex_home: Path | str, now: Callable[[], Moment] = Moment.now) -> None:
-        """`now` returns the present moment."""
+    def __init__(self, codex_home: Path | str, moment: Moment | None = None) -> None:
+        """Without a `moment`, at which time stands still, it is the present one."""
         self.home = CodexHome(str(codex_home))
-        self.now = now
+        self.moment = moment
+
+    def now(self) -> Moment:
+        return self.moment or Moment.now()
+
+    def passes(self, seconds: float, *, set_by: float = 0.0) -> None:
+        """Let time pass, and have the time of day set by so much as well."""
+        now = self.now()
+        wall, uptime = now.wall + seconds + set_by, now.uptime + seconds
+        self.moment = now._replace(wall=wall, uptime=uptime)
 
     def begin(
         self, seconds: float = 900.0, awaits: AuthorizationRequest | DeviceCode | None = None
