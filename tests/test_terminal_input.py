@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
+import io
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from headless_login.practice.person import approve
-from headless_login.terminal.input import can_be_asked
+from headless_login.terminal.input import can_be_asked, is_windows_console
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, run, until, url_in
 
 PASTE = ("login", "--paste-redirect")
@@ -147,21 +145,29 @@ def test_a_pipe_with_too_much_is_refused(environ: dict[str, str]) -> None:
     assert "64 KiB" in outcome.err
 
 
-@pytest.mark.parametrize("is_console", [True, False], ids=["console", "NUL"])
-def test_no_question_is_asked_at_nul(is_console: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+class _Console(io.StringIO):
+    """What calls itself a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("mode", [1, 0], ids=["console", "NUL"])
+def test_no_question_is_asked_at_nul(mode: int) -> None:
     """Windows, where NUL calls itself a terminal: only what has a console's mode is one."""
     asked: list[int] = []
 
-    def get_console_mode(handle: int, mode: object) -> int:
+    def get_console_mode(handle: int, into: object) -> int:
         asked.append(handle)
-        return int(is_console and mode is not None)
+        return mode if into is not None else 0
 
-    windows = SimpleNamespace(kernel32=SimpleNamespace(GetConsoleMode=get_console_mode))
-    console = SimpleNamespace(get_osfhandle=lambda number: number + 100)
-    monkeypatch.setattr(sys, "platform", "win32")
-    stdin = SimpleNamespace(closed=False, isatty=lambda: True, fileno=lambda: 0)
-    monkeypatch.setattr(sys, "stdin", stdin)
-    monkeypatch.setitem(sys.modules, "msvcrt", console)
-    monkeypatch.setattr(ctypes, "windll", windows, raising=False)
-    assert can_be_asked() is is_console
+    def is_console(descriptor: int) -> bool:
+        return is_windows_console(
+            descriptor, handle_of=lambda it: it + 100, get_console_mode=get_console_mode
+        )
+
+    assert can_be_asked(stdin=_Console(), platform="win32", is_console=is_console) is bool(mode)
     assert asked == [100]

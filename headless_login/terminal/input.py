@@ -7,34 +7,55 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import asyncio
 
 
-def can_be_asked() -> bool:
-    """Return whether standard input is a person's: in the background a terminal is not ours."""
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+def can_be_asked(
+    *,
+    stdin: TextIO | None = None,
+    platform: str = sys.platform,
+    is_console: Callable[[int], bool] | None = None,
+) -> bool:
+    """Return whether standard input is a person's: in the background a terminal is not ours.
+
+    `stdin` is the process's own by default; `is_console` tells a console from NUL, by default as
+    Windows does.
+    """
+    stdin = stdin or sys.stdin
+    if stdin is None or stdin.closed or not stdin.isatty():
         return False
-    if sys.platform == "win32":
-        return _is_windows_console(sys.stdin.fileno())
+    if platform == "win32":
+        return (is_console or is_windows_console)(stdin.fileno())
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return os.tcgetpgrp(stdin.fileno()) == os.getpgrp()
     except OSError:  # a terminal that controls another session
         return True
 
 
-def _is_windows_console(descriptor: int) -> bool:
-    """Tell a console from NUL, which counts as a terminal there, too (GetConsoleMode)."""
-    import ctypes
-    import msvcrt
+def is_windows_console(
+    descriptor: int,
+    *,
+    handle_of: Callable[[int], int] | None = None,
+    get_console_mode: Callable[[int, Any], int] | None = None,
+) -> bool:
+    """Tell a console from NUL, which counts as a terminal there, too (GetConsoleMode).
 
-    console: Any = msvcrt
-    windows: Any = ctypes
+    Without arguments these are msvcrt's and kernel32's own functions.
+    """
+    import ctypes
+
+    if handle_of is None or get_console_mode is None:
+        import msvcrt
+
+        console: Any = msvcrt
+        windows: Any = ctypes
+        handle_of = console.get_osfhandle
+        get_console_mode = windows.windll.kernel32.GetConsoleMode
     mode = ctypes.c_ulong()
-    handle = console.get_osfhandle(descriptor)
-    return bool(windows.windll.kernel32.GetConsoleMode(handle, ctypes.byref(mode)))
+    return bool(get_console_mode(handle_of(descriptor), ctypes.byref(mode)))
 
 
 def has_input() -> bool:
