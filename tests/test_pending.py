@@ -123,7 +123,9 @@ def test_used_expired_and_unknown_are_told_apart(pending: Pending) -> None:
     assert "expired" in _refusal(pending, expired)
     stranger = Attempt(CODEX, AuthorizationRequest(CODEX), 1)
     assert "belongs to no sign-in" in _refusal(pending, stranger)
-    assert [pending.knows(each) for each in (used, expired, stranger)] == [True, True, False]
+    with pending.opened() as found:
+        known = [found.knows(identifier(each)) for each in (used, expired, stranger)]
+    assert known == [True, True, False]
 
 
 def _edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
@@ -223,8 +225,9 @@ def test_a_record_of_the_wrong_kind_is_damaged(
     strange, good = pending.begin(), pending.begin()
     file = _record(codex_home, strange)
     file.write_bytes(resealed(_changed(json.loads(file.read_bytes()), path, value)))
-    assert "damaged or was changed" in _refusal(pending, strange)
-    assert "damaged or was changed" in pending.reason(strange).message
+    assert DAMAGED in _refusal(pending, strange)
+    with pending.opened() as found:
+        assert DAMAGED in found.reason(identifier(strange)).message
     assert pending.waiting() == [good]
 
 

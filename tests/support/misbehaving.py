@@ -104,12 +104,10 @@ class KeylessIssuer(PracticeIssuer):
         return self._given
 
 
-_STRANGER = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
-
-
 def signed_by_a_stranger(claims: Mapping[str, Any]) -> str:
     """Sign with a key of one's own, under its own key id."""
-    return jwt.encode({"alg": "RS256", "kid": _STRANGER.kid}, dict(claims), _STRANGER)
+    key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+    return jwt.encode({"alg": "RS256", "kid": key.kid}, dict(claims), key)
 
 
 def unsigned(claims: Mapping[str, Any]) -> str:

@@ -19,7 +19,6 @@ import jsonschema
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import Moment, identifier
 from headless_login.codex.pending.store import Claim, PendingAttempts
-from headless_login.errors import RejectedAnswer
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
@@ -202,13 +201,3 @@ class Pending:
         """Return what can be finished."""
         with self.opened() as pending:
             return pending.waiting()
-
-    def knows(self, attempt: Attempt) -> bool:
-        """Return whether a trace of it is left."""
-        with self.opened() as pending:
-            return pending.knows(identifier(attempt))
-
-    def reason(self, attempt: Attempt) -> RejectedAnswer:
-        """Return why it cannot be finished."""
-        with self.opened() as pending:
-            return pending.reason(identifier(attempt))
