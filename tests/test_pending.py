@@ -57,10 +57,6 @@ def _refusal(pending: Pending, sign_in: Attempt) -> str:
     return refused.message
 
 
-def _record(codex_home: Path, sign_in: Attempt) -> Path:
-    return codex_home / PENDING / f"{identifier(sign_in)}.json"
-
-
 def test_it_is_found_again_whole(pending: Pending) -> None:
     """Another process gets the very same request, with the seconds that are left."""
     sign_in = pending.begin()
@@ -69,7 +65,7 @@ def test_it_is_found_again_whole(pending: Pending) -> None:
         assert claim.age(BEGUN.wall) == 0
 
 
-def test_its_time_goes_on(pending: Pending, codex_home: Path) -> None:
+def test_its_time_goes_on(pending: Pending) -> None:
     """After 899 seconds it can be finished, after 901 no longer, and its secrets are gone."""
     sign_in = pending.begin()
     pending.passes(899)
@@ -77,7 +73,7 @@ def test_its_time_goes_on(pending: Pending, codex_home: Path) -> None:
         assert claim.attempt.left(pending.now().wall) == 1
     pending.passes(2)
     assert "expired" in _refusal(pending, sign_in)
-    assert not _record(codex_home, sign_in).exists()
+    assert not pending.record(sign_in).exists()
 
 
 @pytest.mark.parametrize("set_by", [-86400.0, -900.0, 0.0, 900.0, 1e9])
@@ -128,20 +124,6 @@ def test_used_expired_and_unknown_are_told_apart(pending: Pending) -> None:
     assert known == [True, True, False]
 
 
-def _edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def edit(path: Path) -> None:
-        document = json.loads(path.read_bytes())
-        change(document)
-        path.write_text(json.dumps(document))
-
-    return edit
-
-
-def _another_copied(path: Path) -> None:
-    (other,) = (each for each in path.parent.glob("*.json") if each != path)
-    shutil.copy(other, path)
-
-
 def _changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     """Set a member, named as in `awaits.state`; to `...`: leave it out."""
     *parents, name = path.split(".")
@@ -154,42 +136,7 @@ def _changed(document: dict[str, Any], path: str, value: object) -> dict[str, An
     return document
 
 
-REDIRECT = "http://127.0.0.1:1457/auth/callback"
 DAMAGED, EXPOSED = "damaged or was changed", "Other users could read or change"
-# What somebody has done to a file, and why it is not used.
-TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "issuer": (_edited(lambda it: _changed(it, "provider.issuer", "https://evil.test")), DAMAGED),
-    "redirect": (_edited(lambda it: _changed(it, "awaits.redirect_uri", REDIRECT)), DAMAGED),
-    "verifier": (_edited(lambda it: _changed(it, "awaits.verifier", "a" * 86)), DAMAGED),
-    "lifetime": (_edited(lambda it: _changed(it, "origin.lifetime", 1e9)), DAMAGED),
-    "no digest": (_edited(lambda it: it.pop("digest")), DAMAGED),
-    "another format": (_edited(lambda it: it.update(format=2)), DAMAGED),
-    "nothing in it": (_edited(lambda it: it.clear()), DAMAGED),
-    "another's copy": (_another_copied, DAMAGED),
-    "for all to read": (lambda path: path.chmod(0o644), EXPOSED),
-    "for a group to write": (lambda path: path.chmod(0o660), EXPOSED),
-    "for others to write": (lambda path: path.chmod(0o606), EXPOSED),
-}
-
-
-@pytest.mark.parametrize("case", TAMPERED)
-def test_what_was_tampered_with_is_refused(case: str, pending: Pending, codex_home: Path) -> None:
-    """Nobody is asked on behalf of what others wrote or could have written there."""
-    sign_in, good = pending.begin(), pending.begin()
-    tamper, why = TAMPERED[case]
-    tamper(_record(codex_home, sign_in))
-    assert why in _refusal(pending, sign_in)
-    assert pending.waiting() == [good]
-
-
-@needs_root
-def test_another_users_record_is_refused(pending: Pending, codex_home: Path) -> None:
-    """Who planted it wants us to sign in as them."""
-    sign_in = pending.begin()
-    os.chown(_record(codex_home, sign_in), NOBODY, NOBODY)
-    assert "by another user" in _refusal(pending, sign_in)
-
-
 NAN, INFINITE = float("nan"), float("inf")
 NEVER_KEPT: dict[str, list[object]] = {
     "awaits": [None, []],
@@ -198,6 +145,14 @@ NEVER_KEPT: dict[str, list[object]] = {
     "awaits.redirect_uri": [None, ...],
     "awaits.allowed_workspace_ids": [None, "acc-1", {"acc-1": 1}, [1]],
     "provider.issuer": ["http://evil.test", ...],
+}
+EDITED: dict[str, list[object]] = {
+    "provider.issuer": ["https://evil.test"],
+    "awaits.redirect_uri": ["http://127.0.0.1:1457/auth/callback"],
+    "awaits.verifier": ["a" * 86],
+    "origin.lifetime": [1e9],
+    "format": [2],
+    "digest": [...],
 }
 TIMES: list[object] = [None, "x", [], NAN, INFINITE, -INFINITE, 10**400]
 ODD = {f"origin.{name}": TIMES for name in ("lifetime", "moment.uptime", "moment.wall")}
@@ -217,18 +172,50 @@ def test_what_was_never_kept_is_not_rebuilt(path: str, value: object) -> None:
         Attempt.rebuilt(_changed(kept, path, value))
 
 
-@_rows(NEVER_KEPT | ODD)
-def test_a_record_of_the_wrong_kind_is_damaged(
-    path: str, value: object, pending: Pending, codex_home: Path
-) -> None:
-    """Even with a digest that fits: it refuses itself, and keeps no other sign-in from working."""
-    strange, good = pending.begin(), pending.begin()
-    file = _record(codex_home, strange)
-    file.write_bytes(resealed(_changed(json.loads(file.read_bytes()), path, value)))
-    assert DAMAGED in _refusal(pending, strange)
+def _assert_refused(pending: Pending, why: str, tamper: Callable[[Path], object]) -> None:
+    """Fail unless that keeps one sign-in, and no other one, from being finished."""
+    sign_in, good = pending.begin(), pending.begin()
+    tamper(pending.record(sign_in))
+    assert why in _refusal(pending, sign_in)
     with pending.opened() as found:
-        assert DAMAGED in found.reason(identifier(strange)).message
+        assert why in found.reason(identifier(sign_in)).message
     assert pending.waiting() == [good]
+
+
+def _writes(path: str, value: object, seal: Callable[[Any], bytes]) -> Callable[[Path], object]:
+    return lambda file: file.write_bytes(seal(_changed(json.loads(file.read_bytes()), path, value)))
+
+
+@_rows(EDITED)
+def test_an_edited_record_is_refused(path: str, value: object, pending: Pending) -> None:
+    """Nobody is asked on behalf of what somebody else has written there."""
+    _assert_refused(pending, DAMAGED, _writes(path, value, lambda it: json.dumps(it).encode()))
+
+
+@_rows(NEVER_KEPT | ODD)
+def test_a_record_of_the_wrong_kind_is_refused(path: str, value: object, pending: Pending) -> None:
+    """Even with a digest that fits."""
+    _assert_refused(pending, DAMAGED, _writes(path, value, resealed))
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o606])
+def test_what_others_could_open_is_refused(mode: int, pending: Pending) -> None:
+    """Private from the first to the last moment, or not used."""
+    _assert_refused(pending, EXPOSED, lambda path: path.chmod(mode))
+
+
+@needs_root
+def test_another_users_record_is_refused(pending: Pending) -> None:
+    """Who planted it wants us to sign in as them."""
+    _assert_refused(pending, "by another user", lambda path: os.chown(path, NOBODY, NOBODY))
+
+
+def test_a_record_under_another_name_is_refused(pending: Pending) -> None:
+    """A copy of one sign-in does not stand in for another."""
+    copied = pending.record(pending.begin()).read_bytes()
+    sign_in = pending.begin()
+    pending.record(sign_in).write_bytes(copied)
+    assert DAMAGED in _refusal(pending, sign_in)
 
 
 @needs_root
@@ -273,7 +260,7 @@ def test_a_claim_is_one_processs(codex_home: Path) -> None:
     sign_in = pending.begin()
     with pending.claim(sign_in):
         assert "Another call is finishing" in _refusal(pending, sign_in)
-        aged(_record(codex_home, sign_in).with_suffix(".lock"))
+        aged(pending.record(sign_in).with_suffix(".lock"))
         pending.begin()
         assert "Another call is finishing" in _refusal(pending, sign_in)
     assert _refusal(pending, sign_in) == ""

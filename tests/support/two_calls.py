@@ -185,6 +185,10 @@ class Pending:
         PendingAttempts.keep(self.home, attempt, now=self.now)
         return attempt
 
+    def record(self, attempt: Attempt) -> Path:
+        """Return the file of an attempt."""
+        return Path(self.home.path, PENDING, f"{identifier(attempt)}.json")
+
     @contextmanager
     def opened(self) -> Iterator[PendingAttempts]:
         """Open the folder."""
