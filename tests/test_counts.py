@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve, approve_device
-from tests.support.program import Piped, Terminal, run
+from tests.support.program import Piped, Terminal, Variables, run
 from tests.support.two_calls import FINISH, START, answered, begin
 
 # Counts in the child: each opening of the folder of pending attempts, each reading of a record,
@@ -41,58 +39,43 @@ print(json.dumps(counts))
 sys.stdout.flush()
 os._exit(code)
 """
+COMMAND = (sys.executable, "-c", COUNTING)
 
 
-def _counted(environ: dict[str, str], stdin: str, *words: str) -> Counter[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING, *words],
-        env=environ,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return Counter(json.loads(done.stdout.splitlines()[-1]))
-
-
-def test_finish_opens_its_folder_and_reads_its_record_once(environ: dict[str, str]) -> None:
+def test_finish_opens_its_folder_and_reads_its_record_once(environ: Variables) -> None:
     """However many are pending: each record is read once, and the answer judged once."""
     for _ in range(2):
         begin(environ)
-    counts = _counted(environ, answered(environ), "login", "finish", "-")
+    outcome = run(*FINISH, "-", environ=environ, stdin=answered(environ), command=COMMAND)
+    counts = json.loads(outcome.out.splitlines()[-1])
     assert counts["folder"] <= 4
     assert (counts["record"], counts["unwrap"]) == (3, 1)
 
 
-def test_a_pasted_answer_is_judged_once(environ: dict[str, str]) -> None:
+def test_a_pasted_answer_is_judged_once(environ: Variables) -> None:
     """A marked paste is judged to see whether it is enough, and not again when it was."""
-    command = (sys.executable, "-c", COUNTING)
-    with Terminal("login", "--paste-redirect", environ=environ, command=command) as terminal:
+    with Terminal("login", "--paste-redirect", environ=environ, command=COMMAND) as terminal:
         terminal.paste(approve(terminal.read_url()))
         assert terminal.wait() == 0
         assert json.loads(terminal.text.splitlines()[-1])["unwrap"] == 1
 
 
 @pytest.mark.parametrize("calls", ["login", "start and finish"])
-def test_one_connection_is_enough(
-    calls: str, environ: dict[str, str], issuer: PracticeIssuer
-) -> None:
+def test_one_connection_is_enough(calls: str, environ: Variables, issuer: PracticeIssuer) -> None:
     """Code, polls, exchange and keys go over one connection of one client in each process."""
     if calls == "login":
         with Piped("login", "--device-auth", environ=environ) as piped:
             piped.read_until(r"(?m)^[A-Z0-9]{4}-[A-Z0-9]{4}\n")
-            page, code = (piped.err.splitlines()[at] for at in (1, 3))
-            approve_device(page, code)
+            lines = piped.err.splitlines()
+            approve_device(lines[1], lines[3])
             assert piped.finish().exit_code == 0
-        processes = 1
     else:
         lines = run(*START, "--device-auth", environ=environ).out.splitlines()
         approve_device(lines[1], lines[3])
         assert run(*FINISH, "--no-wait", environ=environ).exit_code == 0
-        processes = 2
+    processes = 1 if calls == "login" else 2
     visits = 2  # of the person: the page, and the button
     assert issuer.connections == processes + visits
-    paths = [request.path for request in issuer.requests]
-    assert {"/oauth/token", "/.well-known/jwks.json"} <= {*paths}
+    assert {"/oauth/token", "/.well-known/jwks.json"} <= {each.path for each in issuer.requests}
+    # The client has a token when it asks for the keys, and keeps it to itself.
+    assert not [each for each in issuer.requests if each.headers.get("Authorization")]

@@ -13,32 +13,25 @@ import pytest
 
 from headless_login.issuer.client import IssuerClient
 from tests.support.browsing import follow
-from tests.support.openid_provider import CLIENT_ID, Browser, OpenIdProvider
-from tests.support.program import Piped, environment, run
+from tests.support.openid_provider import CLIENT_ID, Browser, OpenIdProvider, open_id_provider
+from tests.support.program import Piped, Variables, environment, run
 
 ADDRESS = r"(?m)^(http://\S+/auth\?\S+)\n"
 
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OpenIdProvider]:
-    """One provider for all tests here."""
-    with OpenIdProvider() as running:
+    with open_id_provider() as running:
         yield running
 
 
 @pytest.fixture
-def environ(provider: OpenIdProvider, codex_home: Path) -> dict[str, str]:
+def environ(provider: OpenIdProvider, codex_home: Path) -> Variables:
     """The environment that names that provider and its client."""
     return environment(codex_home, provider.issuer, HEADLESS_LOGIN_CLIENT_ID=CLIENT_ID)
 
 
-@pytest.fixture
-def without(codex_home: Path) -> dict[str, str]:
-    """The environment that names neither."""
-    return environment(codex_home, None)
-
-
-def _assert_signed_in(environ: dict[str, str], signed_in: bool = True) -> None:
+def _assert_signed_in(environ: Variables, signed_in: bool = True) -> None:
     """Fail unless the provider's sign-in is stored, or nothing is."""
     auth_file = Path(environ["CODEX_HOME"]) / "auth.json"
     assert auth_file.exists() is signed_in
@@ -54,11 +47,9 @@ def _assert_signed_in(environ: dict[str, str], signed_in: bool = True) -> None:
 
 
 @contextmanager
-def _asked(
-    provider: OpenIdProvider, environ: dict[str, str], option: str
-) -> Iterator[tuple[Piped, str]]:
+def _asked(at: OpenIdProvider, environ: Variables, option: str) -> Iterator[tuple[Piped, str]]:
     """Run `login` on the port that the provider knows, up to the address that it shows."""
-    port = str(provider.redirect_port)
+    port = str(at.redirect_port)
     with Piped("login", option, "--port", port, environ=environ) as piped:
         piped.read_until(ADDRESS)
         yield piped, re.findall(ADDRESS, piped.err)[0]
@@ -72,11 +63,11 @@ def test_its_metadata_is_used(provider: OpenIdProvider) -> None:
     assert found.requires_iss is True
 
 
-def test_by_loopback(provider: OpenIdProvider, environ: dict[str, str]) -> None:
+def test_by_loopback(provider: OpenIdProvider, environ: Variables) -> None:
     """The browser's answer, with `iss` in it (RFC 9207)."""
     with _asked(provider, environ, "--no-browser") as (piped, url):
         assert "originator" not in url
-        redirected_to = Browser().sign_in(url)
+        redirected_to = Browser(provider).sign_in(url)
         assert "&iss=" in redirected_to
         assert "Signed in to Codex" in follow(redirected_to).body
         assert piped.finish().exit_code == 0
@@ -93,11 +84,11 @@ PASTES: dict[str, tuple[str | None, str]] = {
 
 
 @pytest.mark.parametrize("case", PASTES)
-def test_by_paste(case: str, provider: OpenIdProvider, environ: dict[str, str]) -> None:
+def test_by_paste(case: str, provider: OpenIdProvider, environ: Variables) -> None:
     """The person's yes or no; an answer that does not name the provider is not its own."""
     iss, refusal = PASTES[case]
     with _asked(provider, environ, "--paste-redirect") as (piped, url):
-        answer = Browser().sign_in(url, deny=refusal == "denied")
+        answer = Browser(provider).sign_in(url, deny=refusal == "denied")
         answer = answer if iss is None else re.sub(r"&iss=[^&]+", iss, answer)
         outcome = piped.finish(answer + "\n")
     assert outcome.exit_code == (3 if refusal else 0), outcome.err
@@ -106,38 +97,38 @@ def test_by_paste(case: str, provider: OpenIdProvider, environ: dict[str, str]) 
 
 
 @pytest.mark.parametrize("deny", [False, True], ids=["approved", "denied"])
-def test_by_device_code(deny: bool, environ: dict[str, str]) -> None:
+def test_by_device_code(deny: bool, provider: OpenIdProvider, environ: Variables) -> None:
     """RFC 8628: its page, its code, its polls; the tokens come from the token endpoint itself."""
     with Piped("login", "--device-auth", environ=environ) as piped:
         piped.read_until("--paste-redirect")
         (page,) = re.findall(r"(?m)^(http://\S+/device)$", piped.err)
         (code,) = re.findall(r"(?m)^([A-Z]{4}-[A-Z]{4})$", piped.err)
-        Browser().type_code(page, code, deny=deny)
+        Browser(provider).type_code(page, code, deny=deny)
         outcome = piped.finish()
     assert outcome.exit_code == (3 if deny else 0), outcome.err
     _assert_signed_in(environ, not deny)
 
 
-def test_in_two_calls(
-    provider: OpenIdProvider, environ: dict[str, str], without: dict[str, str]
-) -> None:
+def test_in_two_calls(provider: OpenIdProvider, environ: Variables, codex_home: Path) -> None:
     """What discovery found is kept: `finish` needs neither issuer nor client nor network for it."""
     started = run("login", "start", "--port", str(provider.redirect_port), environ=environ)
-    answer = Browser().sign_in(started.out.splitlines()[0])
+    answer = Browser(provider).sign_in(started.out.splitlines()[0])
+    without = environment(codex_home, None)
     assert run("login", "finish", "-", environ=without, stdin=answer).exit_code == 0
     _assert_signed_in(environ)
 
 
-def test_by_device_code_in_two_calls(environ: dict[str, str], without: dict[str, str]) -> None:
+def test_a_code_in_two_calls(provider: OpenIdProvider, environ: Variables) -> None:
     """RFC 8628 across processes: pending, then the tokens, which the poll itself brings."""
     event = json.loads(run("login", "start", "--device-auth", "--json", environ=environ).out)
+    without = environment(environ["CODEX_HOME"], None)
     assert run("login", "finish", "--no-wait", environ=without).exit_code == 5
-    Browser().type_code(event["verification_uri"], event["user_code"])
+    Browser(provider).type_code(event["verification_uri"], event["user_code"])
     assert run("login", "finish", environ=without).exit_code == 0
     _assert_signed_in(environ)
 
 
-def test_another_issuers_document_is_refused(environ: dict[str, str]) -> None:
+def test_another_issuers_document_is_refused(environ: Variables) -> None:
     """The issuer has to be the very text that it calls itself."""
     other = environ["HEADLESS_LOGIN_ISSUER"].replace("127.0.0.1", "localhost")
     environ |= {"HEADLESS_LOGIN_ISSUER": other}

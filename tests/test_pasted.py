@@ -1,9 +1,10 @@
-"""What is taken: in whatever form it is pasted, the very code of the issuer is sent on."""
+"""What is taken: in whatever form it is pasted, the very code is sent on, for its own sign-in."""
 
 from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import product
 from urllib.parse import unquote_plus
@@ -12,9 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from headless_login.codex.home import CodexHome
+from headless_login.codex.pending.record import identifier_of
+from headless_login.codex.pending.store import PendingAttempts
+from headless_login.commands.pending_answers import PendingAnswers
 from headless_login.errors import RejectedAnswer, SignInRefused
+from headless_login.oauth.answers import Pasted
+from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX
-from headless_login.oauth.request import AuthorizationRequest
+from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from tests.support.pastes import (
     BASE,
     CODE,
@@ -22,6 +29,7 @@ from tests.support.pastes import (
     FORMS,
     LAYERS,
     QUERY,
+    REJECTED,
     REQUEST,
     STATE,
     TERMINALS,
@@ -36,17 +44,59 @@ from tests.support.pastes import (
 CODE_LAST = f"{BASE}scope=openid&state={STATE}&code={CODE}"
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_answer_is_taken(form: str) -> None:
-    """The grant has the very code, and this request's verifier and redirect URI."""
-    assert REQUEST.accept(FORMS[form]) == (CODE, REQUEST.verifier, REQUEST.redirect_uri)
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PendingAnswers]:
+    """Judges answers to one sign-in that is pending among others, with other ports, too."""
+    home = CodexHome(str(tmp_path_factory.mktemp("codex", numbered=True)))
+    others = AuthorizationRequest(CODEX), AuthorizationRequest(CODEX, redirect_uri_for(1457))
+    for request in (others[0], REQUEST, others[1]):
+        PendingAttempts.keep(home, Attempt(CODEX, request, time.time() + 900))
+    with PendingAttempts.opened(home) as pending:
+        yield PendingAnswers(pending)
+
+
+PASTES = FORMS | {name: wrap(URL) for name, wrap in WRAPS.items()}
+
+
+@pytest.mark.parametrize("form", PASTES)
+def test_every_form_of_the_answer_is_taken(form: str, judge: PendingAnswers) -> None:
+    """The grant has the very code, and the verifier and redirect URI of its own among sign-ins."""
+    grant = REQUEST.accept(PASTES[form])
+    assert grant == (CODE, REQUEST.verifier, REQUEST.redirect_uri)
+    assert judge.accept(PASTES[form]) == grant
+    assert judge.found
+    assert judge.found.awaits == REQUEST
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_what_is_wrong_is_named(case: str, judge: PendingAnswers) -> None:
+    """It has the word of the contract and one sentence, the same ones among other sign-ins."""
+    text, error, phrase = REJECTED[case]
+    with pytest.raises(RejectedAnswer) as alone:
+        REQUEST.accept(text)
+    assert (alone.value.error, alone.value.exit_code) == (error, 3)
+    assert phrase in alone.value.message
+    with pytest.raises(SignInRefused) as among:
+        judge.accept(text)
+    if error == "state_mismatch":
+        assert among.value.error == "no_pending_login"
+    else:
+        assert (among.value.error, among.value.message) == (error, alone.value.message)
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=200)
+def test_the_identifier_is_never_a_path(state: str) -> None:
+    """Whatever a state says, it names a file of the pending folder."""
+    assert len(identifier_of(state)) == 32
+    assert set(identifier_of(state)) <= set("0123456789abcdef")
 
 
 @pytest.mark.parametrize("where", WRAPS)
 def test_every_way_of_copying_is_taken(where: str) -> None:
     """An answer comes out of browsers, shells, chats, mails and terminals, wherever its code is."""
     wrap = WRAPS[where]
-    for url in (URL, URL.replace("127.0.0.1", "localhost"), URL.replace("-", "%2D")):
+    for url in (URL.replace("127.0.0.1", "localhost"), URL.replace("-", "%2D")):
         assert REQUEST.accept(wrap(url)).code == CODE
     if where == "brackets and a full stop":  # whether that is the code's cannot be told
         with pytest.raises(RejectedAnswer):
@@ -63,21 +113,14 @@ def test_only_the_port_of_this_sign_in_is_taken() -> None:
         other.accept(URL)
 
 
-DECODED = {
-    "a%20b" * 7: "a b" * 7,
-    "a+b" * 8: "a b" * 8,
-    "a%2Bb" * 7: "a+b" * 7,
-    "a%2525" * 6: "a%25" * 6,
-    "%7e%26%3D%23" * 5: "~&=#" * 5,
-    "x" * 2048: "x" * 2048,
-    "x" * 20: "x" * 20,
-}
+DECODED = [("a%20b", "a b", 7), ("a+b", "a b", 8), ("a%2Bb", "a+b", 7), ("a%2525", "a%25", 6)]
+DECODED += [("%7e%26%3D%23", "~&=#", 5), ("x", "x", 2048), ("x", "x", 20)]
 
 
-@pytest.mark.parametrize("sent", DECODED)
-def test_a_code_is_decoded_once(sent: str) -> None:
+@pytest.mark.parametrize(("sent", "code", "times"), DECODED)
+def test_a_code_is_decoded_once(sent: str, code: str, times: int) -> None:
     """What the issuer encoded is what it gets back (RFC 6749 §4.1.2, form-urlencoded)."""
-    assert REQUEST.accept(f"{BASE}code={sent}&state={STATE}").code == DECODED[sent]
+    assert REQUEST.accept(f"{BASE}code={sent * times}&state={STATE}").code == code * times
 
 
 @pytest.mark.parametrize("letter", [*"-._~*!'()+,;:@/$"])
@@ -158,7 +201,6 @@ def test_the_very_code(code: str, order: str, base: str, layers: tuple[str, ...]
 @given(CODES, ORDER, st.sampled_from([*COMMANDS]))
 @settings(max_examples=300)
 def test_the_very_code_in_a_command(code: str, order: str, command: str) -> None:
-    """It comes through where shells have quoted it in their own ways, too."""
     text = COMMANDS[command](BASE + order.format(form_encoded(code), STATE))
     assert REQUEST.accept(text).code == code
 
@@ -222,7 +264,6 @@ UNESCAPED = [text for text in WHOLE if "%" not in text and "\\u007e" not in text
 
 @given(st.sampled_from(UNESCAPED), st.integers(0, 400), st.integers(1, 30))
 def test_a_torn_answer_is_refused_or_what_is_left_of_it(text: str, start: int, count: int) -> None:
-    """Where letters are lost anywhere nothing is made up in their place."""
     code = ""
     with suppress(SignInRefused):
         code = REQUEST.accept(text[:start] + text[start + count :]).code
@@ -231,19 +272,36 @@ def test_a_torn_answer_is_refused_or_what_is_left_of_it(text: str, start: int, c
 
 PIECES = [CODE, STATE, QUERY, URL, *"?&=#%:/.\\<>[]()'\" \n@;"]
 PIECES += ["\udcff", "code=", "state=", "error=", "curl ", "http", "%zz", "&amp;"]
+MIXED = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+CHANGED = st.builds(
+    lambda text, at, put, cut: text[:at] + put + text[at + cut :],
+    st.sampled_from([URL, QUERY, f"{CODE}#{STATE}", REQUEST.url]),
+    st.integers(0, 300),
+    st.text(max_size=8),
+    st.integers(0, 8),
+)
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@given(MIXED)
 @settings(max_examples=500)
 def test_any_mixture_is_judged(text: str) -> None:
     """Whole answers, halves and bytes that are no UTF-8: taken for what they say, or refused."""
-    try:
+    with suppress(SignInRefused):
         code = REQUEST.accept(text).code
-    except SignInRefused:
-        return
-    seen = "".join(text.split())
-    assert STATE in seen
-    assert unquote_plus(code) in unquote_plus(seen) or CODE in code
+        seen = "".join(text.split())
+        assert STATE in seen
+        assert unquote_plus(code) in unquote_plus(seen) or CODE in code
+
+
+@given(st.text(max_size=300) | MIXED | CHANGED)
+@settings(max_examples=500)
+def test_any_other_text_is_refused_in_words(text: str) -> None:
+    """Nonsense, syntax without sense, and answers to another sign-in lead to nothing else."""
+    assert isinstance(Pasted(text).state, str)
+    with pytest.raises(RejectedAnswer) as caught:
+        REQUEST._replace(state="x" * 22).accept(text)
+    assert caught.value.message
+    assert caught.value.hint
 
 
 STUMBLING = [
@@ -253,6 +311,7 @@ STUMBLING = [
 ]  # fmt: skip
 STARTS = ["", "curl ", 'curl "', "http://", "https://auth.openai.com/error?payload=", "[a](", "<"]
 QUOTED = ['"\\', "\\\"'", "'\"", '"\\ ', "$'\\", "](", '](<"', "<|", "&amp;", "amp;", " 'http"]
+QUOTED += ["code=="]
 QUOTED_STARTS = ["curl ", "curl '", "[a](", "00~", f"{BASE}state={STATE}&code="]
 
 
@@ -266,17 +325,13 @@ def _cost(text: str) -> float:
 
 @pytest.fixture(scope="module")
 def harmless() -> float:
-    """The cost of 64 KiB without a mark in them."""
     return max(_cost("x" * 65536) for _ in range(3))
 
 
-@pytest.mark.parametrize(
-    ("start", "piece", "end"),
-    [
-        *product(STARTS, STUMBLING, [""]),
-        *product(QUOTED_STARTS, [*QUOTED, "code=="], ["x", "\n01~"]),
-    ],
-)
+LONG = [*product(STARTS, STUMBLING, [""]), *product(QUOTED_STARTS, QUOTED, ["x", "\n01~"])]
+
+
+@pytest.mark.parametrize(("start", "piece", "end"), LONG)
 def test_no_text_takes_long(start: str, piece: str, end: str, harmless: float) -> None:
     """Every pattern is linear: these cost up to thrice a harmless text, quadratic ones 50 times."""
     whole = (start + piece * 65536).encode()[: 65536 - len(end)].decode(errors="ignore") + end

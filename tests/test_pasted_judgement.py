@@ -7,11 +7,10 @@ import re
 import traceback
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.answers import Pasted
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from tests.support.pastes import (
@@ -34,16 +33,6 @@ def _refusal_of(text: str) -> SignInRefused:
     with pytest.raises(SignInRefused) as caught:
         REQUEST.accept(text)
     return caught.value
-
-
-@pytest.mark.parametrize("case", REJECTED)
-def test_what_is_wrong_is_named(case: str) -> None:
-    """A rejection has the word of the contract, one sentence about what it is, and exit code 3."""
-    text, error, phrase = REJECTED[case]
-    refusal = _refusal_of(text)
-    assert isinstance(refusal, RejectedAnswer)
-    assert (refusal.error, refusal.exit_code) == (error, 3)
-    assert phrase in refusal.message
 
 
 REFUSED = {
@@ -259,27 +248,6 @@ def test_no_other_state(position: int, lost: int, instead: str) -> None:
         assert _refusal_of(text).error == "state_mismatch"
 
 
-PIECES = [*"?&=#%:/.\\<>[]()'\" \n@", "code", "state", "http"]
-CHANGED = st.builds(
-    lambda text, at, put, cut: text[:at] + put + text[at + cut :],
-    st.sampled_from([URL, QUERY, f"{CODE}#{STATE}", REQUEST.url]),
-    st.integers(0, 300),
-    st.text(max_size=8),
-    st.integers(0, 8),
-)
-
-
-@given(st.text(max_size=300) | st.lists(st.sampled_from(PIECES)).map("".join) | CHANGED)
-@settings(max_examples=500)
-def test_any_other_text_is_refused_in_words(text: str) -> None:
-    """Nonsense, syntax without sense, and answers to another sign-in lead to nothing else."""
-    assert isinstance(Pasted(text).state, str)
-    with pytest.raises(RejectedAnswer) as caught:
-        REQUEST._replace(state="x" * 22).accept(text)
-    assert caught.value.message
-    assert caught.value.hint
-
-
 ECHOES = {
     **NEVER,
     **FOREIGN,
@@ -301,9 +269,8 @@ ECHOES = {
     "reason cut in a code": _failed("x", f"x{'+' * 1881}{CODE}"),
 }
 SENTENCE = re.compile(r"[A-Z](?:[^.!?]|[.!?](?![ ]))*[.?]")
-SECRETS = {
-    text[i : i + 8] for text in (CODE, STATE, OTHER, FOREIGN_STATE) for i in range(len(text) - 7)
-}
+TEXTS = (CODE, STATE, OTHER, FOREIGN_STATE)
+SECRETS = {text[at : at + 8] for text in TEXTS for at in range(len(text) - 7)}
 
 
 def _assert_discreet(refusal: SignInRefused, *secrets: str) -> None:
@@ -329,11 +296,8 @@ def test_a_refusal_says_two_sentences_and_no_secret(case: str) -> None:
 def test_no_refusal_repeats_what_was_pasted(text: str, more: str) -> None:
     """A paste may hold a code that still works: it is in no refusal, whatever is added to it."""
     secret = "SECRETSECRETSECRETSECRET"
-    refusals = []
     for pasted in (text + more, f"{text}{secret}", f"{URL[:-3]}{secret}", f"code={secret}"):
         try:
             REQUEST.accept(pasted)
         except SignInRefused as refused:
-            refusals.append(refused)
-    for refusal in refusals:
-        _assert_discreet(refusal, secret, CODE, STATE)
+            _assert_discreet(refused, secret, CODE, STATE)

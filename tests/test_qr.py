@@ -16,17 +16,9 @@ from hypothesis import strategies as st
 
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
+from headless_login.terminal.qr import drawing
 from headless_login.terminal.qr.capabilities import known_protocol
-from headless_login.terminal.qr.drawing import (
-    Look,
-    choose,
-    forced,
-    forced_picture,
-    full_blocks,
-    half_blocks,
-    least,
-    plain_half_blocks,
-)
+from headless_login.terminal.qr.drawing import Look, choose, forced, forced_picture, least
 from headless_login.terminal.qr.matrix import Matrix, matrix_of
 from headless_login.terminal.qr.pictures import PROTOCOLS, picture, png, svg
 from tests.support.scanning import DARK, LIGHT, Theme, picture_of, pixels_of_png, read
@@ -53,13 +45,9 @@ def test_the_version_is_known() -> None:
     """73 modules for the authorize URL, whatever its random values; 29 for the device page."""
     assert {len(_matrix(AuthorizationRequest(CODEX).url)) for _ in range(20)} == {73}
     assert len(_matrix(DEVICE)) == 29
-    assert len(half_blocks(_matrix(DEVICE), 4)) == 19
-
-
-@pytest.mark.parametrize("text", ["x" * 2954, "x" * 5000, "é" * 2000])
-def test_too_long_a_text_has_no_code(text: str) -> None:
-    """More than a QR code holds is told, not raised."""
-    assert matrix_of(text) is None
+    assert len(drawing.half_blocks(_matrix(DEVICE), 4)) == 19
+    # Of more than a QR code holds there is none.
+    assert [matrix_of(text) for text in ("x" * 2954, "x" * 5000, "é" * 2000)] == [None] * 3
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=700) | st.from_regex("[0-9A-Z]+"))
@@ -88,10 +76,7 @@ assert 'PIL' not in sys.modules
 
 
 def test_nothing_heavy_is_loaded() -> None:
-    """The matrix is a pure function; for it and its picture neither Pillow nor a client is sought.
-
-    Not even where Pillow is installed: qrcode would load it for pictures of its own.
-    """
+    """For matrix and picture neither a client is sought nor Pillow, which qrcode would load."""
     assert matrix_of(URL) == matrix_of(URL)
     subprocess.run([sys.executable, "-c", WATCH], check=True)
 
@@ -99,8 +84,8 @@ def test_nothing_heavy_is_loaded() -> None:
 # The drawings, read by two decoders.
 
 DRAWINGS: dict[str, Callable[[Matrix], list[str]]] = {
-    **{f"full {zone}": partial(full_blocks, quiet_zone=zone) for zone in (4, 2, 1)},
-    **{f"half {zone}": partial(half_blocks, quiet_zone=zone) for zone in (4, 2, 1)},
+    **{f"full {zone}": partial(drawing.full_blocks, quiet_zone=zone) for zone in (4, 2, 1)},
+    **{f"half {zone}": partial(drawing.half_blocks, quiet_zone=zone) for zone in (4, 2, 1)},
 }
 
 
@@ -108,38 +93,31 @@ DRAWINGS: dict[str, Callable[[Matrix], list[str]]] = {
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_what_is_drawn_is_read(name: str, text: str, theme: Theme) -> None:
-    """On dark and light grounds, by ZXing and ZBar, without forgiveness for inverted colours."""
-    lines = DRAWINGS[name](_matrix(TEXTS[text]))
+    """By two decoders, on dark and light grounds; nothing wraps, and full blocks are ASCII."""
+    matrix = _matrix(TEXTS[text])
+    lines = DRAWINGS[name](matrix)
     screen = _screen("\n".join(lines) + "\n", 200, 110)
     assert read(picture_of(screen, theme)) == [TEXTS[text]]
+    assert all(line.endswith("\x1b[0m") for line in lines)
+    side, is_full = len(matrix) + 2 * int(name[-1]), name.startswith("full")
+    for row in range(len(lines)):
+        used = [x for x in range(200) if screen.buffer[row][x].bg != "default"]
+        assert used == list(range(2 * side if is_full else side))
+    assert "".join(lines).isascii() is is_full
 
 
 def test_the_decoders_do_not_forgive() -> None:
     """Controls: without a quiet zone on a dark ground, inverted or cut off, nothing is read."""
     matrix = _matrix(URL)
+    half = "\n".join(drawing.half_blocks(matrix, 2))
     spoiled = {
-        "no quiet zone": ("\n".join(half_blocks(matrix, 0)), 200, 60),
-        "a column short": ("\n".join(half_blocks(matrix, 2)), 76, 90),
-        "scrolled": ("\n".join(half_blocks(matrix, 2)) + "\n" * 6, 200, 38),
-        "inverted": ("\n".join(plain_half_blocks(matrix, 2, on_light=True)), 200, 60),
+        "no quiet zone": ("\n".join(drawing.half_blocks(matrix, 0)), 200, 60),
+        "a column short": (half, 76, 90),
+        "scrolled": (half + "\n" * 6, 200, 38),
+        "inverted": ("\n".join(drawing.plain_half_blocks(matrix, 2, on_light=True)), 200, 60),
     }
     for name, (text, columns, rows) in spoiled.items():
         assert read(picture_of(_screen(text, columns, rows))) == [], name
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_every_line_has_its_width_and_resets_its_colours(name: str) -> None:
-    """Nothing wraps, nothing runs on to the edge, and full blocks are plain ASCII."""
-    quiet_zone = int(name[-1])
-    lines = DRAWINGS[name](_matrix(DEVICE))
-    side = 29 + 2 * quiet_zone
-    screen = _screen("\n".join(lines), 200, 60)
-    assert all(line.endswith("\x1b[0m") for line in lines)
-    for row in range(len(lines)):
-        used = [x for x in range(200) if screen.buffer[row][x].bg != "default"]
-        assert used == list(range(2 * side if name.startswith("full") else side))
-    if name.startswith("full"):
-        assert "".join(lines).isascii()
 
 
 # Any address at all.
@@ -166,12 +144,12 @@ def test_any_request_is_drawn_readably_or_not_at_all(
         assert len(url) > 2900
         return
     columns, rows = size
-    drawing = choose(matrix, Look(columns, rows), rows - 1)
-    if drawing is None:
+    drawn = choose(matrix, Look(columns, rows), rows - 1)
+    if drawn is None:
         needed = least(matrix, Look(columns, rows))
         assert needed.columns > columns or needed.rows > rows - 1
         return
-    seen = read(picture_of(_screen(drawing.draw(), columns, rows)))
+    seen = read(picture_of(_screen(drawn.draw(), columns, rows)))
     assert [parse_qs(urlsplit(text).query) for text in seen] == [parse_qs(urlsplit(url).query)]
 
 
@@ -204,39 +182,35 @@ CHOICES = [
 ]
 
 
+# A quiet zone of one module, and pictures: where they are not wanted nothing is chosen.
+SMALLEST = {(31, 16), (62, 31), (75, 38), (29, 14), (34, 16)}
+
+
 @pytest.mark.parametrize(("text", "look", "rows", "expected"), CHOICES)
 def test_the_best_that_fits_is_chosen(
     text: str, look: Look, rows: int, expected: tuple[int, int] | None
 ) -> None:
     """At every boundary: full blocks, half blocks, a smaller quiet zone, a picture, nothing."""
-    drawing = choose(_matrix(TEXTS[text]), look, rows)
-    assert (drawing and (drawing.columns, drawing.rows)) == expected
+    matrix = _matrix(TEXTS[text])
+    drawn = (choose(matrix, look, rows), choose(matrix, look, rows, smallest=False))
+    sizes = [each and (each.columns, each.rows) for each in drawn]
+    assert sizes == [expected, None if expected in SMALLEST else expected]
 
 
-@pytest.mark.parametrize(
-    ("text", "look", "rows"),
-    [("device", SMALL, 16), ("authorize", Look(80, 45), 38), ("authorize", KITTY, 17)],
-)
-def test_the_smallest_can_be_forbidden(text: str, look: Look, rows: int) -> None:
-    """Then a quiet zone of one module and pictures, which would be chosen here, are not."""
-    assert choose(_matrix(TEXTS[text]), look, rows) is not None
-    assert choose(_matrix(TEXTS[text]), look, rows, smallest=False) is None
+FORCED = [
+    ("authorize", Look(20, 5), 39, "^$"),
+    ("authorize", Look(20, 5, blocks="no"), 77, "^$"),
+    ("device", SMALL._replace(blocks="unknown"), 17, "UTF-8"),
+    ("device", SMALL._replace(colours=False), 17, "NO_COLOR"),
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "look", "rows", "doubt"),
-    [
-        ("authorize", Look(20, 5), 39, "^$"),
-        ("authorize", Look(20, 5, blocks="no"), 77, "^$"),
-        ("device", SMALL._replace(blocks="unknown"), 17, "UTF-8"),
-        ("device", SMALL._replace(colours=False), 17, "NO_COLOR"),
-    ],
-)
+@pytest.mark.parametrize(("text", "look", "rows", "doubt"), FORCED)
 def test_a_forced_code_is_drawn_even_so(text: str, look: Look, rows: int, doubt: str) -> None:
     """In half blocks, or in blanks where those cannot be shown; a doubt is told."""
-    drawing = forced(_matrix(TEXTS[text]), look)
-    assert drawing.rows == rows
-    assert re.search(doubt, drawing.doubt)
+    drawn = forced(_matrix(TEXTS[text]), look)
+    assert drawn.rows == rows
+    assert re.search(doubt, drawn.doubt)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -290,7 +264,7 @@ def test_a_picture_makes_its_room_first_and_comes_back(protocol: str) -> None:
 def test_a_picture_is_forced_by_sixels() -> None:
     """Where the terminal is not known, and however small, but never nothing."""
     matrix = _matrix(URL)
-    drawing = forced_picture(matrix, Look(80, 24, cell=(8, 16)), 10)
-    assert drawing is not None
-    assert "\x1bP0;1;0q" in drawing.draw()
+    drawn = forced_picture(matrix, Look(80, 24, cell=(8, 16)), 10)
+    assert drawn is not None
+    assert "\x1bP0;1;0q" in drawn.draw()
     assert forced_picture(matrix, Look(80, 24, cell=(8, 16)), 5) is None

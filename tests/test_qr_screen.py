@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -16,13 +17,12 @@ import pytest
 
 from headless_login.practice.person import approve
 from tests.support.listening import free_port
-from tests.support.program import COMMAND, PROMPT, Terminal, environment, run, url_in
+from tests.support.program import COMMAND, PROMPT, Terminal, Variables, environment, run, url_in
 from tests.support.scanning import DARK, LIGHT, Theme, picture_of, read, read_by_zbar, read_by_zxing
 from tests.support.windows import Display, Window
 
 PASTE = ("login", "--paste-redirect")
 BLOCKS = "[▀▄]"
-Variables = dict[str, str]
 
 
 def _codes(terminal: Terminal, theme: Theme = DARK) -> list[str]:
@@ -41,28 +41,6 @@ def _assert_in_order(terminal: Terminal, url: str) -> None:
     assert max(drawn) < asked
 
 
-# Columns, rows, and whether the explanations stand on the screen as well.
-FITS = [
-    *((75, 45, False), (80, 45, False), (100, 44, False)),
-    *((120, 50, True), (200, 60, True), (200, 100, True)),
-]
-
-
-@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
-@pytest.mark.parametrize(("columns", "rows", "explained"), FITS)
-def test_address_code_and_question_stand_together(
-    columns: int, rows: int, explained: bool, theme: Theme, environ: Variables
-) -> None:
-    """Both decoders read the very address off the screen, whatever the theme."""
-    with Terminal(*PASTE, environ=environ, columns=columns, rows=rows) as terminal:
-        url = terminal.read_question()
-        assert _codes(terminal, theme) == [url]
-        if rows < 100:  # else it is drawn in blanks
-            _assert_in_order(terminal, url)
-        assert ("page will fail" in " ".join(terminal.lines)) is explained
-        assert "page will fail" in terminal.text
-
-
 def _sized(environ: Variables, variables: str, mode: str, size: str) -> Terminal:
     """Run it with `NAME=value` variables and `--qr` in a terminal of `80x24`; it tells its cell."""
     environ = environ | dict(each.split("=") for each in variables.split())
@@ -72,58 +50,51 @@ def _sized(environ: Variables, variables: str, mode: str, size: str) -> Terminal
 
 
 COLOURED, PLAIN = "48;5;231", "^(?!.*48;5;)"
-READ = [
-    # Variables, --qr, size, theme, what is in the output, what the words below the code say.
+NOTHING, NO_ESCAPES = f"^(?!.*({BLOCKS}|48;5;|\x1bP))", "^[^\x1b]*$"
+SMALL = "QR code: needs {}; zoom out (Ctrl -), or try --device-auth"
+NO_COLOURS = "No QR code: it needs a terminal that shows colours."
+SCREENS: list[tuple[str, str, str, Theme | None, str, str]] = [
+    # Variables, --qr, size, theme (None: no code), what is in the output, words on the screen.
+    ("", "auto", "75x45", DARK, COLOURED, ""),
+    ("", "auto", "80x45", LIGHT, COLOURED, ""),
+    ("", "auto", "100x44", DARK, COLOURED, ""),
+    ("", "auto", "120x50", LIGHT, COLOURED, "page will fail"),
+    ("", "auto", "200x60", DARK, COLOURED, "page will fail"),
+    ("", "auto", "200x100", LIGHT, COLOURED, "page will fail"),
     ("NO_COLOR=1", "always", "120x50", LIGHT, COLOURED, ""),
     ("NO_COLOR=1 COLORFGBG=15;0", "auto", "120x55", DARK, PLAIN, "Without NO_COLOR"),
     ("NO_COLOR=1 COLORFGBG=0;15", "auto", "120x55", LIGHT, PLAIN, "Without NO_COLOR"),
     ("NO_COLOR=1 COLORFGBG=", "auto", "120x55", DARK, PLAIN, "Without NO_COLOR"),
     ("LANG=C", "auto", "120x55", DARK, COLOURED, "Garbled? Set LANG=C.UTF-8"),
     ("PYTHONIOENCODING=latin-1", "auto", "160x90", DARK, COLOURED, ""),
+    ("", "auto", "80x24", None, NOTHING, SMALL.format("80x45, has 80x24")),
+    ("", "auto", "80x44", None, NOTHING, SMALL.format("80x45, has 80x44")),
+    ("", "auto", "74x60", None, NOTHING, SMALL.format("75x45, has 74x60")),
+    ("", "auto", "60x24", None, NOTHING, SMALL.format("75x45, has 60x24")),
+    ("", "auto", "100x43", None, NOTHING, SMALL.format("100x44, has 100x43")),
+    ("PYTHONIOENCODING=latin-1", "auto", "120x55", None, NOTHING, "needs 150x79, has 120x55"),
+    ("TMUX=/tmp/tmux-0/x,1,0", "auto", "80x24", None, NOTHING, "enlarge the pane, or try --device"),
+    ("TERM=dumb", "always", "120x60", None, NO_ESCAPES, NO_COLOURS),
+    ("TERM=unknown", "always", "120x60", None, NO_ESCAPES, NO_COLOURS),
 ]
 
 
-@pytest.mark.parametrize(("variables", "mode", "size", "theme", "drawn", "words"), READ)
-def test_colours_and_glyphs_that_are_there_are_used(
-    variables: str, mode: str, size: str, theme: Theme, drawn: str, words: str, environ: Variables
+@pytest.mark.parametrize(("extra", "mode", "size", "theme", "out", "words"), SCREENS)
+def test_the_screen_shows_the_code_or_says_why_not(
+    extra: str, mode: str, size: str, theme: Theme | None, out: str, words: str, environ: Variables
 ) -> None:
-    """An option counts more than NO_COLOR; a doubt is told; without block glyphs it is blanks."""
-    with _sized(environ, variables, mode, size) as terminal:
+    """Address, code and question stand together, or one line says why there is no code."""
+    with _sized(environ, extra, mode, size) as terminal:
         url = terminal.read_question()
-        assert re.search(drawn, terminal.text, re.DOTALL)
-        assert _codes(terminal, theme) == [url]
-        assert words in " ".join(terminal.lines)
-
-
-SMALL = "QR code: needs {}; zoom out (Ctrl -), or try --device-auth"
-NO_COLOURS = "No QR code: it needs a terminal that shows colours."
-NOT_DRAWN = [
-    # Variables, --qr, size, what is said instead.
-    ("", "auto", "80x24", SMALL.format("80x45, has 80x24")),
-    ("", "auto", "80x44", SMALL.format("80x45, has 80x44")),
-    ("", "auto", "74x60", SMALL.format("75x45, has 74x60")),
-    ("", "auto", "60x24", SMALL.format("75x45, has 60x24")),
-    ("", "auto", "100x43", SMALL.format("100x44, has 100x43")),
-    ("PYTHONIOENCODING=latin-1", "auto", "120x55", "QR code: needs 150x79, has 120x55"),
-    ("TMUX=/tmp/tmux-0/default,1,0", "auto", "80x24", "enlarge the pane, or try --device-auth"),
-    ("TERM=dumb", "always", "120x60", NO_COLOURS),
-    ("TERM=unknown", "always", "120x60", NO_COLOURS),
-]
-
-
-@pytest.mark.parametrize(("variables", "mode", "size", "words"), NOT_DRAWN)
-def test_where_it_does_not_fit_one_line_says_why(
-    variables: str, mode: str, size: str, words: str, environ: Variables
-) -> None:
-    """The exact size, the ways out, or what is missing; nothing of a code, and no picture."""
-    with _sized(environ, variables, mode, size) as terminal:
-        url = terminal.read_question()
-        assert " ".join(terminal.text.split()).count(words) == 1
-        assert not re.search(f"{BLOCKS}|48;5;|\x1bP", terminal.text)
-        assert words is not NO_COLOURS or "\x1b" not in terminal.text
+        assert re.search(out, terminal.text, re.DOTALL)
+        assert _codes(terminal, theme or DARK) == ([url] if theme else [])
+        assert not words or " ".join(" ".join(terminal.lines).split()).count(words) == 1
+        assert "page will fail" in " ".join(terminal.text.split())
         shown = "".join(terminal.screen.display)
         assert url in shown
         assert PROMPT in shown
+        if re.search(BLOCKS, shown):
+            _assert_in_order(terminal, url)
 
 
 def test_a_log_gets_one_line(environ: Variables) -> None:
@@ -166,17 +137,16 @@ def test_a_larger_terminal_gets_its_code_at_once(live_line: str, environ: Variab
 
 def test_never_is_never(environ: Variables) -> None:
     """Neither a code nor a word about it, however large the terminal is or becomes."""
-    with Terminal(*PASTE, "--qr", "never", environ=environ) as terminal:
+    with _sized(environ, "", "never", "80x24") as terminal:
         url = terminal.read_question()
         terminal.resize(200, 100)
         _let_it_see_its_size(terminal, PROMPT)
-        assert not re.search(BLOCKS, terminal.text)
-        assert "QR" not in terminal.text.replace(url, "")
+        assert not re.search(f"{BLOCKS}|QR", terminal.text.replace(url, ""))
 
 
 def test_always_is_drawn_even_so(environ: Variables) -> None:
     """Too small by far: drawn all the same, to be scrolled to; its history can be read."""
-    with Terminal(*PASTE, "--qr", "always", environ=environ) as terminal:
+    with _sized(environ, "", "always", "80x24") as terminal:
         url = terminal.read_question()
         tall = pyte.Screen(80, 60)
         pyte.ByteStream(tall).feed(terminal.output)
@@ -238,40 +208,36 @@ def test_a_picture_file_is_written_privately(name: str, environ: Variables, tmp_
     assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "exit_code", "phrase"),
-    [
-        ("--qr-file", "code.gif", 2, "--qr-file writes .png or .svg"),
-        ("--qr-file", "code", 2, "--qr-file writes .png or .svg"),
-        ("--qr-file", "missing/code.png", 6, "cannot be written: No such file"),
-        ("--qr", "sometimes", 2, "auto, always, never or graphics"),
-    ],
-)
+IMPOSSIBLE = [
+    ("--qr-file {}/code.gif", 2, "--qr-file writes .png or .svg"),
+    ("--qr-file {}/code", 2, "--qr-file writes .png or .svg"),
+    ("--qr-file {}/missing/code.png", 6, "cannot be written: No such file"),
+    ("--qr sometimes", 2, "auto, always, never or graphics"),
+]
+
+
+@pytest.mark.parametrize(("options", "exit_code", "phrase"), IMPOSSIBLE)
 def test_what_cannot_be_drawn_ends_it_before_the_address(
-    option: str, value: str, exit_code: int, phrase: str, environ: Variables, tmp_path: Path
+    options: str, exit_code: int, phrase: str, environ: Variables, tmp_path: Path
 ) -> None:
     """A person who asked for the picture has nothing else; `--qr` has four words, no others."""
-    outcome = run(
-        *PASTE, option, str(tmp_path / value) if "file" in option else value, environ=environ
-    )
+    outcome = run(*PASTE, *options.format(tmp_path).split(), environ=environ)
     assert outcome.exit_code == exit_code
     assert phrase in outcome.err
     assert "authorize?" not in outcome.err
 
 
-@pytest.mark.parametrize(
-    ("variables", "mode", "mark"),
-    [
-        ("TERM=xterm-kitty", "auto", "\x1b_Ga=T,f=100,q=2,C=1,m="),
-        ("TERM=foot", "auto", '\x1bP0;1;0q"1;1;231;231'),
-        ("LC_TERMINAL=iTerm2", "auto", "\x1b]1337;File=inline=1;"),
-        ("", "graphics", "\x1bP0;1;0q"),  # an unknown terminal gets sixels if it is told to
-    ],
-)
-def test_a_known_terminal_shows_a_picture_at_80_by_24(
-    variables: str, mode: str, mark: str, environ: Variables
-) -> None:
-    """Address, picture and question fit on the smallest screen."""
+PICTURES = [
+    ("TERM=xterm-kitty", "auto", "\x1b_Ga=T,f=100,q=2,C=1,m="),
+    ("TERM=foot", "auto", '\x1bP0;1;0q"1;1;231;231'),
+    ("LC_TERMINAL=iTerm2", "auto", "\x1b]1337;File=inline=1;"),
+    ("", "graphics", "\x1bP0;1;0q"),  # an unknown terminal gets sixels if it is told to
+]
+
+
+@pytest.mark.parametrize(("variables", "mode", "mark"), PICTURES)
+def test_a_picture_is_shown(variables: str, mode: str, mark: str, environ: Variables) -> None:
+    """By terminals that are known: with address and question it fits on the smallest screen."""
     with _sized(environ, variables, mode, "80x24") as terminal:
         url = terminal.read_question()
         text = terminal.text
@@ -281,26 +247,18 @@ def test_a_known_terminal_shows_a_picture_at_80_by_24(
 
 # Real terminals in windows: glyphs, colours and pictures as they draw them.
 
-
-def _xterm(columns: int, rows: int, *options: str) -> list[str]:
-    look = ["-u8", "-fa", "DejaVu Sans Mono", "-b", "2", "+sb"]
-    return ["xterm", *look, "-geometry", f"{columns}x{rows}+0+0", *options, "-e"]
-
-
-def _kitty(columns: int, rows: int) -> list[str]:
-    size = (f"initial_window_width={columns}c", f"initial_window_height={rows}c")
-    font = ("font_size=9", "font_family=DejaVu Sans Mono")
-    settings = (*size, *font, "remember_window_size=no", "update_check_interval=0")
-    return ["kitty", "--config", "NONE", *(word for each in settings for word in ("-o", each))]
-
-
-WINDOWS: dict[str, list[str]] = {
-    "xterm, dark": _xterm(120, 50, "-fs", "8", "-bg", "black", "-fg", "grey"),
-    "xterm, light": _xterm(120, 50, "-fs", "8", "-bg", "white", "-fg", "black"),
-    "xterm, 80 by 45": _xterm(80, 45, "-fs", "9"),
-    "xterm, graphics at 80 by 24": _xterm(80, 24, "-fs", "10", "-ti", "vt340"),
-    "kitty, half blocks": _kitty(120, 52),
-    "kitty, a picture at 80 by 24": _kitty(80, 24),
+XTERM = "xterm -u8 -fa 'DejaVu Sans Mono' -b 2 +sb -geometry {}+0+0 -fs {} -e"
+KITTY = """
+kitty --config NONE -o font_size=9 -o 'font_family=DejaVu Sans Mono' -o remember_window_size=no
+    -o update_check_interval=0 -o initial_window_width={}c -o initial_window_height={}c
+"""
+WINDOWS = {
+    "xterm, dark": XTERM.format("120x50", "8 -bg black -fg grey"),
+    "xterm, light": XTERM.format("120x50", "8 -bg white -fg black"),
+    "xterm, 80 by 45": XTERM.format("80x45", "9"),
+    "xterm, graphics at 80 by 24": XTERM.format("80x24", "10 -ti vt340"),
+    "kitty, half blocks": KITTY.format(120, 52),
+    "kitty, a picture at 80 by 24": KITTY.format(80, 24),
 }
 
 
@@ -312,17 +270,15 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
 
 
 @pytest.mark.parametrize("case", WINDOWS)
-def test_a_camera_would_read_it(
-    case: str, display: Display, environ: Variables, tmp_path: Path
-) -> None:
+def test_a_camera_reads_it(case: str, display: Display, environ: Variables, tmp_path: Path) -> None:
     """Both decoders read the very address off the window's pixels."""
     told = tmp_path / "events"  # in which the address is, which cannot be read off a window
     mode = "graphics" if "graphics" in case else "auto"
     script = f"exec {COMMAND} {' '.join(PASTE)} --qr {mode} --json > {told}"
-    # The terminal itself says what TERM is.
-    inside = [f"{name}={value}" for name, value in environ.items() if name != "TERM"]
+    del environ["TERM"]  # the terminal itself says what that is
+    inside = [f"{name}={value}" for name, value in environ.items()]
     outside = environment(None, None, HOME=str(tmp_path))
-    command = [*WINDOWS[case], "env", *inside, "sh", "-c", script]
+    command = [*shlex.split(WINDOWS[case]), "env", *inside, "sh", "-c", script]
 
     def address() -> str:
         lines = told.read_text().splitlines() if told.exists() else []

@@ -13,7 +13,7 @@ import pytest
 from headless_login import errors
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.program import COMMAND, environment, run
+from tests.support.program import COMMAND, Variables, environment, run
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -26,14 +26,14 @@ def _block(language: str, wanted: str = "") -> str:
     return str(block)
 
 
-def _run(*command: str | Path, environ: dict[str, str] | None = None) -> str:
+def _run(*command: str | Path, environ: Variables | None = None) -> str:
     """Run a program that has to end well, and return what it prints."""
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def _shell(lines: str, environ: dict[str, str]) -> str:
+def _shell(lines: str, environ: Variables) -> str:
     """Run lines of a shell that finds our command."""
     path = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
     return _run("sh", "-ec", lines, environ=environ | {"PATH": path})
@@ -73,13 +73,12 @@ def test_the_library_example_signs_in(folder: str, issuer: PracticeIssuer, tmp_p
 
 
 def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
-    """The pipeline for an API key runs as it stands."""
     environ = environment(codex_home, None, OPENAI_API_KEY="sk-practice-key-0123456789")
     _shell(_block("sh", "printenv"), environ)
     assert "sk-practice-key-0123456789" in (codex_home / "auth.json").read_text()
 
 
-def test_the_two_calls_sign_in(environ: dict[str, str], codex_home: Path) -> None:
+def test_the_two_calls_sign_in(environ: Variables, codex_home: Path) -> None:
     """Both lines for agents run as they stand, with the person's answer in place of ADDRESS."""
     start, finish = _block("sh", "login start").splitlines()
     answer = approve(_shell(start, environ).splitlines()[0])
@@ -98,13 +97,11 @@ def test_the_help_of_start_names_what_there_is() -> None:
     used = _options_in(recipe)
     assert {"--device-auth", "--no-wait", "--json", "--qr-file"} <= used
     assert used <= _options_in(options + _help("login finish"))
-    codes = {int(code) for code in re.findall(r"(?m)^  (\d)  [a-z]", recipe)}
-    assert codes == {2, 3, 4, 5, 6}
+    assert {*re.findall(r"(?m)^  (\d)  [a-z]", recipe)} == {*"23456"}
     assert max(map(len, recipe.splitlines())) < 80
 
 
 def test_every_option_exists() -> None:
-    """No option is described that the command does not know."""
     commands = ("", "login", "login start", "login finish", "login status", "logout", "demo")
     ours = re.findall(r"`(?:headless-login |login |logout |scripts/login )?[^`]*`", README)
     used = _options_in(" ".join(ours))
@@ -115,17 +112,16 @@ def test_every_option_exists() -> None:
 def test_exit_codes_are_those_of_the_errors() -> None:
     """The table names each class's exit code, and each word of the other table has one of them."""
     table = {int(code) for code in re.findall(r"(?m)^\| (\d+)[ ,|]", README)}
-    classes = [
-        value
-        for value in vars(errors).values()
-        if isinstance(value, type) and issubclass(value, errors.HeadlessLoginError)
-    ]
-    codes = {found.exit_code for found in classes if found is not errors.HeadlessLoginError}
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    codes = {
+        value.exit_code
+        for value in classes
+        if issubclass(value, errors.HeadlessLoginError) and value is not errors.HeadlessLoginError
+    }
     assert table == {0, 1, *codes}
     assert codes == {remedy.exit_code for remedy in errors.REMEDIES.values()}
 
 
 def test_every_script_that_is_named_exists() -> None:
-    """A person who types what README says finds it there."""
     for script in set(re.findall(r"scripts/[\w-]+|\.ci/run", README)):
         assert os.access(PROJECT / script, os.X_OK), script

@@ -20,7 +20,7 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.codex import CODEX_VERSIONS, NEWEST, refreshed_by_codex, run_codex, running_codex
 from tests.support.machine import in_namespace
-from tests.support.program import COMMAND, Piped, environment, run, until
+from tests.support.program import COMMAND, Piped, Variables, environment, run, until
 from tests.support.two_calls import answered, finish, records
 
 KEY = "sk-proj-practice-0123456789abcdefghij"
@@ -28,8 +28,7 @@ OTHER_KEY = "sk-proj-another-0123456789abcdefghij"
 every_version = pytest.mark.parametrize("version", CODEX_VERSIONS)
 
 
-def _sign_in(environ: dict[str, str]) -> None:
-    """Sign in by paste, with the person in another place."""
+def _sign_in(environ: Variables) -> None:
     with Piped("login", "--paste-redirect", environ=environ) as program:
         outcome = program.finish(approve(program.read_url()) + "\n")
     assert outcome.exit_code == 0, outcome.err
@@ -47,35 +46,23 @@ def _codex_says(version: str, codex_home: Path, *, signed_in: bool) -> str:
 
 
 @every_version
-def test_codex_is_signed_in_and_out(
-    version: str, environ: dict[str, str], codex_home: Path
-) -> None:
-    """What `--paste-redirect` leaves is a sign-in to Codex, which `logout` takes away."""
-    _sign_in(environ)
-    before = (codex_home / "auth.json").read_bytes()
-    assert "Logged in using ChatGPT" in _codex_says(version, codex_home, signed_in=True)
-    assert (codex_home / "auth.json").read_bytes() == before
-    assert run("logout", environ=environ).exit_code == 0
-    assert "Not logged in" in _codex_says(version, codex_home, signed_in=False)
-
-
-@every_version
-def test_codex_never_meets_what_is_pending(
-    version: str, environ: dict[str, str], codex_home: Path
-) -> None:
-    """Between `login start` and `login finish` Codex works as ever, and leaves it alone."""
+def test_codex_is_signed_in_and_out(version: str, environ: Variables, codex_home: Path) -> None:
+    """What `finish` leaves is a sign-in to Codex, until `logout`; what is pending is none."""
     answer = answered(environ)
     (pending,) = records(codex_home)
     before = pending.read_bytes()
     assert "Not logged in" in _codex_says(version, codex_home, signed_in=False)
     assert pending.read_bytes() == before
     assert finish(environ, answer).exit_code == 0
+    stored = (codex_home / "auth.json").read_bytes()
     assert "Logged in using ChatGPT" in _codex_says(version, codex_home, signed_in=True)
+    assert (codex_home / "auth.json").read_bytes() == stored
+    assert run("logout", environ=environ).exit_code == 0
+    assert "Not logged in" in _codex_says(version, codex_home, signed_in=False)
 
 
 @every_version
 def test_codex_is_signed_in_with_a_key(version: str, codex_home: Path) -> None:
-    """What `login --with-api-key` leaves behind is that key for Codex."""
     stored = run("login", "--with-api-key", environ=environment(codex_home, None), stdin=KEY)
     assert stored.exit_code == 0, stored.err
     said = _codex_says(version, codex_home, signed_in=True)
@@ -94,10 +81,8 @@ def test_codex_is_signed_out_of_a_mounted_file(codex_home: Path) -> None:
     assert "missing a key" in _codex_says(NEWEST, codex_home, signed_in=False)
 
 
-def test_codex_refreshes_our_tokens(
-    issuer: PracticeIssuer, environ: dict[str, str], codex_home: Path
-) -> None:
-    """Codex takes issuer and client from our file, gets new tokens there, and we read those."""
+def test_codex_refreshes_ours(issuer: PracticeIssuer, environ: Variables, codex_home: Path) -> None:
+    """Codex takes issuer and client from our file and refreshes it; we read and replace it."""
     _sign_in(environ)
     ours = _read(codex_home)
     said = refreshed_by_codex(codex_home)
@@ -114,19 +99,11 @@ def test_codex_refreshes_our_tokens(
     told = json.loads(run("login", "status", "--json", environ=environment(codex_home, None)).out)
     expected = {"signed_in": True, "mode": "chatgpt", "refresh_token": "present"}
     assert told | expected | {"account_id": ours["tokens"]["account_id"]} == told
-
-
-def test_a_sign_in_after_codexs_refresh_replaces_it(
-    environ: dict[str, str], codex_home: Path
-) -> None:
-    """Ours, Codex's refresh, ours again, Codex's refresh again: each takes the other's file."""
-    seen = set()
-    for _ in range(2):
-        _sign_in(environ)
-        seen.add(_read(codex_home)["tokens"]["access_token"])
-        seen.add(refreshed_by_codex(codex_home)["authToken"])
-    assert len(seen) == 4
-    assert _read(codex_home)["tokens"]["access_token"] in seen
+    _sign_in(environ)
+    again = _read(codex_home)["tokens"]["access_token"]
+    last = refreshed_by_codex(codex_home)["authToken"]
+    assert len({ours["tokens"]["access_token"], said["authToken"], again, last}) == 4
+    assert _read(codex_home)["tokens"]["access_token"] == last
 
 
 def test_the_file_is_codexs_own(codex_home: Path, tmp_path: Path) -> None:
@@ -153,7 +130,6 @@ def _codex_storing(codex_home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def _is_held(path: Path) -> bool:
-    """Tell whether another program holds a lock."""
     with suppress(FileNotFoundError), open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,7 +145,6 @@ def _second_lock(auth_file: Path) -> Path:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Hold a lock as another program would."""
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

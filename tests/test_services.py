@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.docker import Container, container
-from tests.support.program import COMMAND, Terminal, environment, url_in
-from tests.support.services import Cron, Systemd, SystemdAsInit
+from tests.support.program import COMMAND, Terminal, Variables, environment, url_in
+from tests.support.services import LIMIT, Container, Cron, Systemd, SystemdAsInit, container
 
+pytestmark = pytest.mark.timeout(2 * LIMIT)  # a busy daemon is no failure
 Place = Container | Cron | Systemd  # somewhere commands can be run
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "docker exec": container,
@@ -43,31 +42,24 @@ def codex_home(place: Place, tmp_path: Path) -> Path:
     return place.folder / tmp_path.name
 
 
-def test_two_calls(place: Place, codex_home: Path, environ: dict[str, str]) -> None:
-    """`login start` there, the person elsewhere, `login finish` there."""
-    started = place.run([COMMAND, "login", "start"], environ, None)
-    assert started.exit_code == 0, started.err
-    answer = place.folder / "answer"
-    answer.write_text(approve(started.out.splitlines()[0]) + "\n")
-    finished = place.run([COMMAND, "login", "finish", "-"], environ, answer)
-    assert finished.exit_code == 0, finished.err
-    assert stat.S_IMODE((codex_home / "auth.json").stat().st_mode) == 0o600
-
-
-def test_nothing_is_set_but_what_the_place_sets(
-    place: Place, codex_home: Path, issuer: PracticeIssuer
-) -> None:
-    """Without a person's $HOME, $LANG, $TERM and $PATH; no shell cuts the address as argument."""
-    environ = {"CODEX_HOME": str(codex_home), "HEADLESS_LOGIN_ISSUER": issuer.issuer}
+@pytest.mark.parametrize("bare", [False, True])
+def test_two_calls(bare: bool, place: Place, codex_home: Path, environ: Variables) -> None:
+    """`start` and `finish` there, the person elsewhere; also with only what the place sets."""
+    if bare:
+        environ = {name: environ[name] for name in ("CODEX_HOME", "HEADLESS_LOGIN_ISSUER")}
     started = place.run([COMMAND, "login", "start"], environ, None)
     assert started.exit_code == 0, started.err
     answer = approve(started.out.splitlines()[0])
-    finished = place.run([COMMAND, "login", "finish", answer, "--json"], environ, None)
+    file = place.folder / "answer"
+    file.write_text(f"{answer}\n")
+    words = [COMMAND, "login", "finish", "--json", answer if bare else "-"]
+    finished = place.run(words, environ, None if bare else file)
     assert finished.exit_code == 0, finished.err
     assert json.loads(finished.out.splitlines()[-1])["event"] == "signed_in"
+    assert stat.S_IMODE((codex_home / "auth.json").stat().st_mode) == 0o600
 
 
-def test_paste_without_input_says_how_to_go_on(place: Place, environ: dict[str, str]) -> None:
+def test_paste_without_input_says_how_to_go_on(place: Place, environ: Variables) -> None:
     """It ends with 2, and the command that it names finishes in the same place."""
     ended = place.run([COMMAND, "login", "--paste-redirect"], environ, None)
     assert ended.exit_code == 2
@@ -81,10 +73,10 @@ def test_paste_without_input_says_how_to_go_on(place: Place, environ: dict[str, 
 
 
 @pytest.mark.parametrize("place", ["docker exec"], indirect=True)
-def test_a_terminal_in_a_container(place: Place, codex_home: Path, environ: dict[str, str]) -> None:
+def test_a_terminal_in_a_container(place: Place, codex_home: Path, environ: Variables) -> None:
     """`docker exec -it`: the question is asked there, and a paste is not echoed."""
     assert isinstance(place, Container)
-    command = place.command(["exec", "-it"], [COMMAND, "login", "--paste-redirect"], environ)
+    command = place.command("exec -it", [COMMAND, "login", "--paste-redirect"], environ)
     with Terminal(environ=environment(None, None), command=command) as terminal:
         url = terminal.read_question()
         terminal.paste(approve(url))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.terminal.input import can_be_asked, is_windows_console
-from tests.support.program import COMMAND, PROMPT, Piped, Terminal, run, until, url_in
+from tests.support.program import COMMAND, PROMPT, Piped, Terminal, Variables, run, until, url_in
+from tests.support.two_calls import exchanges
 
 PASTE = ("login", "--paste-redirect")
 
@@ -32,6 +36,7 @@ def _marked(text: str) -> str:
 TERMS = ("dumb", "", "vt100", "linux", "screen", "nonsense")
 TYPED: dict[str, Callable[[str], str]] = {
     # What the terminal sends for an answer.
+    "marked": _marked,
     "marked, over lines, CR": lambda answer: _marked(_in_lines(answer, "\r")),
     "marked, over lines, LF": lambda answer: _marked(_in_lines(answer, "\n")),
     "unmarked, over lines, CR": lambda answer: _in_lines(answer, "\r") + "\r",
@@ -43,11 +48,8 @@ TYPED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("case", TYPED)
-def test_what_a_terminal_sends(case: str, environ: dict[str, str], codex_home: Path) -> None:
-    """Line breaks belong to a paste, marked or not; TERM may be anything; nothing is echoed.
-
-    A person who is faster than the program loses nothing, and sees nothing echoed either.
-    """
+def test_what_a_terminal_sends(case: str, environ: Variables, codex_home: Path) -> None:
+    """Line breaks are part of a paste, TERM may be anything, and nothing is echoed or lost."""
     if case in TERMS:
         environ["TERM"] = case
     with Terminal(*PASTE, environ=environ) as terminal:
@@ -55,38 +57,48 @@ def test_what_a_terminal_sends(case: str, environ: dict[str, str], codex_home: P
         answer = approve(ready())
         terminal.send(TYPED[case](answer))
         assert terminal.wait() == 0
+        assert "Signed in to Codex as ada@example.com" in terminal.text
+        assert terminal.attributes == terminal.attributes_before
         _assert_hidden(answer, terminal.text)
         if case == "dumb":
             assert "\x1b" not in terminal.text
             assert "No QR code" in terminal.text
-    assert (codex_home / "auth.json").exists()
+    auth_file = codex_home / "auth.json"
+    assert json.loads(auth_file.read_text())["auth_mode"] == "chatgpt"
+    assert stat.S_IMODE(auth_file.stat().st_mode) == 0o600
 
 
-def test_a_line_of_eight_kilobytes_unmarked(environ: dict[str, str]) -> None:
-    """A long wrong line is refused whole, not taken for several answers."""
+def test_a_refused_paste_is_asked_for_again(
+    issuer: PracticeIssuer, environ: Variables, codex_home: Path
+) -> None:
+    """Wrong answers, each refused once and whole, do not end it; and typing can be corrected."""
     with Terminal(*PASTE, environ=environ) as terminal:
-        terminal.read_question()
+        url = terminal.read_question()
+        answer = approve(url)
+        wrong = {
+            "hello": "not the address of the page",
+            url: "address to open",
+            answer.replace("state=", "state=x"): "another sign-in",
+        }
+        for pasted, phrase in wrong.items():
+            terminal.paste(pasted)
+            terminal.send("\r")
+            terminal.read_until(f"(?s){phrase}.*{PROMPT}")
         terminal.send("x" * 8192 + "\r")
-        terminal.read_until("not the address")
-        terminal.send("yy")
-        terminal.read_screen_until(r"\(2 characters\)")  # and none of the line is left
-        assert terminal.text.count("not the address") == 1
-
-
-def test_a_mistake_can_be_rubbed_out(environ: dict[str, str], codex_home: Path) -> None:
-    """Backspace and Ctrl-U work on what cannot be seen; the count shows it."""
-    with Terminal(*PASTE, environ=environ) as terminal:
-        answer = approve(terminal.read_question())
+        terminal.read_until("(?s)(not the address.*){2}" + PROMPT)
+        # None of the line is left; Backspace and Ctrl-U work on what cannot be seen.
         for typed, count in (("nonsense", 8), ("\x7f", 7), ("\x15z", 1)):
             terminal.send(typed)
             terminal.read_screen_until(rf"\({count} characters\)")
+        assert terminal.text.count("not the address") == 2
+        assert exchanges(issuer) == 0
         terminal.send(f"\x15{answer}xy\x7f\x7f\r")
         assert terminal.wait() == 0
     assert (codex_home / "auth.json").exists()
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12), (120, 50), (200, 60)])
-def test_the_address_is_one_unbroken_run(columns: int, rows: int, environ: dict[str, str]) -> None:
+def test_the_address_is_one_unbroken_run(columns: int, rows: int, environ: Variables) -> None:
     """From column 1 to its end nothing interrupts the address, at any width."""
     with Terminal(*PASTE, environ=environ, columns=columns, rows=rows) as terminal:
         terminal.read_until("Paste the address")
@@ -95,7 +107,7 @@ def test_the_address_is_one_unbroken_run(columns: int, rows: int, environ: dict[
         assert len(url) > 400
 
 
-def test_standard_error_elsewhere(environ: dict[str, str], tmp_path: Path) -> None:
+def test_standard_error_elsewhere(environ: Variables, tmp_path: Path) -> None:
     """With `2> file` the conversation goes there, and the paste is taken all the same."""
     log = tmp_path / "log"
     shell = f"{COMMAND} {' '.join(PASTE)} 2> {log}"
@@ -108,17 +120,24 @@ def test_standard_error_elsewhere(environ: dict[str, str], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "<&-"])
-def test_closed_streams_do_no_harm(closed: str, environ: dict[str, str]) -> None:
+def test_closed_streams_do_no_harm(closed: str, environ: Variables) -> None:
     """Without standard error, or without any stream, there is an exit code and no traceback."""
-    command = ["sh", "-c", f"{COMMAND} {' '.join(PASTE)} {closed}"]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=environ, timeout=30
-    )
+    command = ["sh", "-c", f"exec {COMMAND} {' '.join(PASTE)} {closed}"]
+    null = subprocess.DEVNULL
+    done = subprocess.run(command, stdin=null, capture_output=True, env=environ, timeout=30)
     assert done.returncode == 2, done
     assert b"Traceback" not in done.stderr + done.stdout
 
 
-def test_a_pipe_that_is_written_in_pieces(environ: dict[str, str], codex_home: Path) -> None:
+def test_nothing_to_read_is_wrong_usage(environ: Variables, issuer: PracticeIssuer) -> None:
+    """Without a terminal and without input it ends at once, and asks no issuer."""
+    outcome = run(*PASTE, environ=environ)
+    assert outcome.exit_code == 2
+    assert "no terminal and no input" in outcome.err
+    assert not issuer.requests
+
+
+def test_a_pipe_that_is_written_in_pieces(environ: Variables, codex_home: Path) -> None:
     """An answer that arrives in pieces, and broken over lines, is put together."""
     with Piped(*PASTE, environ=environ) as piped:
         answer = approve(piped.read_url())
@@ -132,13 +151,18 @@ def test_a_pipe_that_is_written_in_pieces(environ: dict[str, str], codex_home: P
     assert (codex_home / "auth.json").exists()
 
 
-def test_a_pipe_that_says_nothing_times_out(environ: dict[str, str]) -> None:
-    """An open pipe without an answer ends with the time-out: exit 5."""
+def test_time_runs_out(environ: Variables, codex_home: Path) -> None:
+    """Without an answer it is exit 5: on a terminal, which is as it was, and at an open pipe."""
+    with Terminal(*PASTE, "--timeout", "1", environ=environ) as terminal:
+        assert terminal.wait() == 5
+        assert "Timed out waiting" in terminal.text
+        assert terminal.attributes == terminal.attributes_before
     with Piped(*PASTE, "--timeout", "1", environ=environ) as piped:
         assert piped.process.wait(20) == 5
+    assert not (codex_home / "auth.json").exists()
 
 
-def test_a_pipe_with_too_much_is_refused(environ: dict[str, str]) -> None:
+def test_a_pipe_with_too_much_is_refused(environ: Variables) -> None:
     """More than 64 KiB is no answer, however much more follows."""
     outcome = run(*PASTE, environ=environ, stdin="x" * 200_000)
     assert outcome.exit_code == 3

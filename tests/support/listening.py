@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPMessage
+from itertools import cycle
 from typing import Self
 
 import pytest
@@ -29,12 +30,27 @@ CODE = "ac_" + "c" * 60
 PATIENCE = 30.0  # seconds; only against a hang
 
 
-def free_port() -> int:
-    """Return a port that nobody has; outside the range from which clients get theirs."""
-    dice = random.SystemRandom()
+def _claim_ports() -> tuple[socket.socket, range]:
+    """Claim a hundred ports for this process, by a UDP socket: other tests run beside it.
+
+    They are outside the range from which clients get theirs.
+    """
     while True:
-        port = dice.randrange(20000, 32000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        first = random.SystemRandom().randrange(20000, 32000, 100)
+        with suppress(OSError):
+            claim.bind(("127.0.0.1", first))
+            return claim, range(first, first + 100)
+
+
+_CLAIM, _PORTS = _claim_ports()
+_in_turn = cycle(_PORTS)
+
+
+def free_port() -> int:
+    """Return a port that nobody has, and no other process of the tests will take."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port := next(_in_turn))):
             return port
 
 

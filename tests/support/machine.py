@@ -13,6 +13,7 @@ import tempfile
 import threading
 import tomllib  # noqa: F401
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -30,7 +31,6 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another 
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """Work under a umask."""
     before = os.umask(mask)
     try:
         yield
@@ -86,28 +86,24 @@ def as_user(uid: int, work: Callable[[], object]) -> str:
 
 def within(seconds: float, work: Callable[[], object]) -> object:
     """Return what `work` returns; a call that hangs fails the test instead of stopping it."""
-    results: list[object] = []
-    thread = threading.Thread(target=lambda: results.append(_caught(work)), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert results, "it hangs"
-    if isinstance(results[0], BaseException):
-        raise results[0]
-    return results[0]
+    outcome: Future[object] = Future()
 
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001
+            outcome.set_exception(error)
 
-def _caught(work: Callable[[], object]) -> object:
-    try:
-        return work()
-    except BaseException as error:  # noqa: BLE001
-        return error
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(seconds)
 
 
 def in_namespace(
     script: str, *arguments: object, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a shell script (`$1`… are the arguments) whose mounts no other program sees."""
-    _require_namespaces()
+    if not _namespaces_work():
+        pytest.skip("no private mounts here: `unshare -m` and mounting are not permitted")
     return subprocess.run(
         [*_UNSHARE, "sh", "-euc", script, "sh", *map(str, arguments)],
         capture_output=True,
@@ -126,11 +122,6 @@ def python(source: str) -> str:
 _UNSHARE = ["unshare", "-m"] if IS_ROOT else ["unshare", "-rm"]
 
 
-def _require_namespaces() -> None:
-    if not _namespaces_work():
-        pytest.skip("no private mounts here: `unshare -m` and mounting are not permitted")
-
-
 @cache
 def _namespaces_work() -> bool:
     try:
@@ -142,14 +133,15 @@ def _namespaces_work() -> bool:
 
 @contextmanager
 def cgroups_swept(name: str) -> Iterator[None]:
-    """Remove the control groups of this name at the end, if they are empty (Linux)."""
+    """Remove the control groups of this name, and those in them, at the end (Linux)."""
     try:
         yield
     finally:
         for depth in ("", "*/", "*/*/"):
             for path in Path("/sys/fs/cgroup").glob(f"{depth}{name}"):
-                with suppress(OSError):
-                    path.rmdir()
+                for group in sorted([path, *path.rglob("*/")], reverse=True):
+                    with suppress(OSError):
+                        group.rmdir()
 
 
 def require_root(*programs: str) -> None:

@@ -21,9 +21,10 @@ import pyte
 
 COMMAND = str(Path(sys.executable).with_name("headless-login"))
 PROMPT = "Paste the address it ends at:"
+Variables = dict[str, str]  # of an environment
 
 
-def environment(codex_home: Path | str | None, issuer: str | None, **extra: str) -> dict[str, str]:
+def environment(codex_home: Path | str | None, issuer: str | None, **extra: str) -> Variables:
     """Return a clean environment: nothing is inherited from the machine that runs the tests."""
     environ = {
         "PATH": os.environ["PATH"],
@@ -32,24 +33,18 @@ def environment(codex_home: Path | str | None, issuer: str | None, **extra: str)
         "LANG": "C.UTF-8",
         "SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22",  # never open a browser in a test
     }
-    if codex_home is not None:
-        environ["CODEX_HOME"] = str(codex_home)
-    if issuer is not None:
-        environ["HEADLESS_LOGIN_ISSUER"] = issuer
-    return environ | extra
+    given = {"CODEX_HOME": codex_home, "HEADLESS_LOGIN_ISSUER": issuer}
+    return environ | {name: str(value) for name, value in given.items() if value} | extra
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run ended."""
-
     exit_code: int
     out: str
     err: str
 
 
 def url_in(text: str) -> str:
-    """Return the authorize URL in what was printed."""
     found = re.search(r"^(https?://\S+/oauth/authorize\?\S+)", text, re.MULTILINE)
     assert found, f"no authorize URL in: {text}"
     return found[1]
@@ -61,11 +56,10 @@ class Piped:
     def __init__(
         self,
         *arguments: str,
-        environ: dict[str, str],
+        environ: Variables,
         stdin: int | TextIO = subprocess.PIPE,
         command: Sequence[str] = (COMMAND,),
     ) -> None:
-        """Start it."""
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             [*command, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, env=environ
@@ -73,9 +67,7 @@ class Piped:
         self.err = ""
 
     def read_url(self, timeout: float = 20) -> str:
-        """Return the authorize URL once a whole line of it has been printed."""
-        self.read_until(r"(?m)^https?://\S+/oauth/authorize\?\S+\n", timeout)
-        return url_in(self.err)
+        return url_in(self.read_until(r"(?m)^https?://\S+/oauth/authorize\?\S+\n", timeout))
 
     def read_until(self, pattern: str, timeout: float = 20) -> str:
         """Read standard error until a pattern appears; returns all of it so far."""
@@ -111,11 +103,15 @@ class Piped:
 
 
 def run(
-    *arguments: str, environ: dict[str, str], stdin: str | bytes | None = None, timeout: float = 60
+    *arguments: str,
+    environ: Variables,
+    stdin: str | bytes | None = None,
+    timeout: float = 60,
+    command: Sequence[str] = (COMMAND,),
 ) -> Outcome:
     """Run the command with standard input from a pipe (None: /dev/null) to its end."""
     source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
-    with Piped(*arguments, environ=environ, stdin=source) as piped:
+    with Piped(*arguments, environ=environ, stdin=source, command=command) as piped:
         return piped.finish(stdin, timeout)
 
 
@@ -125,7 +121,7 @@ class Terminal:
     def __init__(
         self,
         *arguments: str,
-        environ: dict[str, str],
+        environ: Variables,
         columns: int = 80,
         rows: int = 24,
         command: Sequence[str] = (COMMAND,),
@@ -180,8 +176,8 @@ class Terminal:
 
     def read_url(self, timeout: float = 20) -> str:
         """Return the authorize URL once a whole line of it has been printed."""
-        self.read_until(r"/oauth/authorize\?\S+\r\n", timeout)
-        return url_in(self.text.replace("\r\n", "\n"))
+        text = self.read_until(r"/oauth/authorize\?\S+\r\n", timeout)
+        return url_in(text.replace("\r\n", "\n"))
 
     def read_question(self, timeout: float = 20) -> str:
         """Return the authorize URL once the question stands below it."""
@@ -210,7 +206,6 @@ class Terminal:
 
     @property
     def attributes(self) -> list[object]:
-        """The terminal's settings as they are now."""
         return termios.tcgetattr(self._slave)
 
     def send(self, text: str | bytes) -> None:

@@ -1,29 +1,37 @@
-"""Programs that run others without a terminal: cron and systemd, the real ones, once each."""
+"""Programs that run others without a terminal: cron, systemd and Docker, the real ones."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import signal
+import shutil
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.machine import require_root
+from tests.support.machine import cgroups_swept, require_root
 from tests.support.program import Outcome, until
 
-# However the tests end, the service does too.
-_PRIVATELY = ("setpriv", "--pdeathsig", "TERM", "unshare", "-m")
+# The service has mounts and processes of its own; they end with the shell that starts it, and
+# however the tests end.
+LIMIT = 300  # seconds, against a hang
+_PRIVATELY = "setpriv --pdeathsig KILL unshare -m -p --fork --kill-child --mount-proc sh -euc"
+# $1 is where the command tells its exit code.
+_UNTIL_TOLD = """
+until [ -s "$1" ]; do kill -0 $!; sleep 0.05; done
+"""
 # Nothing of this machine's own jobs may run: cron sees none, and believes that it has just booted.
 _CRON = """
 mount -t tmpfs none /run
-mount --bind "$1" /etc/cron.d
+mount --bind "$2" /etc/cron.d
 mount --bind /dev/null /etc/crontab
 mount -t tmpfs none /var/spool/cron
-exec cron -f
+cron -f &
 """
 # A manager takes every process of its control group to be its own: it gets a group to itself, and
 # sees no other.
@@ -33,19 +41,11 @@ mount --bind -o ro /etc /etc
 [ ! -e /dev/console ] || mount --bind /dev/null /dev/console
 mkdir -p /run/systemd/system /run/groups
 mount -t cgroup2 none /run/groups
-mkdir "$2"
-sh -euc 'echo $$ > "$2/cgroup.procs"; exec unshare -C $4 sh -euc '\''
+mkdir "/run/groups/$2"
+sh -euc 'echo $$ > "/run/groups/$1/cgroup.procs"; exec unshare -C $4 sh -euc '\''
 mount -t cgroup2 none /sys/fs/cgroup
 exec "$1" $2 --log-target=null --unit=try.service
-'\'' sh "$1" "$3"' sh "$1" "$2" "$3" "${4:-}" &
-manager=$!
-trap : TERM
-wait || :
-kill -9 $manager $(find "$2" -name cgroup.procs -exec cat {} +) || :
-for try in 1 2 3 4 5 6 7 8 9; do
-    find "$2" -depth -type d -exec rmdir {} + 2>/dev/null && break
-    sleep 0.1
-done
+'\'' sh "$2" "$3"' sh "$2" "$3" "$4" "$5" &
 """
 
 
@@ -60,41 +60,26 @@ class Service:
         self.folder = folder
 
     def _in_private(self, script: str, *arguments: str, environ: dict[str, str]) -> Outcome:
-        """Run the service, with mounts of its own, until the command has ended."""
+        """Run the service until the command has ended."""
         ended = self.folder / "exit"
         ended.unlink(missing_ok=True)
-
-        def is_told() -> bool:
-            return ended.exists() and bool(ended.read_text().strip())
-
-        command = [*_PRIVATELY, "sh", "-euc", script, "sh", *arguments]
-        null, pipe = subprocess.DEVNULL, subprocess.PIPE
-        service = subprocess.Popen(
-            command, stdin=null, stdout=null, stderr=pipe, env=environ, start_new_session=True
+        words = [*_PRIVATELY.split(), script + _UNTIL_TOLD, "sh", str(ended), *arguments]
+        service = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, env=environ, timeout=LIMIT
         )
-        try:
-            until(lambda: is_told() or service.poll() is not None, 30, "end of the command")
-            if not is_told() and service.stderr:
-                pytest.skip(f"it cannot run here: {service.stderr.read().decode()[-200:]}")
-        finally:
-            service.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                service.wait(5)
-            with suppress(ProcessLookupError):
-                os.killpg(service.pid, signal.SIGKILL)
-            service.communicate()
+        if not ended.exists():
+            pytest.skip(f"it cannot run here: {service.stderr.decode()[-200:]}")
         texts = [(self.folder / name).read_text() for name in ("out", "err")]
         return Outcome(int(ended.read_text()), *texts)
 
     def _script(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Path:
         """Write a script that runs the command, and at last says how it ended."""
         settings = [f"export {name}={shlex.quote(environ[name])}" for name in environ]
-        files = {name: shlex.quote(str(self.folder / name)) for name in ("out", "err", "exit")}
-        line = f"{shlex.join(words)} > {files['out']} 2> {files['err']}"
-        if stdin:
-            line += f" < {shlex.quote(str(stdin))}"
+        out, err, ended = (shlex.quote(str(self.folder / name)) for name in ("out", "err", "exit"))
+        source = f" < {shlex.quote(str(stdin))}" if stdin else ""
+        line = f"{shlex.join(words)} > {out} 2> {err}{source}"
         path = self.folder / "script"
-        path.write_text("\n".join(["#!/bin/sh", *settings, line, f"echo $? > {files['exit']}", ""]))
+        path.write_text("\n".join(["#!/bin/sh", *settings, line, f"echo $? > {ended}", ""]))
         path.chmod(0o755)
         return path
 
@@ -105,7 +90,6 @@ class Cron(Service):
     program = "cron"
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
-        """Run one command to its end."""
         tables = self.folder / "cron.d"
         tables.mkdir(exist_ok=True)
         script = self._script(words, environ, stdin)
@@ -117,10 +101,9 @@ class Systemd(Service):
     """systemd as a user's manager: a unit whose standard input is /dev/null, or a file."""
 
     program = "/lib/systemd/systemd"
-    kind: tuple[str, ...] = ("--user",)
+    kind = ("--user", "")
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
-        """Run one command to its end."""
         runtime, units = self.folder / "run", self.folder / "systemd" / "user"
         runtime.mkdir(mode=0o700, exist_ok=True)
         units.mkdir(parents=True, exist_ok=True)
@@ -136,11 +119,106 @@ class Systemd(Service):
             "SYSTEMD_UNIT_PATH": f"{units}:",
             "container": "tests",  # a system's manager leaves the kernel's settings alone
         }
-        group = f"/run/groups/headless-login-{os.getpid()}"
-        return self._in_private(_SYSTEMD, self.program, group, *self.kind, environ=settings)
+        group = f"headless-login-{os.getpid()}"
+        with cgroups_swept(group):
+            return self._in_private(_SYSTEMD, group, self.program, *self.kind, environ=settings)
 
 
 class SystemdAsInit(Systemd):
     """systemd as the first process of a system: a unit that has not even $HOME."""
 
     kind = ("--system", "-p -u -i --fork --kill-child --mount-proc")
+
+
+LINKED = ("bin", "lib", "lib64")
+PROJECT = Path(__file__).resolve().parent.parent.parent
+# A daemon uses the machine's containerd, settings, key and systemd if it finds them: here it finds
+# none. It ends when the tests do, however they end.
+_ALONE = """
+mount -t tmpfs none /run
+mkdir -p /etc/docker
+mount -t tmpfs none /etc/docker
+exec setpriv --pdeathsig TERM dockerd --exec-opt native.cgroupdriver=cgroupfs --bridge=none \\
+    --iptables=false --ip6tables=false --storage-driver=vfs "$@"
+"""
+
+
+class Container:
+    """A running container on a Docker daemon of its own."""
+
+    def __init__(self, own: Path, shared: Path) -> None:
+        """`own` is for all that the daemon keeps; sockets must have short names."""
+        self.folder = shared
+        self._own = own
+        self._docker = ("docker", "-H", f"unix://{own}/sock")
+
+    def command(self, how: str, words: Sequence[str], environ: dict[str, str]) -> list[str]:
+        """Return a command line that runs `words` in the container, by `docker exec` as `how`."""
+        settings = [word for name in environ for word in ("-e", f"{name}={environ[name]}")]
+        return [*self._docker, *how.split(), *settings, "place", *words]
+
+    def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
+        """Run a command to its end; without a file for its input as `docker exec` does it."""
+        command = self.command("exec -i" if stdin else "exec", words, environ)
+        with open(stdin or os.devnull) as file:
+            done = subprocess.run(command, stdin=file, capture_output=True, timeout=LIMIT)
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    @contextmanager
+    def running(self, *volumes: str) -> Iterator[None]:
+        """Run daemon and container, or skip the test where that is not possible."""
+        kept = [f"--{name}={self._own}/{name}" for name in ("data-root", "exec-root", "pidfile")]
+        words = ["unshare", "-m", "sh", "-euc", _ALONE, "sh", *self._docker[1:], *kept]
+        words += [f"--cgroup-parent=/{self._own.name}"]
+        log = self._own / "log"
+        with open(log, "wb") as told:
+            daemon = subprocess.Popen(words, stdout=told, stderr=told)
+        try:
+            until(lambda: daemon.poll() is not None or not self._ask("info").returncode, LIMIT)
+            if daemon.poll() is not None:
+                said = log.read_text().strip().splitlines()[-1:]
+                pytest.skip(f"no docker daemon can be started here: {said}")
+            self._ask("import", "-", "image", stdin=self._image())
+            mounts = [word for path in volumes for word in ("-v", path)]
+            where = ("run", "-d", "--name", "place", "--network", "host", *mounts, "image")
+            started = self._ask(*where, "sleep", "infinity")
+            if started.returncode:
+                pytest.skip(f"no container can be started here: {started.stderr.decode()[-200:]}")
+            yield
+        finally:
+            self._ask("rm", "-f", "place")
+            daemon.terminate()
+            daemon.wait(LIMIT)
+
+    def _image(self) -> bytes:
+        """Return an archive of empty folders, and of links where this machine has links."""
+        root = self._own / "root"
+        for name in ("usr", "etc", "tmp", "proc", "sys", "dev"):
+            (root / name).mkdir(parents=True)
+        for path in (Path("/", name) for name in LINKED if Path("/", name).is_symlink()):
+            (root / path.name).symlink_to(path.readlink())
+        packed = subprocess.run(["tar", "-C", root, "-c", "."], capture_output=True, check=True)
+        return packed.stdout
+
+    def _ask(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [*self._docker, *words]
+        return subprocess.run(command, input=stdin, capture_output=True, timeout=LIMIT)
+
+
+@contextmanager
+def container(shared: Path) -> Iterator[Container]:
+    """A container that shares a folder, the network and, to read, the programs of this machine."""
+    require_root("docker", "dockerd", "setpriv", "unshare")
+    own = Path(tempfile.mkdtemp(prefix="hl-docker-", dir="/tmp"))
+    programs = {"/usr", "/etc", sys.base_prefix, sys.prefix, str(PROJECT)}
+    programs |= {f"/{name}" for name in LINKED if not Path("/", name).is_symlink()}
+    seen = sorted(path for path in programs if not path.startswith("/usr/"))
+    place = Container(own, shared)
+    try:
+        with (
+            cgroups_swept(own.name),
+            place.running(f"{shared}:{shared}", *(f"{path}:{path}:ro" for path in seen)),
+        ):
+            yield place
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
