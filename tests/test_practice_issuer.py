@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import socket
-from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from email.message import Message
 from html.parser import HTMLParser
-from http.client import HTTPConnection
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+import requests
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from headless_login.practice.issuer import Answer, Person, PracticeIssuer
 from headless_login.practice.person import approve
-from headless_login.practice.tokens import SigningKeys, at_hash
+from headless_login.practice.tokens import at_hash
 
 # RFC 7636 appendix B.
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -31,112 +27,86 @@ CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 SCOPE = "openid profile email offline_access"
 AUTH = "https://api.openai.com/auth"
 INJECTION = "'><script>alert(1)</script><img src=x onerror=alert(1)>\""
-FORM = "application/x-www-form-urlencoded"
+FORM, JSON, TEXT = (
+    {"Content-Type": kind}
+    for kind in ("application/x-www-form-urlencoded", "application/json", "text/plain")
+)
+REQUEST = {
+    "response_type": "code",
+    "client_id": CLIENT_ID,
+    "redirect_uri": REDIRECT_URI,
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+    "state": "a state",
+    "scope": SCOPE,
+}
+# What, with a code, exchanges it.
+EXCHANGE = {
+    "grant_type": "authorization_code",
+    "client_id": CLIENT_ID,
+    "redirect_uri": REDIRECT_URI,
+    "code_verifier": VERIFIER,
+}
+REFRESH = {"grant_type": "refresh_token", "client_id": CLIENT_ID}
 
 
-@dataclass
-class Clock:
-    """A clock that only tests move; in seconds since the epoch."""
-
-    time: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
-class Response(NamedTuple):
-    """An answer, with its body read."""
-
-    status: int
-    headers: Message
-    body: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def refusal(self) -> tuple[int, str]:
-        """Its status and error word, from flat JSON or as OpenAI's APIs nest it."""
-        error = self.json["error"]
-        return self.status, error if isinstance(error, str) else error["code"]
-
-
-@dataclass
 class Client:
-    """A client and its browser, which follow no redirects."""
+    """A client and its browser, which follow no redirects; only they move the issuer's clock."""
 
-    issuer: PracticeIssuer
-    clock: Clock = field(default_factory=Clock)
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+        self.issuer = PracticeIssuer(now=lambda: self.time)
 
-    def ask(
-        self, method: str, target: str, body: str | bytes | None = None, kind: str = FORM
-    ) -> Response:
-        parts = urlsplit(self.issuer.issuer)
-        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-        try:
-            connection.request(method, target, body, {"Content-Type": kind} if body else {})
-            answer = connection.getresponse()
-            return Response(answer.status, answer.headers, answer.read().decode())
-        finally:
-            connection.close()
+    def ask(self, method: str, path: str, **sent: Any) -> requests.Response:
+        url = f"{self.issuer.issuer}{path}"
+        return requests.request(method, url, allow_redirects=False, timeout=10, **sent)
 
-    def authorize(self, **changes: str) -> Response:
-        return self.ask("GET", f"/oauth/authorize?{urlencode(request(**changes))}")
+    def token(self, **sent: Any) -> requests.Response:
+        return self.ask("POST", "/oauth/token", **sent)
+
+    def authorize(self, **changes: str) -> requests.Response:
+        return self.ask("GET", "/oauth/authorize", params=REQUEST | changes)
 
     def decide(self, decision: str = "approve", **changes: str) -> dict[str, str]:
-        url = f"{self.issuer.issuer}/oauth/authorize?{urlencode(request(**changes))}"
+        url = f"{self.issuer.issuer}/oauth/authorize?{urlencode(REQUEST | changes)}"
         return dict(parse_qsl(urlsplit(approve(url, decision=decision)).query))
 
-    def exchange(self, code: str, /, **changes: str) -> Response:
-        return self.ask("POST", "/oauth/token", urlencode(exchange_form(code) | changes))
+    def exchange(self, code: str, /, **changes: str) -> requests.Response:
+        return self.token(data=EXCHANGE | {"code": code} | changes)
 
-    def sign_in(self, **changes: str) -> dict[str, Any]:
-        answer = self.exchange(self.decide(**changes)["code"])
-        assert answer.status == 200
-        return dict(answer.json)
+    def sign_in(self) -> dict[str, Any]:
+        answer = self.exchange(self.decide()["code"])
+        assert answer.status_code == 200
+        return dict(answer.json())
 
-    def refresh(self, refresh_token: str) -> Response:
-        body = {"grant_type": "refresh_token", "client_id": CLIENT_ID}
-        body["refresh_token"] = refresh_token
-        return self.ask("POST", "/oauth/token", json.dumps(body), "application/json")
+    def refresh(self, refresh_token: str) -> requests.Response:
+        return self.token(json=REFRESH | {"refresh_token": refresh_token})
 
     def verify(self, token: str) -> jwt.Token:
         """Return what a token says; raises what joserfc raises for one that does not hold."""
-        published = KeySet.import_key_set(self.ask("GET", "/.well-known/jwks.json").json)
+        published = KeySet.import_key_set(self.ask("GET", "/.well-known/jwks.json").json())
         return jwt.decode(token, published, algorithms=["RS256"])
 
 
-def request(**changes: str) -> dict[str, str]:
-    """Return an authorization request; a change to an empty text leaves the parameter out."""
-    good = {
-        "response_type": "code",
-        "client_id": CLIENT_ID,
-        "redirect_uri": REDIRECT_URI,
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-        "state": "a state",
-        "scope": SCOPE,
-    }
-    return {name: value for name, value in (good | changes).items() if value}
+def _refusal(answer: requests.Response) -> tuple[int, str]:
+    """Return its status and error word, from flat JSON or as OpenAI's APIs nest it."""
+    error = answer.json()["error"]
+    return answer.status_code, error if isinstance(error, str) else error["code"]
 
 
-def exchange_form(code: str) -> dict[str, str]:
-    """Return what exchanges a code that answers `request()`."""
-    return {
-        "grant_type": "authorization_code",
-        "client_id": CLIENT_ID,
-        "code": code,
-        "redirect_uri": REDIRECT_URI,
-        "code_verifier": VERIFIER,
-    }
+def _assert_no_redirect(page: requests.Response) -> None:
+    """Fail unless it is a page that refuses, without a form."""
+    assert page.status_code == 400
+    assert "Location" not in page.headers
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "form" not in Tags(page.text).seen
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with PracticeIssuer(now=clock) as issuer:
-        yield Client(issuer, clock)
+    client = Client()
+    with client.issuer:
+        yield client
 
 
 class Tags(HTMLParser):
@@ -159,12 +129,12 @@ def test_the_whole_road_ends_in_tokens_that_say_who_signed_in(client: Client) ->
     assert len(answer["code"]) == 90
     response = client.exchange(answer["code"])
     assert response.headers["Cache-Control"] == "no-store"
-    tokens = response.json
+    tokens = response.json()
     assert tokens | {"token_type": "Bearer", "expires_in": 864000, "scope": SCOPE} == tokens
     assert "refresh_token" in tokens
     id_token, access = client.verify(tokens["id_token"]), client.verify(tokens["access_token"])
     assert id_token.header["kid"]
-    person, now = Person(), int(client.clock.time)
+    person, now = Person(), int(client.time)
     account = {
         "chatgpt_account_id": person.account_id,
         "chatgpt_plan_type": "plus",
@@ -209,67 +179,66 @@ def test_a_code_is_bound(client: Client, name: str, value: str) -> None:
     code = client.decide()["code"]
     refused = client.exchange(code, **{name: value})
     fault = REFUSALS.get(name, (400, "invalid_grant")) if value else (400, "invalid_request")
-    assert refused.refusal == fault
-    assert refused.json["error_description"].isascii()
-    assert client.exchange(code).status == 200
+    assert _refusal(refused) == fault
+    assert refused.json()["error_description"].isascii()
+    assert client.exchange(code).status_code == 200
 
 
 def test_a_code_used_twice_takes_back_what_it_gave(client: Client) -> None:
     """RFC 6749 §4.1.2: the second use is refused, and the first one's refresh token revoked."""
     code = client.decide()["code"]
-    tokens = client.exchange(code).json
-    assert client.exchange(code).refusal == (400, "invalid_grant")
+    tokens = client.exchange(code).json()
+    assert _refusal(client.exchange(code)) == (400, "invalid_grant")
     refused = client.refresh(tokens["refresh_token"])
-    assert refused.refusal == (401, "refresh_token_invalidated")
+    assert _refusal(refused) == (401, "refresh_token_invalidated")
 
 
 def test_a_code_lives_ten_minutes(client: Client) -> None:
     """A code is good at 600 seconds and dead at 601."""
     in_time, too_late = client.decide()["code"], client.decide()["code"]
-    client.clock.time += 600
-    assert client.exchange(in_time).status == 200
-    client.clock.time += 1
-    assert client.exchange(too_late).refusal == (400, "invalid_grant")
+    client.time += 600
+    assert client.exchange(in_time).status_code == 200
+    client.time += 1
+    assert _refusal(client.exchange(too_late)) == (400, "invalid_grant")
 
 
 def test_a_code_has_one_winner(client: Client) -> None:
     """Of sixteen exchanges at the same time exactly one gets tokens."""
     code = client.decide()["code"]
     with ThreadPoolExecutor(16) as pool:
-        statuses = list(pool.map(lambda _: client.exchange(code).status, range(16)))
+        statuses = list(pool.map(lambda _: client.exchange(code).status_code, range(16)))
     assert sorted(statuses) == [200] + [400] * 15
 
 
 def test_a_code_is_exchanged_by_a_form_only(client: Client) -> None:
     """RFC 6749 §4.1.3: neither JSON nor an undeclared body is taken."""
-    form = exchange_form(client.decide()["code"])
-    for body, kind in [(json.dumps(form), "application/json"), (urlencode(form), "text/plain")]:
-        assert client.ask("POST", "/oauth/token", body, kind).refusal == (400, "invalid_request")
-    assert client.ask("POST", "/oauth/token", urlencode(form)).status == 200
+    form = EXCHANGE | {"code": client.decide()["code"]}
+    for answer in (client.token(json=form), client.token(data=urlencode(form), headers=TEXT)):
+        assert _refusal(answer) == (400, "invalid_request")
+    assert client.token(data=form).status_code == 200
 
 
 def test_refresh_tokens_rotate_and_are_used_once(client: Client) -> None:
     """The copy that comes second is refused in OpenAI's nested form; the first one lives on."""
     first = client.sign_in()
-    client.clock.time += 60
-    second = client.refresh(first["refresh_token"]).json
+    client.time += 60
+    second = client.refresh(first["refresh_token"]).json()
     assert first["refresh_token"] != second["refresh_token"]
     claims = client.verify(second["id_token"]).claims
     assert claims["iat"] - claims["auth_time"] == 60
-    assert client.refresh(first["refresh_token"]).refusal == (401, "refresh_token_reused")
-    form = {"grant_type": "refresh_token", "client_id": CLIENT_ID}
-    body = urlencode(form | {"refresh_token": second["refresh_token"]})
-    assert client.ask("POST", "/oauth/token", body).status == 200
+    assert _refusal(client.refresh(first["refresh_token"])) == (401, "refresh_token_reused")
+    form = REFRESH | {"refresh_token": second["refresh_token"]}
+    assert client.token(data=form).status_code == 200
 
 
 def test_a_revoked_token_refreshes_nothing(client: Client) -> None:
     """Revocation answers 200, is recorded, and ends the whole sign-in; unknown tokens too."""
     token = client.sign_in()["refresh_token"]
     for revoked in ("rt_unknown", token):
-        body = json.dumps({"token": revoked, "client_id": CLIENT_ID})
-        assert client.ask("POST", "/oauth/revoke", body, "application/json").status == 200
+        body = {"token": revoked, "client_id": CLIENT_ID}
+        assert client.ask("POST", "/oauth/revoke", json=body).status_code == 200
         assert client.issuer.requests[-1].form()["token"] == revoked
-    assert client.refresh(token).refusal == (401, "refresh_token_invalidated")
+    assert _refusal(client.refresh(token)) == (401, "refresh_token_invalidated")
 
 
 def test_deny_comes_back_as_an_error(client: Client) -> None:
@@ -292,7 +261,7 @@ def test_only_allowed_workspaces_are_approved(client: Client) -> None:
 def test_the_page_may_redirect_where_its_answer_goes(client: Client, host: str, port: int) -> None:
     """All registered redirect URIs are taken, and form-action lets the browser go there."""
     page = client.authorize(redirect_uri=f"http://{host}:{port}/auth/callback")
-    assert page.status == 200
+    assert page.status_code == 200
     target = "http:" if host == "[::1]" else f"http://{host}:{port}"
     assert f"form-action 'self' {target};" in page.headers["Content-Security-Policy"]
 
@@ -300,7 +269,7 @@ def test_the_page_may_redirect_where_its_answer_goes(client: Client, host: str, 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *((name, "") for name in request()),
+        *((name, "") for name in REQUEST),
         ("redirect_uri", "https://127.0.0.1:1455/auth/callback"),
         ("redirect_uri", "http://127.0.0.1:1456/auth/callback"),
         ("redirect_uri", "http://127.0.0.1:1455/auth/callback?x=1"),
@@ -318,17 +287,14 @@ def test_the_page_may_redirect_where_its_answer_goes(client: Client, host: str, 
 )
 def test_bad_requests_never_redirect(client: Client, name: str, value: str) -> None:
     """RFC 6749 §4.1.2.1: an unacceptable request ends on a page without a form."""
-    page = client.authorize(**{name: value})
-    assert (page.status, page.headers["Location"]) == (400, None)
-    assert page.headers.get_content_type() == "text/html"
-    assert "form" not in Tags(page.body).seen
+    _assert_no_redirect(client.authorize(**{name: value}))
 
 
 @pytest.mark.parametrize("query", ["state=another", "scope=%ff", "&".join(["a=1"] * 65)])
 def test_doubled_and_broken_queries_never_redirect(client: Client, query: str) -> None:
     """RFC 6749 §3.1: nothing may be included twice, and all must be decodable."""
-    page = client.ask("GET", f"/oauth/authorize?{urlencode(request())}&{query}")
-    assert (page.status, page.headers["Location"]) == (400, None)
+    page = client.ask("GET", f"/oauth/authorize?{urlencode(REQUEST)}&{query}")
+    _assert_no_redirect(page)
 
 
 ECHOED = ["client_id", "redirect_uri", "response_type", "code_challenge", "code_challenge_method"]
@@ -339,8 +305,8 @@ def test_nothing_echoed_becomes_markup(client: Client, name: str) -> None:
     """Whatever a parameter says, the page has no tag, attribute or script of its making."""
     injected = INJECTION if name != "scope" else "openid '><script>alert(1)</script><img/src=x>"
     page = client.authorize(**{name: injected})
-    assert not {"script", "img", "onerror", "src"} & Tags(page.body).seen
-    assert ("&lt;script&gt;" in page.body) is (name != "state")
+    assert not {"script", "img", "onerror", "src"} & Tags(page.text).seen
+    assert ("&lt;script&gt;" in page.text) is (name != "state")
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -356,27 +322,26 @@ def test_hostile_state_comes_back_as_it_was(client: Client) -> None:
 @pytest.mark.parametrize("form", ["decision=approve", "decision=approve&ticket=made-up", "x=%ff"])
 def test_only_the_page_can_approve(client: Client, form: str) -> None:
     """Without the ticket that a page carried there is no redirect."""
-    page = client.ask("POST", "/oauth/authorize", form)
-    assert (page.status, page.headers["Location"]) == (400, None)
+    page = client.ask("POST", "/oauth/authorize", data=form, headers=FORM)
+    assert page.status_code == 400
+    assert "Location" not in page.headers
 
 
 def test_a_ticket_is_used_once(client: Client) -> None:
     """The second press of a button leads nowhere; an unknown decision is no press."""
-    ticket = client.authorize().body.partition('name="ticket" value="')[2].partition('"')[0]
-    statuses = [
-        client.ask("POST", "/oauth/authorize", urlencode({"ticket": ticket, "decision": d})).status
-        for d in (INJECTION, "approve", "approve")
-    ]
-    assert statuses == [400, 303, 400]
+    ticket = client.authorize().text.partition('name="ticket" value="')[2].partition('"')[0]
+    for decision, status in ((INJECTION, 400), ("approve", 303), ("approve", 400)):
+        pressed = {"ticket": ticket, "decision": decision}
+        assert client.ask("POST", "/oauth/authorize", data=pressed).status_code == status
 
 
 def test_a_page_says_that_it_is_practice(client: Client) -> None:
     """Good or bad, every page says what it is, and loads nothing from elsewhere."""
     for page in (client.authorize(), client.authorize(state="")):
-        assert "This is a practice issuer." in page.body
-        assert "no real account" in page.body
-        assert "http://www" not in page.body
-        assert "https:" not in page.body
+        assert "This is a practice issuer." in page.text
+        assert "no real account" in page.text
+        assert "http://www" not in page.text
+        assert "https:" not in page.text
 
 
 def test_keys_rotate(client: Client) -> None:
@@ -392,23 +357,22 @@ def test_keys_rotate(client: Client) -> None:
 
 def test_no_private_key_is_published(client: Client) -> None:
     """The JWKS has public members only (RFC 7518 §6.3.2)."""
-    [key] = client.ask("GET", "/.well-known/jwks.json").json["keys"]
+    [key] = client.ask("GET", "/.well-known/jwks.json").json()["keys"]
     assert set(key) == {"kty", "use", "alg", "kid", "n", "e"}
 
 
 def test_discovery_names_what_is_there(client: Client) -> None:
     """OpenID Connect Discovery §3: the issuer is itself, and its endpoints exist."""
-    found = client.ask("GET", "/.well-known/openid-configuration").json
+    found = client.ask("GET", "/.well-known/openid-configuration").json()
     assert found["issuer"] == client.issuer.issuer
     for name in ("authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"):
-        assert client.ask("GET", urlsplit(found[name]).path).status != 404
+        assert client.ask("GET", urlsplit(found[name]).path).status_code != 404
 
 
 @pytest.mark.parametrize(
     ("status", "requests"),
     [
         (200, "HEAD /.well-known/jwks.json"),
-        (400, "GET ftp://["),
         (404, "GET /|POST /oauth/nothing"),
         (405, "GET /oauth/token|PUT /oauth/token|DELETE /oauth/authorize|GET /oauth/revoke"),
         (405, "POST /.well-known/jwks.json"),
@@ -419,48 +383,46 @@ def test_other_paths_and_methods(client: Client, status: int, requests: str) -> 
     """Nothing but the endpoints answers, and no answer may be kept by a cache."""
     for line in requests.split("|"):
         response = client.ask(*line.split())
-        assert (response.status, response.headers["Cache-Control"]) == (status, "no-store"), line
+        told = response.status_code, response.headers["Cache-Control"]
+        assert told == (status, "no-store"), line
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [(b"x" * 65537, 413), (b"x" * 1_000_000, 413), (b"x" * 65536, 400), (b"{" * 60000, 400)],
-)
-def test_bodies_end_at_64_kib(client: Client, body: bytes, status: int) -> None:
+def test_bodies_end_at_64_kib(client: Client) -> None:
     """A longer body is refused unread, and the refusal still arrives."""
-    for kind in (FORM, "application/json"):
-        assert client.ask("POST", "/oauth/token", body, kind).status == status
+    for size, status in ((65536, 400), (65537, 413), (1_000_000, 413)):
+        for kind in (FORM, JSON):
+            assert client.token(data=b"x" * size, headers=kind).status_code == status
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    "body",
     [
-        ("grant_type=refresh_token&grant_type=refresh_token", FORM),
-        ("[" * 60000, "application/json"),
-        ('{"grant_type": "refresh_token", "grant_type": "x"}', "application/json"),
-        ("[]", "application/json"),
-        (b"\xff", "application/json"),
+        *("grant_type=refresh_token&grant_type=refresh_token", "[" * 60000, "{" * 60000, "[]"),
+        *('{"grant_type": "refresh_token", "grant_type": "x"}', b"\xff"),
     ],
 )
-def test_unreadable_token_requests(client: Client, body: str | bytes, kind: str) -> None:
+def test_unreadable_token_requests(client: Client, body: str | bytes) -> None:
     """What is doubled, broken or of another shape is an invalid_request (RFC 6749 §5.2)."""
-    assert client.ask("POST", "/oauth/token", body, kind).refusal == (400, "invalid_request")
+    for kind in (FORM, JSON):
+        answer = client.token(data=body, headers=kind)
+        assert _refusal(answer) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize(
-    ("header", "status"),
+    ("sent", "status"),
     [
-        ("Transfer-Encoding: chunked", 411),
-        ("Content-Length: -1", 400),
-        ("Content-Length: 1\r\nContent-Length: 2", 400),
-        ("Content-Length: 99999999999999999999", 413),
+        ("GET ftp://[ HTTP/1.1\r\nHost: x", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked", 411),
+        ("POST / HTTP/1.1\r\nContent-Length: -1", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999", 413),
     ],
 )
-def test_bodies_of_unknown_length_are_refused(client: Client, header: str, status: int) -> None:
+def test_what_cannot_be_read_is_refused(client: Client, sent: str, status: int) -> None:
     """Only one plain Content-Length says how long a body is."""
     port = urlsplit(client.issuer.issuer).port
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(f"POST /oauth/token HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+        connection.sendall(f"{sent}\r\n\r\n".encode())
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
 
@@ -471,35 +433,9 @@ def test_requests_are_recorded_without_showing_secrets(client: Client) -> None:
     [recorded] = client.issuer.requests
     assert (recorded.method, recorded.path) == ("POST", "/oauth/token")
     assert recorded.form()["code"] == "ac_marked-secret"
-    assert recorded.headers["content-type"] == FORM
+    assert recorded.headers["content-type"] == FORM["Content-Type"]
     assert "marked-secret" not in repr(recorded)
     assert "marked-secret" not in repr(Answer(200, b"marked-secret"))
-
-
-def test_a_subclass_can_lie() -> None:
-    """Claims, signature and whole answers are each replaced by one method."""
-
-    class Forger(PracticeIssuer):
-        def id_token_claims(self, *args: Any) -> dict[str, Any]:
-            return super().id_token_claims(*args) | {"iss": "https://elsewhere.example"}
-
-        def sign_id_token(self, claims: Any) -> str:
-            return SigningKeys().sign(claims)
-
-        def jwks_answer(self) -> Answer:
-            return Answer(503, b"{", (("Content-Type", "application/json"),))
-
-    with Forger() as issuer:
-        client = Client(issuer)
-        tokens = client.sign_in()
-        genuine = KeySet.import_key_set(json.loads(PracticeIssuer.jwks_answer(issuer).body))
-        assert jwt.decode(tokens["access_token"], genuine, algorithms=["RS256"])
-        with pytest.raises((JoseError, ValueError)):
-            jwt.decode(tokens["id_token"], genuine, algorithms=["RS256"])
-        assert client.ask("GET", "/.well-known/jwks.json").body == "{"
-        forged = tokens["id_token"].split(".")[1]
-        claims = json.loads(urlsafe_b64decode(forged + "=" * (-len(forged) % 4)))
-        assert claims["iss"] == "https://elsewhere.example"
 
 
 def test_the_issuer_stops_at_once_and_for_good() -> None:
@@ -515,7 +451,7 @@ def test_the_issuer_stops_at_once_and_for_good() -> None:
         idle = socket.create_connection(address)
         hanging = socket.create_connection(address)
         hanging.sendall(b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert Client(issuer).ask("GET", "/").status == 404
+        assert requests.get(issuer.issuer, timeout=10).status_code == 404
     assert issuer.stopped.is_set()
     with idle, hanging:
         assert idle.recv(1) == b""
