@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,25 +66,16 @@ def test_it_is_found_again_whole(pending: Pending) -> None:
         assert claim.age(BEGUN.wall) == 0
 
 
-def test_its_time_goes_on(pending: Pending) -> None:
-    """After 899 seconds it can be finished, after 901 no longer, and its secrets are gone."""
-    sign_in = pending.begin()
-    pending.passes(899)
-    with pending.claim(sign_in) as claim:
-        assert claim.attempt.left(pending.now().wall) == 1
-    pending.passes(2)
-    assert "expired" in _refusal(pending, sign_in)
-    assert not pending.record(sign_in).exists()
-
-
 @pytest.mark.parametrize("set_by", [-86400.0, -900.0, 0.0, 900.0, 1e9])
 def test_no_clock_revives_it_or_kills_it(set_by: float, pending: Pending) -> None:
-    """Whatever the time of day is set to, it lives for as long as it was to live."""
+    """It lives for 900 seconds, whatever the time of day is set to; then its secrets are gone."""
     sign_in = pending.begin()
-    pending.passes(600, set_by=set_by)
-    assert _refusal(pending, sign_in) == ""
-    pending.passes(400, set_by=-set_by)
+    pending.passes(899, set_by=set_by)
+    with pending.claim(sign_in) as claim:
+        assert claim.attempt.left(pending.now().wall) == 1
+    pending.passes(2, set_by=-set_by)
     assert "expired" in _refusal(pending, sign_in)
+    assert not pending.record(sign_in).exists()
     pending.passes(-500)  # not even a machine that counts backwards
     assert "expired" in _refusal(pending, sign_in)
 
@@ -198,24 +190,26 @@ def test_a_record_of_the_wrong_kind_is_refused(path: str, value: object, pending
     _assert_refused(pending, DAMAGED, _writes(path, value, resealed))
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o660, 0o606])
-def test_what_others_could_open_is_refused(mode: int, pending: Pending) -> None:
-    """Private from the first to the last moment, or not used."""
-    _assert_refused(pending, EXPOSED, lambda path: path.chmod(mode))
+OTHERS = "by another user"
 
 
-@needs_root
-def test_another_users_record_is_refused(pending: Pending) -> None:
-    """Who planted it wants us to sign in as them."""
-    _assert_refused(pending, "by another user", lambda path: os.chown(path, NOBODY, NOBODY))
+@pytest.mark.parametrize(
+    ("why", "tamper"),
+    [
+        *((EXPOSED, partial(Path.chmod, mode=mode)) for mode in (0o644, 0o660, 0o606)),
+        pytest.param(OTHERS, partial(os.chown, uid=NOBODY, gid=NOBODY), marks=needs_root),
+    ],
+)
+def test_what_others_could_write_is_refused(
+    why: str, tamper: Callable[[Path], object], pending: Pending
+) -> None:
+    """Private from the first to the last moment, or not used: they want us to sign in as them."""
+    _assert_refused(pending, why, tamper)
 
 
 def test_a_record_under_another_name_is_refused(pending: Pending) -> None:
-    """A copy of one sign-in does not stand in for another."""
-    copied = pending.record(pending.begin()).read_bytes()
-    sign_in = pending.begin()
-    pending.record(sign_in).write_bytes(copied)
-    assert DAMAGED in _refusal(pending, sign_in)
+    """One sign-in does not stand in for another."""
+    _assert_refused(pending, DAMAGED, pending.record(pending.begin()).replace)
 
 
 @needs_root
@@ -232,22 +226,12 @@ def test_what_root_begins_in_a_users_folder_is_the_users() -> None:
         assert _refusal(pending, sign_in) == ""
 
 
-def test_a_copy_for_another_folder_is_refused(
-    pending: Pending, codex_home: Path, tmp_path: Path
-) -> None:
-    """A backup or a template is not the folder that it was begun for."""
+def test_it_is_for_one_folder(pending: Pending, codex_home: Path, tmp_path: Path) -> None:
+    """Linked or renamed (as a container's mount is) it is the same; a backup or template is not."""
     sign_in = pending.begin()
     shutil.copytree(codex_home, tmp_path / "copy")
     copy = Pending(tmp_path / "copy", BEGUN)
     assert f"for another Codex folder, {codex_home}" in _refusal(copy, sign_in)
-    assert _refusal(pending, sign_in) == ""
-
-
-def test_the_same_folder_by_another_name(
-    pending: Pending, codex_home: Path, tmp_path: Path
-) -> None:
-    """As a link, or renamed (as a container's mount is): it is the same folder."""
-    sign_in = pending.begin()
     (tmp_path / "link").symlink_to(codex_home)
     assert _refusal(Pending(tmp_path / "link", BEGUN), sign_in) == ""
     codex_home.rename(tmp_path / "renamed")
@@ -352,13 +336,9 @@ STATES = [letter * 22 for letter in "ABCDx"]
 VALUES = [*STATES, _escaped(STATES[0]), STATES[0][:-1], f"{STATES[0]}%00", "ac_" + "c" * 60]
 VALUES += ["", "access_denied", CODEX.issuer, "%ff"]
 BEFORE = [
-    "http://127.0.0.1:1455/auth/callback?",
-    "http://localhost:1457/auth/callback?",
-    "/auth/callback?",
-    "https://auth.openai.com/error?",
-    "curl 'http://127.0.0.1:1455/auth/callback?",
-    "?",
-    "",
+    *("http://127.0.0.1:1455/auth/callback?", "http://localhost:1457/auth/callback?"),
+    *("curl 'http://127.0.0.1:1455/auth/callback?", "https://auth.openai.com/error?"),
+    *("/auth/callback?", "?", ""),
 ]
 
 

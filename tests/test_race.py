@@ -23,56 +23,50 @@ from tests.support.listening import PATIENCE, fetch, send
 from tests.support.program import COMMAND, PROMPT, Terminal
 from tests.support.scene import Scene
 
-BROWSER = Grant("ac_browser", "v", "http://127.0.0.1:1455/auth/callback")
-PASTE = Grant("ac_paste", "v", "http://127.0.0.1:1455/auth/callback")
-
-
-class Course:
-    """Ways that do as they are called once the start is given; remembers which were ended."""
-
-    def __init__(self, names: str) -> None:
-        """The names stand in a row, with blanks between."""
-        self.ended: list[str] = []
-        self.start = asyncio.Event()
-        self.ways = {name: self._way(name) for name in names.split()}
-
-    async def _way(self, name: str) -> Grant | None:
-        if name in ("terminal", "pipe"):
-            await self._wait_for_ever(name)
-        if name == "empty":
-            return None
-        await self.start.wait()
-        if name == "refused":
-            raise SignInRefused("access_denied", "No.")
-        return {"browser": BROWSER, "paste": PASTE}[name]
-
-    async def _wait_for_ever(self, name: str) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0)  # a moment to tidy up
-            self.ended.append(name)
+GRANTS = {
+    name: Grant(f"ac_{name}", "v", "http://127.0.0.1:1455/auth/callback")
+    for name in ("browser", "paste")
+}
 
 
 def _run(
     names: str, timeout: float = 30, *, cancelled: bool = False
 ) -> tuple[tuple[str, Grant] | BaseException, list[str]]:
-    """Return the result or what was raised, and what was ended; fails if a task is left."""
+    """Have ways do as they are called, once all wait; fails if a task is left.
 
-    async def race() -> tuple[tuple[str, Grant] | BaseException, list[str]]:
-        course = Course(names)
+    Returns the result or what was raised, and those that were ended.
+    """
+    ended: list[str] = []
+    start = asyncio.Event()
+
+    async def way(name: str) -> Grant | None:
+        if name in ("terminal", "pipe"):
+            try:
+                await asyncio.Event().wait()  # for ever
+            finally:
+                await asyncio.sleep(0)  # a moment to tidy up
+                ended.append(name)
+        if name == "empty":
+            return None
+        await start.wait()
+        if name == "refused":
+            raise SignInRefused("access_denied", "No.")
+        return GRANTS[name]
+
+    async def race() -> tuple[str, Grant] | BaseException:
+        ways = {name: way(name) for name in names.split()}
         running: asyncio.Task[tuple[str, Grant]]
-        running = asyncio.create_task(first_grant(course.ways, timeout))
+        running = asyncio.create_task(first_grant(ways, timeout))
         for _ in range(3):  # turns, until all wait
             await asyncio.sleep(0)
-        course.start.set()
+        start.set()
         if cancelled:
             running.cancel()
         (outcome,) = await asyncio.gather(running, return_exceptions=True)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        return outcome, course.ended
+        return outcome
 
-    return asyncio.run(race())
+    return asyncio.run(race()), ended
 
 
 @pytest.mark.parametrize(
@@ -88,8 +82,7 @@ def _run(
 )
 def test_the_first_grant_wins(names: str, winner: str, ended: list[str]) -> None:
     """A grant counts before a refusal, else who is named first; then the others have ended."""
-    grants = {"browser": BROWSER, "paste": PASTE}
-    assert _run(names) == ((winner, grants[winner]), ended)
+    assert _run(names) == ((winner, GRANTS[winner]), ended)
 
 
 @pytest.mark.parametrize(
