@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from headless_login.practice.person import approve
-from tests.support.program import COMMAND
-from tests.support.two_calls import START, TwoCalls, assert_ended, events_in
+from tests.support.program import COMMAND, assert_ended, events_in
+from tests.support.two_calls import START, TwoCalls
 
 NAMES = {
     "blank": b"a b",

@@ -11,9 +11,10 @@ import pytest
 
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import text_answer
+from tests.support.program import assert_ended
 from tests.support.scanning import picture_of, read
 from tests.support.stored_files import OLD
-from tests.support.two_calls import TwoCalls, assert_ended
+from tests.support.two_calls import TwoCalls
 
 DEVICE = ("login", "--device-auth")
 

@@ -23,8 +23,8 @@ from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
 from headless_login.signin import begin, complete
 from tests.support import misbehaving as bad
-from tests.support.program import Outcome, Piped, Variables, environment, run
-from tests.support.two_calls import FINISH, PENDING, START, events_in, exchanges
+from tests.support.program import Outcome, Piped, Variables, environment, events_in, run
+from tests.support.two_calls import FINISH, PENDING, START, exchanges
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 CLAIM = "https://api.openai.com/auth"

@@ -9,16 +9,8 @@ import pytest
 from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import json_answer, nested, text_answer
-from tests.support.two_calls import (
-    FINISH,
-    LOST,
-    SIGNED_IN,
-    START,
-    TwoCalls,
-    assert_ended,
-    at_once,
-    event_in,
-)
+from tests.support.program import assert_ended, at_once, event_in
+from tests.support.two_calls import FINISH, LOST, SIGNED_IN, START, TwoCalls
 
 
 def test_it_is_waited_for(calls: TwoCalls) -> None:

@@ -13,8 +13,8 @@ import pytest
 from headless_login.practice.person import approve
 from headless_login.practice.wire import Answer, Parameters
 from tests.support.listening import free_port
-from tests.support.program import COMMAND, PROMPT, Terminal, until
-from tests.support.two_calls import FINISH, PENDING, START, TwoCalls, events_in
+from tests.support.program import COMMAND, PROMPT, Terminal, events_in, until
+from tests.support.two_calls import FINISH, PENDING, START, TwoCalls
 
 PASTE = ("login", "--paste-redirect")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}

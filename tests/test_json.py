@@ -15,9 +15,19 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve, approve_device
 from tests.support.browsing import follow
 from tests.support.listening import free_port
-from tests.support.program import PROMPT, Outcome, Piped, Terminal, Variables, environment, run
+from tests.support.program import (
+    PROMPT,
+    Outcome,
+    Piped,
+    Terminal,
+    Variables,
+    environment,
+    events_in,
+    run,
+    validator,
+)
 from tests.support.scanning import pixels_of_png, read
-from tests.support.two_calls import FINISH, START, events_in, validator
+from tests.support.two_calls import FINISH, START
 
 API_KEY = "sk-practice-key-0123456789"
 

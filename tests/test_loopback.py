@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headless_login.errors import SignInRefused
@@ -47,7 +47,7 @@ def listening() -> Iterator[Listening]:
 
 def test_the_right_answer_ends_the_wait(listening: Listening) -> None:
     """The grant holds the code with the verifier and redirect URI of its own request."""
-    assert "Signed in" in listening.win().body
+    assert "Signed in" in listening.win().text
     redirect_uri = f"http://127.0.0.1:{listening.port}/auth/callback"
     assert listening.ended() == Grant(CODE, listening.request.verifier, redirect_uri)
 
@@ -56,12 +56,12 @@ def test_the_right_answer_ends_the_wait(listening: Listening) -> None:
     ("at", "host"),
     [
         *(("127.0.0.1", host) for host in ("127.0.0.1", "localhost", "LOCALHOST")),
-        pytest.param("::1", "[::1]", marks=needs_ipv6),
+        pytest.param("[::1]", "[::1]", marks=needs_ipv6),
     ],
 )
 def test_every_name_of_this_machine_is_taken(at: str, host: str, listening: Listening) -> None:
     """On both families: old links say `localhost`, and the Host header repeats the address."""
-    assert listening.fetch(listening.callback(), host=host, at=at).status == 303
+    assert listening.fetch(listening.callback(), host=host, at=at).status_code == 303
 
 
 # What is not the answer. Text stands for a request's first line and perhaps a header.
@@ -150,27 +150,20 @@ def _secrets(listening: Listening) -> tuple[str, ...]:
     return CODE, listening.request.state, listening.request.verifier
 
 
-@pytest.fixture(scope="module")
-def waiting() -> Iterator[Listening]:
-    """One listener for the test that sends the most."""
-    with Listening() as shared:
-        yield shared
-
-
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.binary(max_size=300), before=st.sampled_from([b"", b"GET ", b"GET /auth/callback?"]))
-def test_no_bytes_end_the_wait(waiting: Listening, sent: bytes, before: bytes) -> None:
+def test_no_bytes_end_the_wait(listening: Listening, sent: bytes, before: bytes) -> None:
     """Whatever comes, the answer is a 4xx or nothing at all."""
-    got = read(waiting.send(before + sent, end=True))
+    got = read(listening.send(before + sent, end=True))
     assert re.match(rb"HTTP/1\.1 4\d\d |$", got)
-    assert waiting.result is None
+    assert listening.result is None
 
 
 def test_a_rebound_name_cannot_read_the_last_page(listening: Listening) -> None:
     """Not even after the answer."""
     listening.may_conclude.clear()
     listening.fetch(listening.callback())
-    assert listening.fetch(DONE_PATH, host="evil.example").status == 400
+    assert listening.fetch(DONE_PATH, host="evil.example").status_code == 400
 
 
 def test_two_requests_at_once_get_one_answer(listening: Listening) -> None:
@@ -195,14 +188,8 @@ def test_an_idle_connection_is_dropped_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "sent"),
-    [
-        (100, b""),
-        (1000, b""),
-        (200, b"GET /auth/callback?code="),
-        (200, get("/")),  # and never reads what comes
-    ],
-    ids=["100 idle", "1000 idle", "200 half-sent", "200 that never read"],
+    ("count", "sent"),  # of whom the last ones never read what comes
+    [(100, b""), (1000, b""), (200, b"GET /auth/callback?code="), (200, get("/"))],
 )
 def test_a_crowd_cannot_keep_the_browser_out(count: int, sent: bytes, listening: Listening) -> None:
     """The oldest of those who keep us waiting yields to the newest, and few are kept at all."""
@@ -213,18 +200,18 @@ def test_a_crowd_cannot_keep_the_browser_out(count: int, sent: bytes, listening:
             client.connect(("127.0.0.1", listening.port))
             client.sendall(sent)
         listening.may_conclude.clear()
-        assert listening.fetch(listening.callback()).status == 303
+        assert listening.fetch(listening.callback()).status_code == 303
         if not sent:
             assert sum(map(is_open, crowd)) <= MOST_CONNECTIONS
         listening.may_conclude.set()
-        assert "Signed in" in listening.fetch(DONE_PATH).body
+        assert "Signed in" in listening.fetch(DONE_PATH).text
 
 
 def test_a_flood_cannot_keep_the_browser_out(listening: Listening) -> None:
     """While several clients do nothing but open connections, the answer wins."""
     with flooded(listening.port):
         for _ in range(5):  # a connection that a newer one replaces is reset: reloaded
-            with suppress(ConnectionError):
+            with suppress(OSError):
                 listening.win()
         assert isinstance(listening.ended(), Grant)
 
@@ -246,8 +233,8 @@ def test_a_refusal_with_the_right_state_ends_the_wait(
 ) -> None:
     """The person or the issuer said no: that is an answer, and its page says it, as text."""
     sent_on = listening.fetch(listening.callback(query))
-    assert (sent_on.status, sent_on.headers["Location"]) == (303, DONE_PATH)
-    shown = listening.fetch(DONE_PATH).body
+    assert (sent_on.status_code, sent_on.headers["Location"]) == (303, DONE_PATH)
+    shown = listening.fetch(DONE_PATH).text
     result = listening.ended()
     assert isinstance(result, SignInRefused)
     assert result.error == error
@@ -259,10 +246,12 @@ def test_the_browser_is_sent_to_a_clean_address(listening: Listening) -> None:
     """Neither redirect nor page hold the code, the state or the verifier, and nothing is kept."""
     sent_on = listening.fetch(listening.callback())
     shown = listening.fetch(DONE_PATH)
-    assert (sent_on.status, sent_on.headers["Location"], sent_on.body) == (303, DONE_PATH, "")
-    assert shown.status == 200
+    assert (sent_on.status_code, sent_on.headers["Location"], sent_on.text) == (303, DONE_PATH, "")
+    assert shown.status_code == 200
     for answer in (sent_on, shown):
-        assert not [secret for secret in _secrets(listening) if secret in answer.everything]
+        assert not [
+            secret for secret in _secrets(listening) if secret in f"{answer.headers}{answer.text}"
+        ]
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["Connection"] == "close"
@@ -276,9 +265,9 @@ def test_the_first_answer_counts(listening: Listening) -> None:
     first = listening.fetch(listening.callback())
     for later in (listening.callback(code="x" * 40), listening.callback("error=access_denied")):
         second = listening.fetch(later)
-        assert (second.status, str(second.headers)) == (303, str(first.headers))
+        assert (second.status_code, str(second.headers)) == (303, str(first.headers))
     tabs = [listening.send(get(DONE_PATH)) for _ in range(2)]
-    assert listening.fetch("/cancel").status == 409  # and both tabs were accepted before
+    assert listening.fetch("/cancel").status_code == 409  # and both tabs were accepted before
     listening.may_conclude.set()
     for tab in tabs:
         assert read(tab).endswith(b"\r\n\r\n" + page.success().html())
@@ -383,5 +372,5 @@ def test_running_out_of_descriptors_is_survived() -> None:
             return super().accept()
 
     with Listening(make_socket=Exhausted) as listening:
-        assert "Signed in" in listening.win().body
+        assert "Signed in" in listening.win().text
     assert Exhausted.failures < 0

@@ -25,7 +25,7 @@ SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 def _redirect(scene: Scene, url: str) -> None:
     """Approve, and bring the answer as a browser does that has not followed yet."""
-    assert fetch(scene.port, approve(url).partition(str(scene.port))[2]).status == 303
+    assert fetch(scene.port, approve(url).partition(str(scene.port))[2]).status_code == 303
 
 
 def _words(page: str) -> list[str]:
@@ -92,14 +92,14 @@ def test_a_failed_exchange_is_told_in_the_browser(
         page = follow(approve(piped.read_url()))
         outcome = piped.finish()
     assert outcome.exit_code == exit_code
-    assert page.status == 200
-    assert "<h1>Not signed in</h1>" in page.body
+    assert page.status_code == 200
+    assert "<h1>Not signed in</h1>" in page.text
     told = " ".join(outcome.err.split())
-    assert _words(page.body)
-    assert not [sentence for sentence in _words(page.body) if sentence not in told]
+    assert _words(page.text)
+    assert not [sentence for sentence in _words(page.text) if sentence not in told]
     (exchange,) = scene.exchanges()
     for secret in (exchange["code"], exchange["code_verifier"], "MARKED-SECRET", "<b>"):
-        assert secret not in page.everything
+        assert secret not in f"{page.headers}{page.text}"
     assert scene.auth_file.read_bytes() == OLD
     scene.assert_port_is_free()
 
@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_written_is_told_in_the_browser(scene: Scene) -> N
 
     scene.issuer.spoil = meanwhile
     with scene.piped() as piped:
-        page = follow(approve(piped.read_url())).body
+        page = follow(approve(piped.read_url())).text
         assert piped.finish().exit_code == 6
     assert "<h1>Not signed in</h1>" in page
     assert "auth.json" in _words(page)[0]
@@ -144,7 +144,7 @@ def test_a_signal_while_waiting_frees_both_families(number: signal.Signals, scen
     with scene.piped() as piped:
         piped.read_url()
         with send(scene.port, b"") as idle:
-            assert fetch(scene.port, "/").status == 404  # it waits, for the idle one as well
+            assert fetch(scene.port, "/").status_code == 404  # it waits, for the idle one as well
             piped.process.send_signal(number)
             assert piped.finish().exit_code == SIGNALS[number]
             assert not is_open(idle, 10)

@@ -69,7 +69,7 @@ def test_by_loopback(provider: OpenIdProvider, environ: Variables) -> None:
         assert "originator" not in url
         redirected_to = Browser(provider).sign_in(url)
         assert "&iss=" in redirected_to
-        assert "Signed in to Codex" in follow(redirected_to).body
+        assert "Signed in to Codex" in follow(redirected_to).text
         assert piped.finish().exit_code == 0
     _assert_signed_in(environ)
 

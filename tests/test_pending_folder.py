@@ -17,20 +17,9 @@ from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.practice.person import approve
 from tests.support.machine import NOBODY, needs_root, public_folder
-from tests.support.program import Outcome
+from tests.support.program import Outcome, assert_ended, event_in
 from tests.support.stored_files import OLD
-from tests.support.two_calls import (
-    FINISH,
-    LOST,
-    PENDING,
-    START,
-    Pending,
-    TwoCalls,
-    aged,
-    assert_ended,
-    event_in,
-    resealed,
-)
+from tests.support.two_calls import FINISH, LOST, PENDING, START, Pending, TwoCalls, aged, resealed
 
 
 def _huge(path: Path) -> None:

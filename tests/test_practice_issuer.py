@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -18,6 +17,7 @@ from joserfc.jwk import KeySet
 from headless_login.practice.issuer import Answer, Person, PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.practice.tokens import at_hash
+from tests.support.program import at_once
 
 # RFC 7636 appendix B.
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -205,8 +205,7 @@ def test_a_code_lives_ten_minutes(client: Client) -> None:
 def test_a_code_has_one_winner(client: Client) -> None:
     """Of sixteen exchanges at the same time exactly one gets tokens."""
     code = client.decide()["code"]
-    with ThreadPoolExecutor(16) as pool:
-        statuses = list(pool.map(lambda _: client.exchange(code).status_code, range(16)))
+    statuses = at_once(16, lambda: client.exchange(code).status_code)
     assert sorted(statuses) == [200] + [400] * 15
 
 

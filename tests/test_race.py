@@ -124,7 +124,7 @@ def test_the_browser_wins(scene: Scene) -> None:
     with scene.terminal() as terminal:
         page = follow(approve(terminal.read_question()))
         assert terminal.wait() == 0
-        assert "Signed in to Codex" in page.body
+        assert "Signed in to Codex" in page.text
         assert not any(PROMPT in line or " left" in line for line in terminal.lines)
         assert any(line.startswith(BROWSER_WON) for line in terminal.lines)
         assert terminal.attributes == terminal.attributes_before
@@ -168,7 +168,7 @@ def test_the_browser_says_no(scene: Scene) -> None:
     with scene.terminal() as terminal:
         page = follow(approve(terminal.read_question(), decision="deny"))
         assert terminal.wait() == 3
-        assert "Not signed in" in page.body
+        assert "Not signed in" in page.text
         assert "Error: " in terminal.text
         assert not any(PROMPT in line for line in terminal.lines)
     assert not scene.auth_file.exists()
@@ -192,7 +192,7 @@ def test_two_answers_at_the_same_moment(codes: int, scene: Scene) -> None:
 
     def browse(answer: str) -> None:
         with suppress(OSError):  # the paste was quicker, and the port is closed
-            pages.append(follow(answer).body)
+            pages.append(follow(answer).text)
 
     for number in range(1, 6):
         scene.auth_file.unlink(missing_ok=True)
@@ -229,7 +229,7 @@ def test_two_hundred_forgeries_change_nothing(scene: Scene) -> None:
         for _ in range(40):
             for forgery in FORGERIES:
                 target = forgery.format(code="f" * 60, state=state)
-                assert fetch(scene.port, target).status in (400, 404)
+                assert fetch(scene.port, target).status_code in (400, 404)
         terminal.read_until("Something else came to the port")
         terminal.send("half")
         terminal.read_until("4 characters")
@@ -254,7 +254,7 @@ def test_without_a_terminal_the_browser_is_enough(stdin: int, scene: Scene) -> N
         page = follow(approve(piped.read_url()))
         assert piped.process.wait(PATIENCE) == 0
         outcome = piped.finish()
-    assert "Signed in to Codex" in page.body
+    assert "Signed in to Codex" in page.text
     assert "There is no terminal to paste into" in outcome.err
     assert "\r" not in outcome.err
     assert "\x1b" not in outcome.err

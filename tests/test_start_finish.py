@@ -14,19 +14,9 @@ from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
 from tests.support.machine import require_root, umask
-from tests.support.program import COMMAND, PROMPT, Outcome, url_in
+from tests.support.program import COMMAND, PROMPT, Outcome, assert_ended, at_once, event_in, url_in
 from tests.support.stored_files import OLD
-from tests.support.two_calls import (
-    FINISH,
-    LOST,
-    PENDING,
-    SIGNED_IN,
-    START,
-    TwoCalls,
-    assert_ended,
-    at_once,
-    event_in,
-)
+from tests.support.two_calls import FINISH, LOST, PENDING, SIGNED_IN, START, TwoCalls
 
 PASTE = ("login", "--paste-redirect")
 ESCAPED = ("state=", "st%61te=")  # which is the same name to whoever decodes it

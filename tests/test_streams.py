@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from headless_login.terminal.input import read_pipe
-from tests.support.program import COMMAND, Piped
-from tests.support.two_calls import FINISH, LOST, START, TwoCalls, assert_ended, event_in
+from tests.support.program import COMMAND, Piped, assert_ended, event_in
+from tests.support.two_calls import FINISH, LOST, START, TwoCalls
 
 PASTE = ("login", "--paste-redirect")
 

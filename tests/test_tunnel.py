@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import requests
 
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
@@ -64,7 +65,7 @@ def test_the_browser_wins_by_the_advised_tunnel(server: Server, codex_home: Path
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tunnel:
             assert tunnel.stdout
             assert tunnel.stdout.readline() == b"ready\n"
-            assert "Signed in to Codex" in follow(approve(url)).body
+            assert "Signed in to Codex" in follow(approve(url)).text
             tunnel.kill()
         assert terminal.wait() == 0
         assert "The browser brought the answer" in terminal.text
@@ -80,7 +81,7 @@ def test_the_browser_wins_by_a_tunnel_of_the_session(server: Server, codex_home:
         terminal.read_until("ssh> ")
         terminal.send("-L 1455:localhost:1455\r")
         terminal.read_until("Forwarding port")
-        assert "Signed in to Codex" in follow(approve(url)).body
+        assert "Signed in to Codex" in follow(approve(url)).text
         assert terminal.wait() == 0
         assert "Nothing was pasted" not in terminal.text
     assert (codex_home / "auth.json").exists()
@@ -90,7 +91,7 @@ def test_the_paste_wins_without_a_tunnel(server: Server, codex_home: Path) -> No
     """The laptop's browser ends at a page that cannot load, and its address is pasted."""
     with server.session() as terminal:
         address = approve(terminal.read_question())
-        with pytest.raises(ConnectionRefusedError):
+        with pytest.raises(requests.ConnectionError):
             follow(address)
         terminal.paste(address)
         assert terminal.wait() == 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from tests.support.listening import Answer, fetch
+from requests import Response
+
+from tests.support.listening import fetch
 
 
-def follow(redirected_to: str) -> Answer:
+def follow(redirected_to: str) -> Response:
     """Go to the address that the issuer redirects to, and on to the page that it ends at."""
     parts = urlsplit(redirected_to)
     assert parts.port
     sent_on = fetch(parts.port, f"{parts.path}?{parts.query}")
-    assert sent_on.status == 303, sent_on
+    assert sent_on.status_code == 303, sent_on
     return fetch(parts.port, sent_on.headers["Location"])

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPMessage
 from itertools import cycle
 from typing import Self
 
 import pytest
+import requests
+from requests import Response
 
 from headless_login.errors import HeadlessLoginError
 from headless_login.flows import page
@@ -66,29 +65,10 @@ with suppress(OSError), listen_at("::1", 0):
 needs_ipv6 = pytest.mark.skipif("::1" not in LOOPBACK, reason="this machine has no IPv6 loopback")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back for one request."""
-
-    status: int
-    headers: HTTPMessage
-    body: str
-
-    @property
-    def everything(self) -> str:
-        """All text in it."""
-        return f"{self.headers}{self.body}"
-
-
-def fetch(port: int, target: str, *, host: str = "127.0.0.1", at: str = "127.0.0.1") -> Answer:
+def fetch(port: int, target: str, *, host: str = "127.0.0.1", at: str = "127.0.0.1") -> Response:
     """Send one request as a browser would and return its answer."""
-    connection = http.client.HTTPConnection(at, port, timeout=PATIENCE)
-    try:
-        connection.request("GET", target, headers={"Host": f"{host}:{port}"})
-        response = connection.getresponse()
-        return Answer(response.status, response.headers, response.read().decode())
-    finally:
-        connection.close()
+    url, headers = f"http://{at}:{port}{target}", {"Host": f"{host}:{port}"}
+    return requests.get(url, headers=headers, allow_redirects=False, timeout=PATIENCE)
 
 
 def get(target: str) -> bytes:
@@ -197,10 +177,10 @@ class Listening:
         right = f"code={code}&scope=openid"
         return f"/auth/callback?{query or right}&state={self.request.state}"
 
-    def win(self) -> Answer:
+    def win(self) -> Response:
         """Bring the right answer as a browser does, and return the page that it ends at."""
         sent_on = self.fetch(self.callback())
-        assert sent_on.status == 303
+        assert sent_on.status_code == 303
         return self.fetch(sent_on.headers["Location"])
 
     def ended(self) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import select
@@ -13,13 +14,18 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Self, TextIO
+from typing import Any, Self, TextIO, TypeVar
 
+import jsonschema
 import pyte
 
 COMMAND = str(Path(sys.executable).with_name("headless-login"))
+T = TypeVar("T")
 PROMPT = "Paste the address it ends at:"
 Variables = dict[str, str]  # of an environment
 
@@ -42,6 +48,38 @@ class Outcome:
     exit_code: int
     out: str
     err: str
+
+
+def assert_ended(outcome: Outcome, exit_code: int, *phrases: str) -> Outcome:
+    """Fail unless it ended with this code and said all this on standard error."""
+    assert outcome.exit_code == exit_code, outcome.err
+    assert not [phrase for phrase in phrases if phrase not in outcome.err], outcome.err
+    return outcome
+
+
+def event_in(outcome: Outcome) -> tuple[int, str]:
+    """Return exit code and word of the last event."""
+    *_, event = events_in(outcome.out)
+    return outcome.exit_code, event.get("error", event["event"])
+
+
+def events_in(out: str) -> list[dict[str, Any]]:
+    """Return the events on standard output, each line of which is held against the schema."""
+    events = []
+    for line in out.splitlines():
+        event = json.loads(line)
+        validator("events").validate(event)
+        events.append(event)
+    return events
+
+
+@cache
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    """Return what checks a document against a schema of the package."""
+    text = (files("headless_login") / "schemas" / f"{name}.schema.json").read_text()
+    schema = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
 
 
 def url_in(text: str) -> str:
@@ -113,6 +151,12 @@ def run(
     source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
     with Piped(*arguments, environ=environ, stdin=source, command=command) as piped:
         return piped.finish(stdin, timeout)
+
+
+def at_once(count: int, call: Callable[[], T]) -> list[T]:
+    """Make so many calls at the same time, and return what they return."""
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: call(), range(count)))
 
 
 class Terminal:

@@ -6,15 +6,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import jsonschema
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import Moment, identifier
@@ -26,7 +21,7 @@ from headless_login.oauth.values import DeviceCode
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.misbehaving import AnsweringIssuer
-from tests.support.program import Outcome, Piped, Terminal, environment, run
+from tests.support.program import Outcome, Piped, Terminal, environment, events_in, run
 
 START, FINISH = ("login", "start"), ("login", "finish")
 PENDING = ".headless-login"
@@ -50,25 +45,6 @@ def finish(environ: dict[str, str], answer: str | None, *options: str) -> Outcom
     return run(*FINISH, "-", *options, environ=environ, stdin=answer)
 
 
-def at_once(count: int, call: Callable[[], Outcome]) -> list[Outcome]:
-    """Make so many calls at the same time, and return how they ended."""
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(lambda _: call(), range(count)))
-
-
-def assert_ended(outcome: Outcome, exit_code: int, *phrases: str) -> Outcome:
-    """Fail unless it ended with this code and said all this on standard error."""
-    assert outcome.exit_code == exit_code, outcome.err
-    assert not [phrase for phrase in phrases if phrase not in outcome.err], outcome.err
-    return outcome
-
-
-def event_in(outcome: Outcome) -> tuple[int, str]:
-    """Return exit code and word of the last event."""
-    *_, event = events_in(outcome.out)
-    return outcome.exit_code, event.get("error", event["event"])
-
-
 def exchanges(issuer: PracticeIssuer) -> int:
     """Return how often the issuer was asked for tokens."""
     return sum(request.path == "/oauth/token" for request in issuer.requests)
@@ -90,25 +66,6 @@ def resealed(document: dict[str, Any]) -> bytes:
     document.pop("digest", None)
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     return json.dumps(document | {"digest": digest}).encode()
-
-
-def events_in(out: str) -> list[dict[str, Any]]:
-    """Return the events on standard output, each line of which is held against the schema."""
-    events = []
-    for line in out.splitlines():
-        event = json.loads(line)
-        validator("events").validate(event)
-        events.append(event)
-    return events
-
-
-@cache
-def validator(name: str) -> jsonschema.Draft202012Validator:
-    """Return what checks a document against a schema of the package."""
-    text = (files("headless_login") / "schemas" / f"{name}.schema.json").read_text()
-    schema = json.loads(text)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
 
 
 class TwoCalls:
