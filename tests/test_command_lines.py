@@ -171,15 +171,10 @@ def test_the_home_before_the_subcommand(tmp_path: Path, calls: TwoCalls) -> None
 @pytest.mark.parametrize(
     "line",
     [
-        "--issuer http://127.0.0.1:7777 finish",
-        "--timeout 5 finish",
-        "--device-auth finish",
-        "--paste-redirect start",
-        "--no-browser start",
-        "--with-api-key start",
-        "--bind 127.0.0.1 start",
+        *("--issuer http://127.0.0.1:7777 finish", "--issuer http://127.0.0.1:7777 status"),
+        *("--timeout 5 finish", "--device-auth finish", "--paste-redirect start"),
+        *("--no-browser start", "--with-api-key start", "--bind 127.0.0.1 start"),
         "--take-over-port start",
-        "--issuer http://127.0.0.1:7777 status",
     ],
 )
 def test_an_option_that_does_not_go_with_it_is_named(line: str, calls: TwoCalls) -> None:

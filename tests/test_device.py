@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,6 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
         self.now += seconds
 
 
@@ -76,17 +76,18 @@ class DeviceSignIn:
     """
 
     def __init__(
-        self, codex_home: Path, script: list[Answer], codes: Answer | None, changes: dict[str, Any]
+        self, codex_home: Path, *script: Answer, codes: Answer | None = None, **changes: Any
     ) -> None:
         (codex_home / "auth.json").write_bytes(OLD)
         self.clock = Clock()
         self.error: HeadlessLoginError | None = None
         shown = io.StringIO()
         polls = [0.0]
+        answers = iter(script)
 
         def poll(form: Parameters) -> Answer | None:
             polls.append(self.clock.now)
-            answer = script.pop(0) if script else PENDING
+            answer = next(answers, PENDING)
             if answer is DROPPED:
                 raise ConnectionAbortedError  # the server closes the connection
             if answer is not GOOD:
@@ -124,10 +125,7 @@ class DeviceSignIn:
 
 @pytest.fixture
 def sign_in(codex_home: Path) -> Callable[..., DeviceSignIn]:
-    """Try to sign in with these answers."""
-    return lambda *script, codes=None, **changes: DeviceSignIn(
-        codex_home, [*script], codes, changes
-    )
+    return partial(DeviceSignIn, codex_home)
 
 
 UNKNOWN = _error(404, "deviceauth_authorization_unknown")
@@ -265,7 +263,6 @@ def test_how_long_it_is_waited(changes: dict[str, object], seconds: float) -> No
 
 
 def test_the_older_name_of_the_code_is_read() -> None:
-    """`usercode` in place of `user_code`."""
     assert _code(user_code=None, usercode="WXYZ-9876").user_code == "WXYZ-9876"
 
 
@@ -312,11 +309,9 @@ class InterruptedTerminal(io.StringIO):
     """A terminal where Ctrl-C comes the moment that the waiting line is on the screen."""
 
     def isatty(self) -> bool:
-        """It is one."""
         return True
 
     def write(self, text: str) -> int:
-        """Write, and be interrupted."""
         super().write(text)
         if text.endswith("left"):
             raise KeyboardInterrupt
@@ -338,11 +333,9 @@ def test_a_server_that_hangs_after_its_headers_has_answered() -> None:
         client = IssuerClient(Provider(f"http://127.0.0.1:{server.getsockname()[1]}"), environ={})
 
         def answer() -> None:
-            connection, _ = server.accept()
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
-            held.wait(10)
-            connection.close()
+            with server.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+                held.wait(10)
 
         held = threading.Event()
         threading.Thread(target=answer, daemon=True).start()

@@ -74,13 +74,10 @@ FROM_PAGES = (
 REFUSED: dict[int, list[str | bytes]] = {
     400: [
         CALLBACK + "code={code}&state=sssssssssssssssssssssssssssssssssssssssssss",
-        CALLBACK + "code={code}",
-        CALLBACK + "code={code}&state=",
+        *(CALLBACK + "code={code}", CALLBACK + "code={code}&state="),
         CALLBACK + "code={code}&state={state:.20}",
-        CALLBACK + "state={state}",
-        CALLBACK + "code=short&state={state}",
-        CALLBACK + "error=access_denied",
-        CALLBACK + "error=access_denied&state=wrong",
+        *(CALLBACK + "state={state}", CALLBACK + "code=short&state={state}"),
+        *(CALLBACK + "error=access_denied", CALLBACK + "error=access_denied&state=wrong"),
         *("GET /auth/callback", "GET {right}&state={state}", "GET {right}&code={code}"),
         *("GET {right}&error=access_denied", "GET {right}&iss=https%3A%2F%2Fevil.example"),
         *("GET {right}%ff", "GET {right}" + "&a=b" * 100),
@@ -118,7 +115,6 @@ REFUSED: dict[int, list[str | bytes]] = {
 
 
 def _filled_in(sent: str, state: str) -> bytes:
-    """Return a whole request of the table."""
     right = f"/auth/callback?code={CODE}&state={state}"
     line, *headers = sent.format(code=CODE, state=state, right=right).split("\r\n")
     host = () if "Host:" in sent else ("Host: 127.0.0.1",)
@@ -208,7 +204,6 @@ def test_a_crowd_cannot_keep_the_browser_out(count: int, sent: bytes, listening:
 
 
 def test_a_flood_cannot_keep_the_browser_out(listening: Listening) -> None:
-    """While several clients do nothing but open connections, the answer wins."""
     with flooded(listening.port):
         for _ in range(5):  # a connection that a newer one replaces is reset: reloaded
             with suppress(OSError):

@@ -289,7 +289,6 @@ requests = providers.map(AuthorizationRequest)
 def test_every_sign_in_survives_its_file(
     what: AuthorizationRequest | DeviceCode, provider: Provider, grant: Grant | None, path: str
 ) -> None:
-    """What is read is what was written."""
     if isinstance(what, AuthorizationRequest):
         provider = what.provider
     sign_in = Attempt(provider, what, BEGUN.wall + 900.0, grant)

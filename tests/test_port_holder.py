@@ -24,9 +24,7 @@ from tests.support.listening import free_port, listen_at, needs_ipv6
 from tests.support.program import Piped, until
 from tests.support.scene import Scene
 
-needs_proc = pytest.mark.skipif(
-    not os.path.exists("/proc/net/tcp"), reason="/proc/net/tcp is Linux's"
-)
+needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="it is Linux's")
 ENDED = "asked this sign-in to end"
 
 
@@ -182,6 +180,7 @@ def _codex_login(version: str) -> Iterator[subprocess.Popen[str]]:
             start_new_session=True,
         )
         try:
+            until(lambda: find_holder(1455), wanted="Codex on port 1455")
             yield process
         finally:
             with suppress(ProcessLookupError):
@@ -195,7 +194,6 @@ def _codex_login(version: str) -> Iterator[subprocess.Popen[str]]:
 def test_codexs_sign_in_is_named_and_left_alone(version: str, environ: dict[str, str]) -> None:
     """It waits on 1455: we say so, take 1457, and it never notices."""
     with _codex_login(version) as codex:
-        until(lambda: find_holder(1455), wanted="Codex on port 1455")
         with Piped("login", "--no-browser", environ=environ) as ours:
             url = ours.read_url()
             assert "Port 1455 (in use by a Codex sign-in, process " in ours.err
@@ -210,7 +208,6 @@ def test_codexs_sign_in_is_named_and_left_alone(version: str, environ: dict[str,
 def test_codexs_sign_in_is_ended_by_order(environ: dict[str, str]) -> None:
     """With --take-over-port it ends as if its person had cancelled it, and 1455 is ours."""
     with _codex_login(NEWEST) as codex:
-        until(lambda: find_holder(1455), wanted="Codex on port 1455")
         with Piped("login", "--no-browser", "--take-over-port", environ=environ) as ours:
             assert "127.0.0.1%3A1455" in ours.read_url()
         assert codex.wait(20) != 0

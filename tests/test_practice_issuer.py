@@ -194,7 +194,6 @@ def test_a_code_used_twice_takes_back_what_it_gave(client: Client) -> None:
 
 
 def test_a_code_lives_ten_minutes(client: Client) -> None:
-    """A code is good at 600 seconds and dead at 601."""
     in_time, too_late = client.decide()["code"], client.decide()["code"]
     client.time += 600
     assert client.exchange(in_time).status_code == 200
@@ -203,7 +202,6 @@ def test_a_code_lives_ten_minutes(client: Client) -> None:
 
 
 def test_a_code_has_one_winner(client: Client) -> None:
-    """Of sixteen exchanges at the same time exactly one gets tokens."""
     code = client.decide()["code"]
     statuses = at_once(16, lambda: client.exchange(code).status_code)
     assert sorted(statuses) == [200] + [400] * 15

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from headless_login.codex.locks import codex_locks
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.codex import CODEX_VERSIONS, NEWEST, refreshed_by_codex, run_codex, running_codex
-from tests.support.machine import in_namespace
+from tests.support.machine import hold_lock, in_namespace, is_locked
 from tests.support.program import COMMAND, Piped, Variables, environment, run, until
-from tests.support.two_calls import answered, finish, records
+from tests.support.two_calls import TwoCalls
 
 KEY = "sk-proj-practice-0123456789abcdefghij"
 OTHER_KEY = "sk-proj-another-0123456789abcdefghij"
@@ -46,19 +45,19 @@ def _codex_says(version: str, codex_home: Path, *, signed_in: bool) -> str:
 
 
 @every_version
-def test_codex_is_signed_in_and_out(version: str, environ: Variables, codex_home: Path) -> None:
+def test_codex_is_signed_in_and_out(version: str, calls: TwoCalls) -> None:
     """What `finish` leaves is a sign-in to Codex, until `logout`; what is pending is none."""
-    answer = answered(environ)
-    (pending,) = records(codex_home)
+    answer = calls.answered()
+    (pending,) = calls.records
     before = pending.read_bytes()
-    assert "Not logged in" in _codex_says(version, codex_home, signed_in=False)
+    assert "Not logged in" in _codex_says(version, calls.home, signed_in=False)
     assert pending.read_bytes() == before
-    assert finish(environ, answer).exit_code == 0
-    stored = (codex_home / "auth.json").read_bytes()
-    assert "Logged in using ChatGPT" in _codex_says(version, codex_home, signed_in=True)
-    assert (codex_home / "auth.json").read_bytes() == stored
-    assert run("logout", environ=environ).exit_code == 0
-    assert "Not logged in" in _codex_says(version, codex_home, signed_in=False)
+    assert calls.finish(answer).exit_code == 0
+    stored = calls.auth_file.read_bytes()
+    assert "Logged in using ChatGPT" in _codex_says(version, calls.home, signed_in=True)
+    assert calls.auth_file.read_bytes() == stored
+    assert calls.run("logout").exit_code == 0
+    assert "Not logged in" in _codex_says(version, calls.home, signed_in=False)
 
 
 @every_version
@@ -129,25 +128,9 @@ def _codex_storing(codex_home: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def _is_held(path: Path) -> bool:
-    with suppress(FileNotFoundError), open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def _second_lock(auth_file: Path) -> Path:
     """Return the lock beside the file itself (codex-facts.md §6)."""
     return auth_file.with_name(f"{auth_file.stem}.json.lock")
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    with open(path, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(params=["a file", "a link"])
@@ -166,10 +149,10 @@ def test_codex_waits_for_us(alone: bool, codex_home: Path, auth_file: Path) -> N
     """While we hold the locks, or the one beside the file alone, Codex writes nothing."""
     home = CodexHome(str(codex_home))
     with ExitStack() as stack:
-        with _held(_second_lock(auth_file)) if alone else codex_locks(home):
+        with hold_lock(_second_lock(auth_file)) if alone else codex_locks(home):
             codex = stack.enter_context(_codex_storing(codex_home))
             if alone:
-                until(lambda: _is_held(codex_home / "auth.lock"))
+                until(lambda: is_locked(codex_home / "auth.lock"))
             with pytest.raises(subprocess.TimeoutExpired):
                 codex.wait(1)
             assert not auth_file.exists()
@@ -180,9 +163,9 @@ def test_codex_waits_for_us(alone: bool, codex_home: Path, auth_file: Path) -> N
 def test_we_wait_for_codex(codex_home: Path, auth_file: Path) -> None:
     """While Codex is in the middle of writing, we wait and say so; then ours comes last."""
     with ExitStack() as stack:
-        with _held(_second_lock(auth_file)):  # keeps Codex in the middle
+        with hold_lock(_second_lock(auth_file)):  # keeps Codex in the middle
             codex = stack.enter_context(_codex_storing(codex_home))
-            until(lambda: _is_held(codex_home / "auth.lock"))
+            until(lambda: is_locked(codex_home / "auth.lock"))
             arguments = ("login", "--with-api-key")
             ours = stack.enter_context(Piped(*arguments, environ=environment(codex_home, None)))
             ours.send(OTHER_KEY)

@@ -72,7 +72,6 @@ def fetch(port: int, target: str, *, host: str = "127.0.0.1", at: str = "127.0.0
 
 
 def get(target: str) -> bytes:
-    """Return the request for a target."""
     return f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 

@@ -117,11 +117,6 @@ def unsigned(claims: Mapping[str, Any]) -> str:
     return f"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}." if header else ""
 
 
-def signed_by_a_password(claims: Mapping[str, Any]) -> str:
-    """Sign with a shared secret (HS256), as a confused verifier would accept."""
-    return jwt.encode({"alg": "HS256"}, dict(claims), OctKey.import_key("public-key-as-password"))
-
-
 def expired() -> ClaimingIssuer:
     """Return an issuer whose ID tokens have expired."""
     now = int(time.time())

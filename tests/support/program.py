@@ -264,7 +264,6 @@ class Terminal:
         self.send(f"\x1b[200~{text}\x1b[201~" if marked else text)
 
     def interrupt(self, number: signal.Signals) -> None:
-        """Send a signal to the command alone."""
         self.process.send_signal(number)
 
     def wait(self, timeout: float = 30) -> int:

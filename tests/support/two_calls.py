@@ -40,19 +40,8 @@ def answered(environ: dict[str, str], *options: str) -> str:
     return approve(begin(environ, *options))
 
 
-def finish(environ: dict[str, str], answer: str | None, *options: str) -> Outcome:
-    """Run `login finish -` with the answer on standard input (None: nothing there)."""
-    return run(*FINISH, "-", *options, environ=environ, stdin=answer)
-
-
 def exchanges(issuer: PracticeIssuer) -> int:
-    """Return how often the issuer was asked for tokens."""
     return sum(request.path == "/oauth/token" for request in issuer.requests)
-
-
-def records(codex_home: Path) -> list[Path]:
-    """Return the files of the pending sign-ins."""
-    return sorted((codex_home / PENDING).glob("*.json"))
 
 
 def aged(path: Path, days: float = 3) -> None:
@@ -92,11 +81,11 @@ class TwoCalls:
     def answered(self, *options: str) -> str:
         return answered(self.environ, *options)
 
-    def finish(self, answer: str, *options: str) -> Outcome:
-        return finish(self.environ, answer, *options)
+    def finish(self, answer: str | None, *options: str) -> Outcome:
+        """Run `login finish -` with the answer on standard input (None: nothing there)."""
+        return self.run(*FINISH, "-", *options, stdin=answer)
 
     def begin_code(self, *options: str) -> tuple[str, str]:
-        """Begin a sign-in by device code, and return page and code."""
         (event,) = events_in(self.run(*START, "--device-auth", "--json", *options).out)
         return event["verification_uri"], event["user_code"]
 
@@ -106,7 +95,8 @@ class TwoCalls:
 
     @property
     def records(self) -> list[Path]:
-        return records(self.home)
+        """The files of the pending sign-ins."""
+        return sorted((self.home / PENDING).glob("*.json"))
 
     @property
     def exchanges(self) -> int:
@@ -143,22 +133,18 @@ class Pending:
         return attempt
 
     def record(self, attempt: Attempt) -> Path:
-        """Return the file of an attempt."""
         return Path(self.home.path, PENDING, f"{identifier(attempt)}.json")
 
     @contextmanager
     def opened(self) -> Iterator[PendingAttempts]:
-        """Open the folder."""
         with PendingAttempts.opened(self.home, now=self.now) as pending:
             yield pending
 
     @contextmanager
     def claim(self, attempt: Attempt) -> Iterator[Claim]:
-        """Hold an attempt."""
         with self.opened() as pending, pending.claim(identifier(attempt)) as claim:
             yield claim
 
     def waiting(self) -> list[Attempt]:
-        """Return what can be finished."""
         with self.opened() as pending:
             return pending.waiting()
