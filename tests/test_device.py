@@ -354,7 +354,6 @@ DOCUMENTS = st.recursive(
 
 @given(st.integers(100, 599), DOCUMENTS | st.binary(max_size=80).map(lambda raw: raw.hex()))
 def test_no_answer_leads_to_anything_but_words(status: int, document: object) -> None:
-    """Whatever comes: a value, or an error of ours."""
     body = json.dumps(document).encode()
     for judge in (
         lambda: read_device_code(status, {}, body, provider=CODEX, now=NOW),

@@ -65,7 +65,6 @@ def test_page_code_and_letters_stand_on_the_screen(
 
 
 def test_the_page_is_written_as_a_picture(tmp_path: Path, calls: TwoCalls) -> None:
-    """--qr-file counts for this way, too."""
     path = tmp_path / "page.png"
     with calls.piped(*DEVICE, "--qr-file", str(path)) as piped:
         _decide(calls, piped.read_until(f"The QR code is in {path}"))
@@ -109,18 +108,15 @@ def test_where_it_is_not_enabled_the_paste_takes_over(calls: TwoCalls) -> None:
 
 
 def test_where_it_is_not_enabled_and_nothing_can_be_pasted(calls: TwoCalls) -> None:
-    """Exit 3 with both ways out."""
     calls.issuer.codes = DISABLED
     ways_out = ("ChatGPT Settings, Security", "--paste-redirect")
     assert_ended(calls.run(*DEVICE), 3, "does not offer device codes", *ways_out)
 
 
 def test_the_time_out_is_the_shorter_of_two(calls: TwoCalls) -> None:
-    """--timeout counts for this way, too."""
     assert_ended(calls.run(*DEVICE, "--timeout", "2"), 5, "expired")
 
 
 def test_two_ways_at_once_are_wrong_usage(calls: TwoCalls) -> None:
-    """Nobody is left guessing which one was taken."""
     told = "--paste-redirect and --device-auth are different sign-ins"
     assert_ended(calls.run(*DEVICE, "--paste-redirect"), 2, told)

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -23,6 +22,7 @@ from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
 from headless_login.signin import begin, complete
 from tests.support import misbehaving as bad
+from tests.support.misbehaving import AnsweringIssuer as Bad
 from tests.support.program import Outcome, Piped, Variables, environment, events_in, run
 from tests.support.two_calls import FINISH, PENDING, START, exchanges
 
@@ -43,47 +43,38 @@ def _echo(form: Mapping[str, str]) -> Answer:
     return _refused(f"bad code {form['code']} with {form['code_verifier']}")
 
 
-class UnsignedWithoutKeys(bad.KeylessIssuer):
-    """Publishes no keys, and signs nothing: only the signature may go unchecked."""
-
-    def sign_id_token(self, claims: Mapping[str, Any]) -> str:
-        return bad.unsigned(claims)
-
-
-def _answering(answer: Answer | Callable[[Variables], Answer]) -> Callable[[], PracticeIssuer]:
-    return partial(bad.AnsweringIssuer, answer)
-
-
 INVALID, FORGED, REFUSED = "token_response_invalid", "id_token_invalid", "invalid_grant"
 CHALLENGE, UNCHECKED = "challenge_page", "signature was not checked"
 MITIGATED = (("cf-mitigated", "challenge"),)
 ELSEWHERE = Answer(302, b"", (("Location", "http://127.0.0.1:1/"),))
-COUNTRY = {"code": "unsupported_country_region_territory", "message": "No.", "type": "x"}
+_COUNTRY = {"code": "unsupported_country_region_territory", "message": "No.", "type": "x"}
+COUNTRY = json_answer(403, {"error": _COUNTRY})
+LESS = json_answer(200, {"access_token": "eyJMARKED-SECRET0123456789"})
 # Every kind of answer from outside; test_token_response and test_id_token go into the judgements.
 ISSUERS: dict[str, Case] = {
     "good": (PracticeIssuer, "signed_in", "Signed in to Codex as ada@example.com"),
-    "garbage": (_answering(Answer(200, b"\xff\x00{{{")), INVALID, "it is not JSON"),
-    "HTML": (_answering(Answer(200, bad.HTML)), INVALID, "a web page"),
-    "far too long": (_answering(Answer(200, b" " * 2**21)), INVALID, "far too long"),
-    "redirect": (_answering(ELSEWHERE), INVALID, "redirects"),
-    "500": (_answering(text_answer(500, "oops")), "issuer_unreachable", "HTTP 500"),
-    "503 HTML": (_answering(Answer(503, bad.HTML)), CHALLENGE, "challenge page"),
-    "403": (_answering(Answer(403, bad.HTML, MITIGATED)), CHALLENGE, "challenge page"),
-    "country": (_answering(json_answer(403, {"error": COUNTRY})), "unsupported_country", "country"),
-    "invalid_grant": (_answering(_refused("Expired.")), REFUSED, "invalid_grant: Expired"),
-    "an echo": (_answering(_echo), REFUSED, "bad code …"),
-    "a token less": (partial(bad.PartialIssuer, id_token=None), INVALID, "lacks id_token"),
-    "unknown key": (partial(bad.ForgingIssuer, bad.signed_by_a_stranger), FORGED, "not signed by"),
-    "alg none": (partial(bad.ForgingIssuer, bad.unsigned), FORGED, "in an accepted way"),
-    "foreign issuer": (partial(bad.ClaimingIssuer, iss="https://evil.example"), FORGED, "(iss)"),
+    "garbage": (partial(Bad, Answer(200, b"\xff\x00{{{")), INVALID, "it is not JSON"),
+    "HTML": (partial(Bad, Answer(200, bad.HTML)), INVALID, "a web page"),
+    "far too long": (partial(Bad, Answer(200, b" " * 2**21)), INVALID, "far too long"),
+    "redirect": (partial(Bad, ELSEWHERE), INVALID, "redirects"),
+    "500": (partial(Bad, text_answer(500, "oops")), "issuer_unreachable", "HTTP 500"),
+    "503 HTML": (partial(Bad, Answer(503, bad.HTML)), CHALLENGE, "challenge page"),
+    "403": (partial(Bad, Answer(403, bad.HTML, MITIGATED)), CHALLENGE, "challenge page"),
+    "country": (partial(Bad, COUNTRY), "unsupported_country", "country"),
+    "invalid_grant": (partial(Bad, _refused("Expired.")), REFUSED, "invalid_grant: Expired"),
+    "an echo": (partial(Bad, _echo), REFUSED, "bad code …"),
+    "a token less": (partial(Bad, LESS), INVALID, "lacks id_token"),
+    "unknown key": (partial(Bad, sign=bad.signed_by_a_stranger), FORGED, "not signed by"),
+    "alg none": (partial(Bad, sign=bad.unsigned), FORGED, "in an accepted way"),
+    "foreign issuer": (partial(Bad, claims={"iss": "https://evil.example"}), FORGED, "(iss)"),
     "expired": (bad.expired, FORGED, "has expired"),
-    "no account": (partial(bad.ClaimingIssuer, **{CLAIM: {}}), FORGED, "names no ChatGPT account"),
+    "no account": (partial(Bad, claims={CLAIM: {}}), FORGED, "names no ChatGPT account"),
     # The token came straight from the token endpoint: one line tells what is unchecked.
-    "500 for keys": (partial(bad.KeylessIssuer, Answer(500)), "signed_in", UNCHECKED),
-    "HTML for keys": (partial(bad.KeylessIssuer, Answer(200, bad.HTML)), "signed_in", UNCHECKED),
-    "no keys": (partial(bad.KeylessIssuer, Answer(200, b'{"keys": []}')), "signed_in", UNCHECKED),
-    "redirected keys": (partial(bad.KeylessIssuer, ELSEWHERE), "signed_in", UNCHECKED),
-    "unsigned": (partial(UnsignedWithoutKeys, Answer(500)), FORGED, "in an accepted way"),
+    "500 for keys": (partial(Bad, keys=Answer(500)), "signed_in", UNCHECKED),
+    "HTML for keys": (partial(Bad, keys=Answer(200, bad.HTML)), "signed_in", UNCHECKED),
+    "no keys": (partial(Bad, keys=Answer(200, b'{"keys": []}')), "signed_in", UNCHECKED),
+    "redirected keys": (partial(Bad, keys=ELSEWHERE), "signed_in", UNCHECKED),
+    "unsigned": (partial(Bad, keys=Answer(500), sign=bad.unsigned), FORGED, "in an accepted way"),
 }
 
 
@@ -203,7 +194,7 @@ def test_a_workspace_is_checked_after_the_sign_in_as_well(codex_home: Path) -> N
     """The parameter in the authorize URL is a hint only: the claim decides."""
     (codex_home / "config.toml").write_text('forced_chatgpt_workspace_id = ["wanted"]')
     claims = {CLAIM: {"chatgpt_account_id": "another", "chatgpt_plan_type": "plus"}}
-    with bad.ClaimingIssuer(**claims) as issuer:
+    with Bad(claims=claims) as issuer:
         piped = Piped(*PASTE, environ=environment(codex_home, issuer.issuer))
         url = piped.read_url()
         answer = approve(url.replace("&allowed_workspace_id=wanted", ""))

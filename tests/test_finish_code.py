@@ -47,7 +47,6 @@ def test_a_denied_code_is_used_up(calls: TwoCalls) -> None:
 
 
 def test_ten_at_once_for_the_same_code(calls: TwoCalls) -> None:
-    """A one-time code that is approved is fetched once and exchanged once."""
     approve_device(*calls.begin_code())
     outcomes = at_once(10, lambda: calls.ask("--json"))
     assert sorted(map(event_in, outcomes)) == [SIGNED_IN, *[LOST] * 9]
@@ -152,7 +151,6 @@ def test_a_wait_ends_with_the_code(calls: TwoCalls) -> None:
 
 
 def test_where_no_codes_are_offered(calls: TwoCalls) -> None:
-    """`start --device-auth` names the other way, and leaves nothing behind."""
     calls.issuer.codes = Answer(404)
     assert_ended(calls.run(*START, "--device-auth"), 3, "Or: headless-login login start")
     assert not calls.records

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from headless_login.practice.person import approve
-from headless_login.practice.wire import Answer, Parameters
+from headless_login.practice.wire import Answer
 from tests.support.listening import free_port
 from tests.support.program import COMMAND, PROMPT, Terminal, events_in, until
 from tests.support.two_calls import FINISH, PENDING, START, TwoCalls
@@ -57,12 +57,7 @@ def test_the_end_of_the_question(case: str, calls: TwoCalls) -> None:
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_during_the_exchange(number: signal.Signals, calls: TwoCalls) -> None:
     """While a server hangs: the end does not wait for its answer."""
-
-    def hang(_: Parameters) -> Answer:
-        calls.issuer.stopped.wait(60)
-        return Answer(200)
-
-    calls.issuer.tokens = hang
+    calls.issuer.tokens = lambda _: Answer(200) if calls.issuer.stopped.wait(60) else None
     with calls.terminal(*PASTE) as terminal:
         terminal.paste(approve(terminal.read_question()))
         until(lambda: calls.exchanges)

@@ -15,15 +15,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.codex.preflight import check_writable
 from headless_login.errors import LocalTrouble
-from tests.support.machine import (
-    NOBODY,
-    as_user,
-    hold_lock,
-    is_locked,
-    needs_root,
-    public_folder,
-    within,
-)
+from tests.support.machine import NOBODY, as_user, hold, is_held, needs_root, public_folder, within
 from tests.support.stored_files import NEW, NO_FILES, store
 
 Process = get_context("fork").Process
@@ -62,8 +54,8 @@ def test_the_second_lies_beside_the_file_itself(
         target.write_text("{}")
     (codex_home / "auth.json").symlink_to(target)
     with codex_locks(CodexHome(str(codex_home)), sleep=_never):
-        assert is_locked(codex_home / FIRST)
-        assert is_locked(target.with_name(locked_by))
+        assert is_held(codex_home / FIRST)
+        assert is_held(target.with_name(locked_by))
     assert not (codex_home / SECOND).exists()
 
 
@@ -71,8 +63,8 @@ def test_both_are_held_and_stay(codex_home: Path) -> None:
     """Held inside, free after, and never removed: a removed lock file locks nobody out."""
     files = [codex_home / name for name in NAMES]
     with codex_locks(CodexHome(str(codex_home)), sleep=_never):
-        assert [*map(is_locked, files)] == [True, True]
-    assert [*map(is_locked, files)] == [False, False]
+        assert [*map(is_held, files)] == [True, True]
+    assert [*map(is_held, files)] == [False, False]
 
 
 def test_existing_lock_files_are_left_as_they_are(codex_home: Path) -> None:
@@ -84,8 +76,8 @@ def test_existing_lock_files_are_left_as_they_are(codex_home: Path) -> None:
     second.chmod(0o640)
     before = [(path.stat().st_ino, path.stat().st_mode) for path in (real, second)]
     with codex_locks(CodexHome(str(codex_home)), sleep=_never):
-        assert is_locked(real)
-        assert is_locked(second)
+        assert is_held(real)
+        assert is_held(second)
     after = [(path.stat().st_ino, path.stat().st_mode) for path in (real, second)]
     assert before == after
     assert real.read_bytes() == second.read_bytes() == b"codex"
@@ -97,12 +89,12 @@ def test_existing_lock_files_are_left_as_they_are(codex_home: Path) -> None:
 @pytest.mark.parametrize("held", NAMES)
 def test_storing_waits_in_codexs_order(held: str, codex_home: Path) -> None:
     """While one is held nothing is written, and the first is held before the second is touched."""
-    holder = hold_lock(codex_home / held)
+    holder = hold(codex_home / held)
     seen = []
 
     def look() -> None:
         seen.append(sorted(os.listdir(codex_home)))
-        assert is_locked(codex_home / FIRST)
+        assert is_held(codex_home / FIRST)
         holder.close()
 
     store(CodexHome(str(codex_home)), NEW, on_wait=look)
@@ -112,7 +104,7 @@ def test_storing_waits_in_codexs_order(held: str, codex_home: Path) -> None:
 def test_waiting_is_told_once(codex_home: Path) -> None:
     """Both locks are held for a while by others: one message, and none without a wait."""
     home = CodexHome(str(codex_home))
-    holders = [hold_lock(codex_home / name) for name in NAMES]
+    holders = [hold(codex_home / name) for name in NAMES]
     waits: list[float] = []
     said: list[str] = []
 
@@ -132,14 +124,14 @@ def test_patience_ends(name: str, codex_home: Path) -> None:
     """After 30 seconds in all: which lock it was, nothing done, and the other one free again."""
     waits: list[float] = []
     with (
-        hold_lock(codex_home / name),
+        hold(codex_home / name),
         pytest.raises(LocalTrouble, match=rf"held .*/{name} for 30 seconds") as caught,
         codex_locks(CodexHome(str(codex_home)), clock=lambda: sum(waits), sleep=waits.append),
     ):
         raise AssertionError("it went on without the lock")
     assert (caught.value.error, caught.value.exit_code) == ("store_failed", 6)
     assert 30 <= sum(waits) < 30.2
-    assert not any(map(is_locked, codex_home.iterdir()))
+    assert not any(map(is_held, codex_home.iterdir()))
 
 
 def test_an_interrupted_wait_holds_nothing(codex_home: Path) -> None:
@@ -149,12 +141,12 @@ def test_an_interrupted_wait_holds_nothing(codex_home: Path) -> None:
         raise KeyboardInterrupt
 
     with (
-        hold_lock(codex_home / SECOND),
+        hold(codex_home / SECOND),
         pytest.raises(KeyboardInterrupt),
         codex_locks(CodexHome(str(codex_home)), sleep=interrupt),
     ):
         raise AssertionError("it went on without the lock")
-    assert not is_locked(codex_home / FIRST)
+    assert not is_held(codex_home / FIRST)
 
 
 def _count(home: CodexHome, counter: Path, times: int) -> None:
@@ -215,7 +207,7 @@ def test_a_folder_that_takes_no_locks() -> None:
 def test_a_lock_that_may_only_be_read_is_waited_for() -> None:
     """Reading is enough to see that another user's program holds it."""
     with public_folder() as folder:
-        holder = hold_lock(folder / FIRST)
+        holder = hold(folder / FIRST)
         (folder / FIRST).chmod(0o444)
         folder.chmod(0o555)
         said = as_user(NOBODY, lambda: _take(folder))

@@ -21,17 +21,7 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, public_folder
 from tests.support.program import Outcome, environment, run
-from tests.support.stored_files import (
-    KEY,
-    LOCKS,
-    NEW,
-    NO_FILES,
-    REFRESH_TOKEN,
-    document,
-    made_by,
-    with_tokens,
-    write,
-)
+from tests.support.stored_files import LOCKS, NEW, NO_FILES, document, made_by, with_tokens, write
 
 REVOKED = "The refresh token is revoked"
 NOT_TAKEN = "The refresh token could not be revoked"
@@ -130,6 +120,7 @@ def test_an_empty_option_is_not_the_default_folder(home: CodexHome) -> None:
 def test_the_request_is_codexs(issuer: PracticeIssuer, home: CodexHome) -> None:
     """As codex-facts.md §7 has it, to the issuer and by the client that the file names."""
     path = write(home, made_by(issuer.issuer))
+    token = json.loads(path.read_bytes())["tokens"]["refresh_token"]
     outcome = _logout(home, "--revoke")
     assert outcome.exit_code == 0
     assert f"{REVOKED}; other machines" in outcome.err
@@ -138,7 +129,7 @@ def test_the_request_is_codexs(issuer: PracticeIssuer, home: CodexHome) -> None:
     assert (request.method, request.path, request.query) == ("POST", "/oauth/revoke", "")
     assert request.headers.get_content_type() == "application/json"
     assert json.loads(request.body) == {
-        "token": REFRESH_TOKEN,
+        "token": token,
         "token_type_hint": "refresh_token",
         "client_id": "app_EMoamEEZ73f0CkXaXp7hrann",
     }
@@ -229,8 +220,8 @@ BROKEN: tuple[object, ...] = (7, "https://evil.test", {}, {"issuer": 7})
 # In API-key mode Codex sends nothing either, whatever stands beside the key.
 NO_TOKEN: tuple[object, ...] = (
     NEW.content,
-    made_by(ISSUER) | {"auth_mode": None, "OPENAI_API_KEY": KEY},
-    made_by(ISSUER) | {"auth_mode": "apikey", "OPENAI_API_KEY": KEY},
+    made_by(ISSUER) | {"auth_mode": None, "OPENAI_API_KEY": "sk-MARKED"},
+    made_by(ISSUER) | {"auth_mode": "apikey", "OPENAI_API_KEY": "sk-MARKED"},
     made_by(ISSUER, refresh_token=""),
     {},
     {"auth_mode": "of a later version"},

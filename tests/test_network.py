@@ -123,10 +123,7 @@ def test_loopback_never_meets_a_proxy(sign_in: SignIn) -> None:
 
 
 def test_what_the_issuer_is_sent(sign_in: SignIn, issuer: PracticeIssuer, codex_home: Path) -> None:
-    """The token request is Codex's: these parameters, form-encoded, and a name of our own.
-
-    A password for the host in ~/.netrc is not sent along with a code.
-    """
+    """Codex's parameters, form-encoded, and a name of our own, but no password of ~/.netrc."""
     (codex_home / ".netrc").write_text("machine 127.0.0.1 login ada password marked-password\n")
     (codex_home / ".netrc").chmod(0o600)
     assert sign_in().exit_code == 0

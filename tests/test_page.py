@@ -91,10 +91,7 @@ def test_the_text_is_shown_as_text(name: str, browser: Chromium) -> None:
 @pytest.mark.parametrize("size", [(360, 740), (1280, 800), (240, 320)], ids=str)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_can_be_read(scheme: str, size: tuple[int, int], browser: Chromium) -> None:
-    """No sideways scrolling and enough contrast at every size and in both schemes.
-
-    That is 4.5 to 1 for text and 3 to 1 for signs (WCAG 2.2, 1.4.3 and 1.4.11).
-    """
+    """No sideways scrolling, and the contrast of WCAG 2.2 (1.4.3, 1.4.11) for text and signs."""
     browser.look(scheme, *size)
     for shown in PAGES.values():
         _show(browser, shown)
@@ -134,10 +131,7 @@ APPROVE = "document.querySelector('button[value=approve]').click()"
 
 
 def test_a_person_signs_in(scene: Scene, browser: Chromium) -> None:
-    """Authorize page, Approve, our page; at that moment auth.json is complete on disk.
-
-    Neither address bar nor history nor referrer hold anything of the answer.
-    """
+    """At our page auth.json is complete; address bar, history and referrer hold no answer."""
     with scene.terminal() as terminal:
         browser.open(url := terminal.read_question())
         browser.call("Page.resetNavigationHistory")

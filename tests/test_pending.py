@@ -208,7 +208,6 @@ def test_what_others_could_write_is_refused(
 
 
 def test_a_record_under_another_name_is_refused(pending: Pending) -> None:
-    """One sign-in does not stand in for another."""
     _assert_refused(pending, DAMAGED, pending.record(pending.begin()).replace)
 
 
@@ -298,7 +297,6 @@ def test_every_sign_in_survives_its_file(
 
 @given(st.data())
 def test_no_damage_goes_unnoticed(data: st.DataObject) -> None:
-    """A flipped bit, a cut or anything else: damaged, or what was written."""
     sign_in = Attempt(CODEX, CODE, BEGUN.wall + 900.0)
     content = bytearray(write_record(sign_in, ORIGIN))
     place = data.draw(st.integers(0, len(content) - 1))

@@ -75,23 +75,19 @@ def test_a_chosen_port_that_is_taken(address: str, scene: Scene) -> None:
 NO_ADDRESS = f"port 1455 ({os.strerror(errno.EADDRNOTAVAIL)})"
 
 
-@pytest.mark.parametrize(
-    ("taken", "options", "reason", "remedy"),
-    [
-        ((1455, 1457), (), "port 1455 (in use", ""),
-        ((), ("--bind", "192.0.2.1"), NO_ADDRESS, "--bind ADDRESS"),
-    ],
-    ids=["both taken", "an address of another machine"],
-)
+# Ports that are taken, options, the reason, and a remedy.
+NO_PORT: dict[str, tuple[tuple[int, ...], tuple[str, ...], str, str]] = {
+    "both taken": ((1455, 1457), (), "port 1455 (in use", ""),
+    "another machine's": ((), ("--bind", "192.0.2.1"), NO_ADDRESS, "--bind ADDRESS"),
+}
+
+
+@pytest.mark.parametrize("case", NO_PORT)
 def test_without_a_port_a_pipe_is_enough(
-    taken: tuple[int, ...],
-    options: tuple[str, ...],
-    reason: str,
-    remedy: str,
-    environ: dict[str, str],
-    codex_home: Path,
+    case: str, environ: dict[str, str], codex_home: Path
 ) -> None:
     """A paste signs in; without input it is exit 6: the port is what has to be mended."""
+    taken, options, reason, remedy = NO_PORT[case]
     with _taken(*taken):
         without_input = run("login", *options, environ=environ)
         assert without_input.exit_code == 6

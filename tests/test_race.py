@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shutil
 import signal
@@ -112,24 +111,30 @@ PASTE_WON = "The pasted answer is accepted"
 
 
 def _bring(way: str, answer: str, terminal: Terminal) -> None:
-    """Bring an answer by the browser, or as a paste with Enter."""
     if way == "browser":
         follow(answer)
     else:
         terminal.send(answer + "\r")
 
 
-def test_the_browser_wins(scene: Scene) -> None:
-    """The question vanishes, and the screen says who it was."""
+@pytest.mark.parametrize(
+    ("decision", "exit_code", "title", "told"),
+    [("approve", 0, "Signed in to Codex", BROWSER_WON), ("deny", 3, "Not signed in", "Error: ")],
+)
+def test_the_browser_ends_the_question(
+    decision: str, exit_code: int, title: str, told: str, scene: Scene
+) -> None:
+    """It vanishes, and the screen says who it was, or that it was a refusal."""
     with scene.terminal() as terminal:
-        page = follow(approve(terminal.read_question()))
-        assert terminal.wait() == 0
-        assert "Signed in to Codex" in page.text
+        page = follow(approve(terminal.read_question(), decision=decision))
+        assert terminal.wait() == exit_code
+        assert title in page.text
         assert not any(PROMPT in line or " left" in line for line in terminal.lines)
-        assert any(line.startswith(BROWSER_WON) for line in terminal.lines)
+        assert any(line.startswith(told) for line in terminal.lines)
         assert terminal.attributes == terminal.attributes_before
     scene.assert_port_is_free()
-    assert json.loads(scene.auth_file.read_text())["auth_mode"] == "chatgpt"
+    assert scene.auth_file.exists() is (exit_code == 0)
+    assert len(scene.exchanges()) == (1 if exit_code == 0 else 0)
 
 
 def test_the_paste_wins(scene: Scene) -> None:
@@ -161,18 +166,6 @@ def test_what_was_typed_is_no_obstacle(typed: str, shown: str, scene: Scene) -> 
         assert terminal.wait() == 0
         assert BROWSER_WON in terminal.text
         assert "rm -rf" not in terminal.text
-
-
-def test_the_browser_says_no(scene: Scene) -> None:
-    """A refusal in the browser ends the question in the terminal as well."""
-    with scene.terminal() as terminal:
-        page = follow(approve(terminal.read_question(), decision="deny"))
-        assert terminal.wait() == 3
-        assert "Not signed in" in page.text
-        assert "Error: " in terminal.text
-        assert not any(PROMPT in line for line in terminal.lines)
-    assert not scene.auth_file.exists()
-    assert not scene.exchanges()
 
 
 def test_time_runs_out(scene: Scene) -> None:
@@ -264,9 +257,7 @@ def test_what_a_pipe_holds_is_the_paste(scene: Scene) -> None:
     """A program answers through standard input, and need not close it."""
     with scene.piped(stdin=subprocess.PIPE) as piped:
         answer = approve(piped.read_url())
-        assert piped.process.stdin
-        piped.process.stdin.write(answer.encode() + b"\n")
-        piped.process.stdin.flush()
+        piped.write(f"{answer}\n")
         assert piped.process.wait(PATIENCE) == 0
         piped.read_until(PASTE_WON)
     scene.assert_port_is_free()

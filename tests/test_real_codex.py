@@ -18,7 +18,7 @@ from headless_login.codex.locks import codex_locks
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.codex import CODEX_VERSIONS, NEWEST, refreshed_by_codex, run_codex, running_codex
-from tests.support.machine import hold_lock, in_namespace, is_locked
+from tests.support.machine import hold, in_namespace, is_held
 from tests.support.program import COMMAND, Piped, Variables, environment, run, until
 from tests.support.two_calls import TwoCalls
 
@@ -149,10 +149,10 @@ def test_codex_waits_for_us(alone: bool, codex_home: Path, auth_file: Path) -> N
     """While we hold the locks, or the one beside the file alone, Codex writes nothing."""
     home = CodexHome(str(codex_home))
     with ExitStack() as stack:
-        with hold_lock(_second_lock(auth_file)) if alone else codex_locks(home):
+        with hold(_second_lock(auth_file)) if alone else codex_locks(home):
             codex = stack.enter_context(_codex_storing(codex_home))
             if alone:
-                until(lambda: is_locked(codex_home / "auth.lock"))
+                until(lambda: is_held(codex_home / "auth.lock"))
             with pytest.raises(subprocess.TimeoutExpired):
                 codex.wait(1)
             assert not auth_file.exists()
@@ -163,9 +163,9 @@ def test_codex_waits_for_us(alone: bool, codex_home: Path, auth_file: Path) -> N
 def test_we_wait_for_codex(codex_home: Path, auth_file: Path) -> None:
     """While Codex is in the middle of writing, we wait and say so; then ours comes last."""
     with ExitStack() as stack:
-        with hold_lock(_second_lock(auth_file)):  # keeps Codex in the middle
+        with hold(_second_lock(auth_file)):  # keeps Codex in the middle
             codex = stack.enter_context(_codex_storing(codex_home))
-            until(lambda: is_locked(codex_home / "auth.lock"))
+            until(lambda: is_held(codex_home / "auth.lock"))
             arguments = ("login", "--with-api-key")
             ours = stack.enter_context(Piped(*arguments, environ=environment(codex_home, None)))
             ours.send(OTHER_KEY)

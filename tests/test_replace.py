@@ -197,11 +197,8 @@ def test_a_signal_at_any_moment_tears_nothing(number: signal.Signals, codex_home
     dice = random.Random(number)  # noqa: S311
     auth_file = codex_home / "auth.json"
     for _ in range(6):
-        with subprocess.Popen(
-            [sys.executable, "-c", LOOP, str(codex_home)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as writer:
+        command, null = [sys.executable, "-c", LOOP, str(codex_home)], subprocess.DEVNULL
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=null) as writer:
             assert writer.stdout
             assert writer.stdout.readline() == b"ready\n"
             for _ in range(dice.randrange(2000)):

@@ -100,9 +100,7 @@ def test_a_pipe_that_stays_open_and_silent(calls: TwoCalls) -> None:
 def _held_open(calls: TwoCalls, text: str, *words: str) -> Piped:
     """Give a command some lines on a pipe that stays open, as programs often leave it."""
     piped = calls.piped(*words, "--json")
-    assert piped.process.stdin
-    piped.process.stdin.write(text.encode())
-    piped.process.stdin.flush()
+    piped.write(text)
     return piped
 
 

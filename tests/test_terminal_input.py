@@ -7,6 +7,7 @@ import json
 import stat
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,12 +142,10 @@ def test_a_pipe_that_is_written_in_pieces(environ: Variables, codex_home: Path) 
     """An answer that arrives in pieces, and broken over lines, is put together."""
     with Piped(*PASTE, environ=environ) as piped:
         answer = approve(piped.read_url())
-        assert piped.process.stdin
         for piece in (answer[:40], answer[40:90] + "\n", answer[90:] + "\n"):
             with pytest.raises(subprocess.TimeoutExpired):
                 piped.process.wait(0.3)  # it waits for more, longer than after a whole answer
-            piped.process.stdin.write(piece.encode())
-            piped.process.stdin.flush()
+            piped.write(piece)
         piped.read_until("Signed in to Codex")
     assert (codex_home / "auth.json").exists()
 
@@ -188,10 +187,8 @@ def test_no_question_is_asked_at_nul(mode: int) -> None:
         asked.append(handle)
         return mode if into is not None else 0
 
-    def is_console(descriptor: int) -> bool:
-        return is_windows_console(
-            descriptor, handle_of=lambda it: it + 100, get_console_mode=get_console_mode
-        )
-
+    is_console = partial(
+        is_windows_console, handle_of=lambda it: it + 100, get_console_mode=get_console_mode
+    )
     assert can_be_asked(stdin=_Console(), platform="win32", is_console=is_console) is bool(mode)
     assert asked == [100]

@@ -30,10 +30,7 @@ PATIENCE = 30.0  # seconds; only against a hang
 
 
 def _claim_ports() -> tuple[socket.socket, range]:
-    """Claim a hundred ports for this process, by a UDP socket: other tests run beside it.
-
-    They are outside the range from which clients get theirs.
-    """
+    """Claim a hundred ports for this process, by a UDP socket, where clients get none of theirs."""
     while True:
         claim = socket.socket(type=socket.SOCK_DGRAM)
         first = random.SystemRandom().randrange(20000, 32000, 100)
@@ -149,7 +146,6 @@ class Listening:
         follows: float = PATIENCE,
         make_socket: type[socket.socket] = socket.socket,
     ) -> None:
-        """The listener is patient: a test that is slow on a busy machine shall not fail."""
         self.port = free_port()
         self.fetch, self.send = partial(fetch, self.port), partial(send, self.port)
         self.request = AuthorizationRequest(Provider(), redirect_uri_for(self.port))

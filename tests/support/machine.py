@@ -51,14 +51,14 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def hold_lock(path: Path) -> IO[bytes]:
+def hold(path: Path) -> IO[bytes]:
     """Hold a lock as another program, until the file is closed."""
     file = open(path, "ab")  # noqa: SIM115
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 
 
-def is_locked(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     with suppress(FileNotFoundError), open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,13 +23,30 @@ Given = Answer | Callable[[Parameters], Answer | None] | None  # None: as it rea
 class AnsweringIssuer(PracticeIssuer):
     """Answers as told where it is told anything, and well elsewhere; may be polled every second."""
 
-    def __init__(self, tokens: Given = None) -> None:
-        """`code_changes` are members of a good answer with a one-time code; None leaves one out."""
+    def __init__(
+        self,
+        tokens: Given = None,
+        *,
+        keys: Answer | None = None,
+        sign: Callable[[Mapping[str, Any]], str] | None = None,
+        claims: Mapping[str, object] | None = None,
+    ) -> None:
+        """`claims` are the ID token's, `code_changes` those of a code; None leaves one out."""
         super().__init__()
         self.tokens = tokens
         self.polls: Given = None
         self.codes: Given = None
         self.code_changes: dict[str, Any] = {"interval": "1"}
+        self._keys, self._sign, self._claims = keys, sign, claims or {}
+
+    def id_token_claims(self, approval: Approval, access_token: str, /) -> dict[str, Any]:
+        return _without_none(super().id_token_claims(approval, access_token) | {**self._claims})
+
+    def sign_id_token(self, claims: Mapping[str, Any]) -> str:
+        return self._sign(claims) if self._sign else super().sign_id_token(claims)
+
+    def jwks_answer(self) -> Answer:
+        return self._keys or super().jwks_answer()
 
     def token_answer(self, form: Parameters) -> Answer:
         return _told(self.tokens, form) or super().token_answer(form)
@@ -39,50 +56,16 @@ class AnsweringIssuer(PracticeIssuer):
 
     def user_code_answer(self, form: Parameters) -> Answer:
         good = super().user_code_answer(form)
-        return _told(self.codes, form) or _changed(good, self.code_changes)
+        changed = _without_none(json.loads(good.body) | self.code_changes)
+        return _told(self.codes, form) or json_answer(200, changed)
 
 
 def _told(given: Given, form: Parameters) -> Answer | None:
     return given(form) if callable(given) else given
 
 
-def _changed(answer: Answer, changes: Mapping[str, object]) -> Answer:
-    document = json.loads(answer.body) | changes
-    return json_answer(200, {k: v for k, v in document.items() if v is not None})
-
-
-class PartialIssuer(PracticeIssuer):
-    """Changes members of an otherwise good token answer; one changed to None is left out."""
-
-    def __init__(self, **changes: object) -> None:
-        super().__init__()
-        self._changes = changes
-
-    def token_answer(self, form: Parameters) -> Answer:
-        return _changed(super().token_answer(form), self._changes)
-
-
-class ForgingIssuer(PracticeIssuer):
-    """Signs ID tokens in another way."""
-
-    def __init__(self, sign: Callable[[Mapping[str, Any]], str]) -> None:
-        super().__init__()
-        self._sign = sign
-
-    def sign_id_token(self, claims: Mapping[str, Any]) -> str:
-        return self._sign(claims)
-
-
-class ClaimingIssuer(PracticeIssuer):
-    """Claims other things; a claim changed to None is left out."""
-
-    def __init__(self, **changes: object) -> None:
-        super().__init__()
-        self._changes = changes
-
-    def id_token_claims(self, approval: Approval, access_token: str, /) -> dict[str, Any]:
-        claims = super().id_token_claims(approval, access_token) | self._changes
-        return {name: value for name, value in claims.items() if value is not None}
+def _without_none(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 class HangingIssuer(PracticeIssuer):
@@ -91,17 +74,6 @@ class HangingIssuer(PracticeIssuer):
     def token_answer(self, form: Parameters) -> Answer:  # noqa: ARG002
         self.stopped.wait(60)
         return text_answer(200, "")
-
-
-class KeylessIssuer(PracticeIssuer):
-    """Publishes no keys, but answers as told in their place."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self._given = answer
-
-    def jwks_answer(self) -> Answer:
-        return self._given
 
 
 def signed_by_a_stranger(claims: Mapping[str, Any]) -> str:
@@ -117,7 +89,7 @@ def unsigned(claims: Mapping[str, Any]) -> str:
     return f"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}." if header else ""
 
 
-def expired() -> ClaimingIssuer:
+def expired() -> AnsweringIssuer:
     """Return an issuer whose ID tokens have expired."""
     now = int(time.time())
-    return ClaimingIssuer(iat=now - 7200, exp=now - 3600)
+    return AnsweringIssuer(claims={"iat": now - 7200, "exp": now - 3600})

@@ -119,10 +119,16 @@ class Piped:
                 self.err += chunk.decode()
         return self.err
 
-    def send(self, text: str) -> None:
-        """Give it all of its input, and the end of it."""
+    def write(self, text: str) -> None:
+        """Give it a part of its input."""
         assert self.process.stdin
         self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def send(self, text: str) -> None:
+        """Give it all of its input, and the end of it."""
+        self.write(text)
+        assert self.process.stdin
         self.process.stdin.close()
         self.process.stdin = None
 

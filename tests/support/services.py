@@ -22,9 +22,7 @@ from tests.support.program import Outcome, until
 LIMIT = 300  # seconds, against a hang
 _PRIVATELY = "setpriv --pdeathsig KILL unshare -m -p --fork --kill-child --mount-proc sh -euc"
 # $1 is where the command tells its exit code.
-_UNTIL_TOLD = """
-until [ -s "$1" ]; do kill -0 $!; sleep 0.05; done
-"""
+_UNTIL_TOLD = 'until [ -s "$1" ]; do kill -0 $!; sleep 0.05; done\n'
 # Nothing of this machine's own jobs may run: cron sees none, and believes that it has just booted.
 _CRON = """
 mount -t tmpfs none /run
