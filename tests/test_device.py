@@ -69,11 +69,7 @@ class Clock:
 
 
 class DeviceSignIn:
-    """One sign-in by device code, with everything that came of it.
-
-    Polls are answered by a script; `codes` is the answer in place of a code, `changes` are made
-    in a good one.
-    """
+    """All that came of a sign-in; the script answers polls, `changes` are made in a good code."""
 
     def __init__(
         self, codex_home: Path, *script: Answer, codes: Answer | None = None, **changes: Any

@@ -24,7 +24,7 @@ from headless_login.signin import begin, complete
 from tests.support import misbehaving as bad
 from tests.support.misbehaving import AnsweringIssuer as Bad
 from tests.support.program import Outcome, Piped, Variables, environment, events_in, run
-from tests.support.two_calls import FINISH, PENDING, START, exchanges
+from tests.support.two_calls import FINISH, PENDING, START, TwoCalls
 
 OLD = b'{"auth_mode": "apikey", "OPENAI_API_KEY": "sk-old-and-precious"}'
 CLAIM = "https://api.openai.com/auth"
@@ -157,16 +157,14 @@ def test_an_issuer_that_is_gone_is_named(codex_home: Path) -> None:
     _assert_nothing_happened(outcome, codex_home)
 
 
-def test_denial_ends_the_sign_in(
-    issuer: PracticeIssuer, environ: Variables, codex_home: Path
-) -> None:
+def test_denial_ends_the_sign_in(calls: TwoCalls) -> None:
     """The person's own No is exit 3, and nobody asks the token endpoint."""
-    with Piped(*PASTE, "--json", environ=environ) as piped:
+    with calls.piped(*PASTE, "--json") as piped:
         outcome = piped.finish(approve(piped.read_url(), decision="deny"))
     assert (outcome.exit_code, events_in(outcome.out)[-1]["error"]) == (3, "access_denied")
     assert "denied" in outcome.err
-    assert exchanges(issuer) == 0
-    _assert_nothing_happened(outcome, codex_home)
+    assert calls.exchanges == 0
+    _assert_nothing_happened(outcome, calls.home)
 
 
 # config.toml, exit code, a phrase of the sentence, whether the address is shown before.

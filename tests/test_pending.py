@@ -128,7 +128,8 @@ def _changed(document: dict[str, Any], path: str, value: object) -> dict[str, An
     return document
 
 
-DAMAGED, EXPOSED = "damaged or was changed", "Other users could read or change"
+DAMAGED, OTHERS = "damaged or was changed", "by another user"
+EXPOSED = "Other users could read or change"
 NAN, INFINITE = float("nan"), float("inf")
 NEVER_KEPT: dict[str, list[object]] = {
     "awaits": [None, []],
@@ -188,9 +189,6 @@ def test_an_edited_record_is_refused(path: str, value: object, pending: Pending)
 def test_a_record_of_the_wrong_kind_is_refused(path: str, value: object, pending: Pending) -> None:
     """Even with a digest that fits."""
     _assert_refused(pending, DAMAGED, _writes(path, value, resealed))
-
-
-OTHERS = "by another user"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from tests.support.machine import in_namespace, needs_root, python
 pytestmark = pytest.mark.filterwarnings(
     "error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning"
 )
-only_linux = pytest.mark.skipif(sys.platform != "linux", reason="others share with wildcards")
 
 
 def addresses(*more: str) -> pytest.MarkDecorator:
@@ -71,7 +70,7 @@ def test_in_use_on_one_family_is_in_use(address: str, two: tuple[int, int]) -> N
         listen_at(other, two[0]).close()
 
 
-@only_linux
+@pytest.mark.skipif(sys.platform != "linux", reason="others share with wildcards")
 @addresses("0.0.0.0", "::")  # noqa: S104
 @pytest.mark.parametrize("option", ["", "SO_REUSEADDR", "SO_REUSEPORT"])
 def test_while_we_listen_nobody_else_can(address: str, option: str) -> None:

@@ -31,10 +31,7 @@ GRANTS = {
 def _run(
     names: str, timeout: float = 30, *, cancelled: bool = False
 ) -> tuple[tuple[str, Grant] | BaseException, list[str]]:
-    """Have ways do as they are called, once all wait; fails if a task is left.
-
-    Returns the result or what was raised, and those that were ended.
-    """
+    """Race ways that do as they are called; returns how it ended, and which ways were ended."""
     ended: list[str] = []
     start = asyncio.Event()
 

@@ -16,7 +16,7 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.terminal.input import can_be_asked, is_windows_console
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, Variables, run, until, url_in
-from tests.support.two_calls import exchanges
+from tests.support.two_calls import TwoCalls
 
 PASTE = ("login", "--paste-redirect")
 
@@ -69,11 +69,9 @@ def test_what_a_terminal_sends(case: str, environ: Variables, codex_home: Path) 
     assert stat.S_IMODE(auth_file.stat().st_mode) == 0o600
 
 
-def test_a_refused_paste_is_asked_for_again(
-    issuer: PracticeIssuer, environ: Variables, codex_home: Path
-) -> None:
+def test_a_refused_paste_is_asked_for_again(calls: TwoCalls) -> None:
     """Wrong answers, each refused once and whole, do not end it; and typing can be corrected."""
-    with Terminal(*PASTE, environ=environ) as terminal:
+    with calls.terminal(*PASTE) as terminal:
         url = terminal.read_question()
         answer = approve(url)
         wrong = {
@@ -92,10 +90,10 @@ def test_a_refused_paste_is_asked_for_again(
             terminal.send(typed)
             terminal.read_screen_until(rf"\({count} characters\)")
         assert terminal.text.count("not the address") == 2
-        assert exchanges(issuer) == 0
+        assert calls.exchanges == 0
         terminal.send(f"\x15{answer}xy\x7f\x7f\r")
         assert terminal.wait() == 0
-    assert (codex_home / "auth.json").exists()
+    assert calls.auth_file.exists()
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 12), (120, 50), (200, 60)])

@@ -14,9 +14,6 @@ from headless_login.practice.issuer import Answer, Approval, PracticeIssuer
 from headless_login.practice.wire import Parameters, json_answer, text_answer
 
 HTML = b"<!DOCTYPE html><html><title>Just a moment...</title><body>MARKED-SECRET</body></html>"
-JSON = ("Content-Type", "application/json")
-
-
 Given = Answer | Callable[[Parameters], Answer | None] | None  # None: as it really is
 
 
