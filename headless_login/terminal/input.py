@@ -27,7 +27,7 @@ def can_be_asked(
     stdin = stdin or sys.stdin
     if stdin is None or stdin.closed or not stdin.isatty():
         return False
-    if platform == "win32":
+    if sys.platform == "win32" or platform == "win32":
         return (is_console or is_windows_console)(stdin.fileno())
     try:
         return os.tcgetpgrp(stdin.fileno()) == os.getpgrp()
