@@ -389,11 +389,14 @@ def test_bodies_end_at_64_kib(client: Client) -> None:
             assert client.token(data=b"x" * size, headers=kind).status_code == status
 
 
+DOUBLED = json.dumps(REFRESH | {"refresh_token": "x"}).replace("}", ', "refresh_token": "x"}')
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        *("grant_type=refresh_token&grant_type=refresh_token", "[" * 60000, "{" * 60000, "[]"),
-        *('{"grant_type": "refresh_token", "grant_type": "x"}', b"\xff"),
+        *(f"{urlencode(EXCHANGE)}&code=x&code=x", DOUBLED),
+        *("[" * 60000, "{" * 60000, "[]", b"\xff"),
     ],
 )
 def test_unreadable_token_requests(client: Client, body: str | bytes) -> None:
