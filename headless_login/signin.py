@@ -30,11 +30,15 @@ UNVERIFIED = (
 
 
 class SignedIn(NamedTuple):
-    """A sign-in that is safely stored; times in seconds since the epoch."""
+    """A sign-in that is safely stored; times in seconds since the epoch.
+
+    `steps_before_use` is what has to be done before Codex uses it; nothing, as a rule.
+    """
 
     identity: Identity
     auth_file: str
     access_token_expires_at: float | None
+    steps_before_use: tuple[str, ...] = ()
 
 
 def begin(
@@ -59,7 +63,7 @@ def begin(
     """
     if device:
         return _begin_with_code(provider, lifetime, client, clock)
-    workspaces = rules.forced_workspace_ids if rules else ()
+    workspaces = (rules.workspace_ids or ()) if rules else ()
     request = AuthorizationRequest(provider, redirect_uri_for(port), workspaces)
     return Attempt(provider, request, clock() + lifetime)
 
@@ -144,4 +148,5 @@ def complete(
     rules.check_workspace(identity.account_id)
     destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
-    return SignedIn(identity, destination.name, expires_at)
+    steps = tuple(destination.steps_before_use(rules))
+    return SignedIn(identity, destination.name, expires_at, steps)

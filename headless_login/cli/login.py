@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import typer
@@ -20,14 +21,15 @@ from headless_login.cli.options import (
     QrFileOption,
     QrOption,
     ScopeOption,
+    StoreAnywayOption,
     TakeOverOption,
     TimeoutOption,
+    WithAccessTokenOption,
     WithApiKeyOption,
     hand_down,
     options_of,
 )
 from headless_login.cli.program import LazyGroup
-from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context
 from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
@@ -45,10 +47,10 @@ login = typer.Typer(
     cls=_Commands,
     help=(
         "Sign in with ChatGPT: by a browser that reaches this machine, or by pasting the address "
-        "that the browser ends at, whichever comes first. Or store an API key. Without a terminal: "
-        "`login start` and `login finish`."
+        "that the browser ends at, whichever comes first. Or store an API key or an access token. "
+        "Without a terminal: `login start` and `login finish`."
     ),
-    short_help="Sign in with ChatGPT, or store an API key.",
+    short_help="Sign in with ChatGPT, or store an API key or an access token.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -60,6 +62,7 @@ def sign_in(
     paste_redirect: PasteOption = False,
     device_auth: DeviceOption = False,
     with_api_key: WithApiKeyOption = False,
+    with_access_token: WithAccessTokenOption = False,
     api_key: ApiKeyOption = None,
     no_browser: NoBrowserOption = False,
     qr: QrOption = "auto",
@@ -72,38 +75,41 @@ def sign_in(
     client_id: ClientIdOption = None,
     scope: ScopeOption = None,
     codex_home: CodexHomeOption = None,
+    store_anyway: StoreAnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign in, by one of four ways."""
+    """Sign in, by one of five ways."""
     if above.invoked_subcommand is not None:
         hand_down(above, above.invoked_subcommand)
         return
-    _check_ways(api_key, paste_redirect, device_auth, with_api_key)
+    ways = {"--paste-redirect": paste_redirect, "--device-auth": device_auth}
+    ways |= {"--with-api-key": with_api_key, "--with-access-token": with_access_token}
+    _check_ways(api_key, ways)
     context = Context(Output(events=Events(as_json)))
     if with_api_key:
-        from headless_login.commands.api_key import login_with_api_key
+        from headless_login.commands.given_keys import login_with_api_key
+        from headless_login.delivery.destination import CodexFolder
 
-        login_with_api_key(CodexHome.find(codex_home, context.environ), context)
+        folder = CodexFolder.find(codex_home, context.environ)
+        login_with_api_key(folder._replace(store_anyway=store_anyway), context)
+        return
+    client = (issuer, client_id, scope)
+    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, store_anyway)
+    if with_access_token:
+        from headless_login.commands.given_keys import login_with_access_token
+
+        login_with_access_token(options.destination, options.provider, context)
         return
     from headless_login.commands.login import login
 
-    client = (issuer, client_id, scope)
-    options = options_of(above, context, codex_home, client, qr, qr_file, timeout)
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
     login(options._replace(port=port, bind=bind, take_over=take_over_port), context)
 
 
-def _check_ways(
-    api_key: str | None, paste_redirect: bool, device_auth: bool, with_api_key: bool
-) -> None:
+def _check_ways(api_key: str | None, ways: Mapping[str, bool]) -> None:
     if api_key is not None:
-        from headless_login.commands.api_key import refuse_key_argument
+        from headless_login.commands.given_keys import refuse_key_argument
 
         raise refuse_key_argument()
-    ways = {
-        "--paste-redirect": paste_redirect,
-        "--device-auth": device_auth,
-        "--with-api-key": with_api_key,
-    }
     if len(chosen := [name for name, given in ways.items() if given]) > 1:
         raise WrongUsage(f"{' and '.join(chosen)} are different sign-ins.", "Choose one.")

@@ -67,6 +67,16 @@ PasteOption = Annotated[
 WithApiKeyOption = Annotated[
     bool, typer.Option("--with-api-key", help="Read an OpenAI API key from standard input.")
 ]
+WithAccessTokenOption = Annotated[
+    bool,
+    typer.Option("--with-access-token", help="Read an access token of Codex from standard input."),
+]
+StoreAnywayOption = Annotated[
+    bool,
+    typer.Option(
+        "--store-anyway", help="Also where Codex keeps sign-ins elsewhere than in auth.json."
+    ),
+]
 ApiKeyOption = Annotated[str | None, typer.Option("--api-key", hidden=True)]
 NoBrowserOption = Annotated[
     bool, typer.Option("--no-browser", help="Open no browser on this machine.")
@@ -130,8 +140,11 @@ def options_of(
     qr: str,
     qr_file: str | None,
     timeout: float,
+    store_anyway: bool,
 ) -> Options:
     """Return what `login` and `login start` are asked alike; `client`: issuer, client id, scope.
+
+    An issuer that is not OpenAI's is named, and where it came from.
 
     Raises:
         WrongUsage: no sign-in can be made with it.
@@ -146,7 +159,7 @@ def options_of(
         raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
     if not 0 < timeout <= 86400:
         raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")
-    folder = CodexFolder.find(codex_home, context.environ)
+    folder = CodexFolder.find(codex_home, context.environ)._replace(store_anyway=store_anyway)
     provider = _provider_of(above, context, *client)
     return Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
 
@@ -158,11 +171,30 @@ def _provider_of(
     client_id: str | None,
     scope: str | None,
 ) -> Provider:
-    """Return Codex's client on its own or another server, or another client altogether."""
+    """Return Codex's client on its own or another server, or another client altogether.
+
+    Raises:
+        WrongUsage: the issuer is from the environment alone, and not on this machine: what could
+            set that variable could have codes and verifiers sent to itself (RFC 9700 §4.4).
+    """
     from headless_login.oauth import provider
+    from headless_login.oauth.text import one_line
 
     issuer = _chosen(above, "issuer", issuer) or provider.CODEX_ISSUER
     client_id = _chosen(above, "client_id", client_id)
-    if client_id in (None, "", provider.CODEX_CLIENT_ID):
-        return provider.Provider(issuer, scope=scope or provider.CODEX_SCOPE)
+    is_codex = client_id in (None, "", provider.CODEX_CLIENT_ID)
+    asked = provider.Provider(issuer, scope=scope or provider.CODEX_SCOPE)
+    if not asked.is_openai:
+        named = any(_is_given(each, "issuer") for each in (above, above.parent) if each)  # type: ignore[arg-type]
+        if is_codex and not named and not asked.on_this_machine:
+            raise WrongUsage(
+                f"HEADLESS_LOGIN_ISSUER names {one_line(asked.host)}, which is neither OpenAI nor "
+                "on this machine.",
+                "If that is right, name it with --issuer. Else: unset HEADLESS_LOGIN_ISSUER",
+            )
+        source = "--issuer" if named else "HEADLESS_LOGIN_ISSUER"
+        if not (context.output.events.wanted and context.output.events.strict):
+            context.say(f"This signs in at {one_line(asked.host)}, not at OpenAI: from {source}.")
+    if is_codex:
+        return asked
     return context.discover(issuer, str(client_id), scope or provider.OPENID_SCOPE)

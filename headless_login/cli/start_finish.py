@@ -17,10 +17,10 @@ from headless_login.cli.options import (
     QrOption,
     RedirectPortOption,
     ScopeOption,
+    StoreAnywayOption,
     TimeoutOption,
     options_of,
 )
-from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context
 from headless_login.terminal.output import Events, Output
 
@@ -89,6 +89,7 @@ def start(
     client_id: ClientIdOption = None,
     scope: ScopeOption = None,
     codex_home: CodexHomeOption = None,
+    store_anyway: StoreAnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Begin a sign-in that `login finish` completes in another call."""
@@ -96,7 +97,7 @@ def start(
 
     context = Context(Output(events=Events(as_json, strict=True)))
     client = (issuer, client_id, scope)
-    options = options_of(above, context, codex_home, client, qr, qr_file, timeout)
+    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, store_anyway)
     start(options._replace(device=device_auth, port=port), context)
 
 
@@ -111,6 +112,7 @@ def finish(
     ] = None,
     no_wait: NoWaitOption = False,
     codex_home: CodexHomeOption = None,
+    store_anyway: StoreAnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Complete a sign-in that `login start` began, in a call of its own.
@@ -126,6 +128,8 @@ def finish(
     headless-login login finish --no-wait  for a one-time code
     """
     from headless_login.commands.finish import finish
+    from headless_login.delivery.destination import CodexFolder
 
     context = Context(Output(events=Events(as_json)))
-    finish(answer, CodexHome.find(codex_home, context.environ), context, wait=not no_wait)
+    folder = CodexFolder.find(codex_home, context.environ)
+    finish(answer, folder._replace(store_anyway=store_anyway), context, wait=not no_wait)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,9 +28,13 @@ _PLACES = ("", "~", "/dev/shm")  # noqa: S108
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one sign-in leaves behind: ChatGPT's tokens, or an API key; always the whole file."""
+    """What one sign-in leaves behind, always the whole file.
+
+    `comes_once`: the person does not have it, and cannot give it a second time.
+    """
 
     content: bytes = field(repr=False)
+    comes_once: bool = True
 
     @classmethod
     def chatgpt(
@@ -58,11 +62,23 @@ class Credentials:
     @classmethod
     def api_key(cls, key: str) -> Credentials:
         """Return a sign-in with an API key."""
-        return cls._of({"auth_mode": "apikey", "OPENAI_API_KEY": key})
+        return cls._of({"auth_mode": "apikey", "OPENAI_API_KEY": key}, comes_once=False)
 
     @classmethod
-    def _of(cls, document: dict[str, object]) -> Credentials:
-        return cls(json.dumps(document, indent=2).encode())
+    def personal_access_token(cls, token: str) -> Credentials:
+        """Return a sign-in with a personal access token (codex-facts.md §11)."""
+        document = {"OPENAI_API_KEY": None, "personal_access_token": token}
+        return cls._of(document, comes_once=False)
+
+    @classmethod
+    def agent_identity(cls, token: str) -> Credentials:
+        """Return a sign-in with an agent identity, a JWT (codex-facts.md §11)."""
+        document = {"auth_mode": "agentIdentity", "OPENAI_API_KEY": None, "agent_identity": token}
+        return cls._of(document, comes_once=False)
+
+    @classmethod
+    def _of(cls, document: Mapping[str, object], *, comes_once: bool = True) -> Credentials:
+        return cls(json.dumps(document, indent=2).encode(), comes_once)
 
 
 class AuthFile:

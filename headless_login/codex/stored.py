@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
+from headless_login.codex.rules import WAY_OF_MODE
 from headless_login.errors import LocalTrouble
-from headless_login.oauth.identity import Identity, claims_of, identity_of, numeric_date
+from headless_login.oauth.identity import (
+    AUTH,
+    PROFILE,
+    Identity,
+    claims_of,
+    identity_of,
+    numeric_date,
+)
 
 
 class Misshapen(ValueError):
@@ -26,11 +35,19 @@ class Torn(Misshapen):
 
 def read_shape(content: bytes) -> dict[str, object]:
     """Return the JSON object that an auth.json holds, or raise Misshapen."""
+    problem: Misshapen
     try:
         # Integers as floats: Python refuses those of thousands of digits, JSON does not.
-        document = json.loads(content.decode(), parse_int=float, parse_constant=_refuse_constant)
+        document = json.loads(
+            content.decode(),
+            parse_int=float,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_without_twins,
+        )
+    except Misshapen as misshapen:
+        problem = misshapen
     except ValueError:
-        problem: Misshapen = Torn(_why_not_json(content))
+        problem = Torn(_why_not_json(content))
     except RecursionError:
         problem = Misshapen("is nested too deeply to be read")
     else:
@@ -40,6 +57,16 @@ def read_shape(content: bytes) -> dict[str, object]:
             raise Misshapen(f"cannot be used by Codex: {broken}")
         return document
     raise problem
+
+
+def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse a member that Codex knows if it stands there twice; of others the last counts."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        if twins := [name for name in _KNOWN if names.count(name) > 1]:
+            raise Misshapen(f"has {twins[0]} twice")
+    return document
 
 
 def _refuse_constant(name: str) -> None:
@@ -54,49 +81,91 @@ def _why_not_json(content: bytes) -> str:
     return "is not valid JSON: it is torn or was changed by hand"
 
 
+# What each field has to be, whatever the mode: True is a text, False a text or nothing.
+_Shape = Mapping[str, "bool | _Shape"]
+_TOKENS: _Shape = {
+    "id_token": True,
+    "access_token": True,
+    "refresh_token": True,
+    "account_id": False,
+    "login_owner_id": False,
+    "oauth_provenance": {"issuer": True, "client_id": True},
+}
+_SHAPE: _Shape = {
+    "OPENAI_API_KEY": False,
+    "personal_access_token": False,
+    "agent_identity": False,
+    "bedrock_api_key": {"api_key": True, "region": True},
+    "bedrock_access_keys": {
+        "access_key_id": True,
+        "secret_access_key": True,
+        "session_token": False,
+        "region": False,
+    },
+    "tokens": _TOKENS,
+}
+_KNOWN = ("auth_mode", "last_refresh", *_SHAPE, *_TOKENS)
+_ID_CLAIMS: _Shape = {
+    "email": False,
+    PROFILE: {"email": False},
+    AUTH: {"chatgpt_account_id": False, "chatgpt_user_id": False, "chatgpt_plan_type": False},
+}
+_TIME = re.compile(
+    r"(?!0000)(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)",
+    re.A,
+)
+
+
 def _broken_rule(document: Mapping[str, object]) -> str:
+    """Return what Codex 0.169 could not read [seen]; a later version's mode has its own rules."""
     mode = document.get("auth_mode")
     if not isinstance(mode, str | None) or mode == "":
         return "its auth_mode is not a mode"
-    if mode not in (None, "chatgpt", "apikey"):
-        return ""  # of a later version, which has rules of its own
-    if not isinstance(document.get("OPENAI_API_KEY"), str | None):
-        return "its OPENAI_API_KEY is not a text"
+    if mode is not None and mode not in WAY_OF_MODE:
+        return ""
+    if misfit := _misfit(document, _SHAPE):
+        return misfit
     if not _is_time(document.get("last_refresh")):
         return "its last_refresh is not a time"
     tokens = document.get("tokens")
-    if not isinstance(tokens, dict | None):
-        return "its tokens are not an object"
-    return "" if tokens is None else _broken_rule_of_tokens(tokens)
-
-
-def _broken_rule_of_tokens(tokens: Mapping[str, object]) -> str:
-    for name in ("id_token", "access_token", "refresh_token"):
-        if not isinstance(tokens.get(name), str):
-            return f"its {name} is missing or not a text"
-    if claims_of(str(tokens["id_token"])) is None:
+    if isinstance(tokens, dict) and not _is_id_token(str(tokens["id_token"])):
         return "its id_token is not a JSON Web Token"
-    if not isinstance(tokens.get("account_id"), str | None):
-        return "its account_id is not a text"
-    if not _is_provenance(tokens.get("oauth_provenance")):
-        return "its oauth_provenance names no issuer and client"
     return ""
 
 
-def _is_provenance(value: object) -> bool:
-    """Return whether it names an issuer and a client; versions before 0.169 write none."""
-    if not isinstance(value, dict):
-        return value is None
-    return all(isinstance(value.get(name), str) for name in ("issuer", "client_id"))
+def _misfit(value: Mapping[str, object], shape: _Shape) -> str:
+    for name, wanted in shape.items():
+        found = value.get(name)
+        if isinstance(wanted, bool):
+            if not isinstance(found, str) and (wanted or found is not None):
+                return f"its {name} is {'missing or ' * wanted}not a text"
+        elif found is not None:
+            if not isinstance(found, dict):
+                return f"its {name} is not an object"
+            if misfit := _misfit(found, wanted):
+                return misfit
+    return ""
+
+
+def _is_id_token(token: str) -> bool:
+    """Return whether Codex can decode it: three parts, none empty, the claims without padding."""
+    header, payload, signature = (*token.split("."), "", "", "")[:3]
+    if not (header and payload and signature) or payload.endswith("="):
+        return False
+    claims = claims_of(f"{header}.{payload}.{signature}")
+    return claims is not None and not _misfit(claims, _ID_CLAIMS)
 
 
 def _is_time(value: object) -> bool:
     if not isinstance(value, str):
         return value is None
+    if not (found := _TIME.fullmatch(value)):
+        return False
     try:
-        return datetime.fromisoformat(value).tzinfo is not None
+        datetime.fromisoformat(f"{found[1]}T{found[2]}")
     except ValueError:
         return False
+    return True
 
 
 _NO_IDENTITY = Identity(None, None, None)
@@ -120,11 +189,15 @@ class StoredSignIn:
     issuer: str | None = None
     client_id: str | None = None
     private: bool = True
+    personal_access_token: str | None = field(default=None, repr=False)
+    workspace_id: str | None = None  # by which Codex judges; the identity may come from a token
+    unknown_mode: bool = False
 
     def usable(self, now: float) -> bool:
         """Return whether Codex could work with it at `now`, as far as one can tell offline."""
         expired = self.access_token_expires_at is not None and self.access_token_expires_at <= now
-        return self.mode is not None and (not expired or self.refresh_token is not None)
+        renewable = self.refresh_token is not None and self.mode == "chatgpt"
+        return self.mode is not None and (not expired or renewable)
 
 
 def read_stored(
@@ -165,22 +238,34 @@ def read_stored(
 
 def _interpret(document: Mapping[str, object], status: os.stat_result) -> StoredSignIn:
     private = os.name != "posix" or not stat.S_IMODE(status.st_mode) & 0o077
-    key, tokens = _text(document, "OPENAI_API_KEY"), _object(document, "tokens")
-    mode = _mode(document, key, tokens)
+    mode = _mode(document)
+    known = StoredSignIn(mode, private=private, unknown_mode=bool(mode and mode not in WAY_OF_MODE))
     if mode == "apikey":  # what stands beside the key is not used
-        return StoredSignIn(mode, api_key=key, private=private)
+        return replace(known, api_key=_text(document, "OPENAI_API_KEY"))
+    if mode == "personalAccessToken":
+        return replace(known, personal_access_token=_text(document, "personal_access_token"))
+    if mode == "agentIdentity":
+        claims = claims_of(_text(document, "agent_identity") or "") or {}
+        who = Identity(*(_text(claims, name) for name in ("email", "account_id", "plan_type")))
+        ends = numeric_date(claims, "exp")
+        return replace(
+            known, identity=who, workspace_id=who.account_id, access_token_expires_at=ends
+        )
+    if mode not in (None, "chatgpt", "chatgptAuthTokens"):
+        return known
+    tokens = _object(document, "tokens")
     access_claims = claims_of(_text(tokens, "access_token") or "") or {}
     made_by = _object(tokens, "oauth_provenance")
-    return StoredSignIn(
-        mode,
-        _identity(tokens, access_claims),
-        numeric_date(access_claims, "exp"),
-        numeric_date(access_claims, "iat"),
-        key,
-        _text(tokens, "refresh_token"),
-        _given(made_by, "issuer"),
-        _given(made_by, "client_id"),
-        private,
+    return replace(
+        known,
+        identity=_identity(tokens, access_claims),
+        access_token_expires_at=numeric_date(access_claims, "exp"),
+        issued_at=numeric_date(access_claims, "iat"),
+        api_key=_text(document, "OPENAI_API_KEY"),
+        refresh_token=_text(tokens, "refresh_token"),
+        issuer=_given(made_by, "issuer"),
+        client_id=_given(made_by, "client_id"),
+        workspace_id=_text(tokens, "account_id"),
     )
 
 
@@ -195,17 +280,29 @@ def _identity(tokens: Mapping[str, object], access_claims: Mapping[str, object])
     )
 
 
-def _mode(
-    document: Mapping[str, object], key: str | None, tokens: Mapping[str, object]
-) -> str | None:
-    """Resolve the mode as Codex does: the key wins where `auth_mode` is missing."""
-    mode = _text(document, "auth_mode") or ("apikey" if key else "chatgpt")
-    if mode == "chatgpt":
-        held = _text(tokens, "access_token") or _text(tokens, "refresh_token")
-        return mode if held else None
-    if mode == "apikey":
-        return mode if key else None
-    return mode
+# What each mode needs; without it the file holds no sign-in.
+_NEEDED = {
+    "apikey": "OPENAI_API_KEY",
+    "personalAccessToken": "personal_access_token",
+    "agentIdentity": "agent_identity",
+    "bedrockApiKey": "bedrock_api_key",
+    "bedrockAccessKeys": "bedrock_access_keys",
+}
+
+
+def _mode(document: Mapping[str, object]) -> str | None:
+    """Resolve the mode as Codex does (codex-facts.md §11); None if nothing in it signs in."""
+    mode = _text(document, "auth_mode")
+    if mode is None:
+        given = (
+            m for m in ("personalAccessToken", "apikey") if document.get(_NEEDED[m]) is not None
+        )
+        mode = next(given, "chatgpt")
+    if mode in ("chatgpt", "chatgptAuthTokens"):
+        tokens = _object(document, "tokens")
+        return mode if _text(tokens, "access_token") or _text(tokens, "refresh_token") else None
+    needed = _NEEDED.get(mode)
+    return mode if needed is None or document.get(needed) else None
 
 
 def _given(document: Mapping[str, object], name: str) -> str | None:

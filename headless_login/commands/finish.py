@@ -45,7 +45,7 @@ _RUN_AGAIN = "This sign-in stays pending: then run the same command again."
 
 def finish(
     answer: str | None,
-    home: CodexHome,
+    folder: CodexFolder,
     context: Context,
     *,
     wait: bool = True,
@@ -60,12 +60,12 @@ def finish(
     Raises:
         HeadlessLoginError: it is not finished; what can still be finished stays pending.
     """
+    home = folder.home
     if not os.path.isdir(home.path):
         raise refusal("nothing", home.path)
-    destination = CodexFolder(home)
-    rules = destination.check(context.say)
+    rules = folder.check(context.say)
     with PendingAttempts.opened(home) as pending:
-        finishing = _Finishing(pending, destination, rules, context, home)
+        finishing = _Finishing(pending, folder, rules, context, home)
         waiting = pending.waiting()
         if answer is None and wait and input_is_ready():
             answer = _STDIN
@@ -93,7 +93,7 @@ def finish_another(
         RejectedAnswer: `rejected`; it is no attempt's answer.
         HeadlessLoginError: as `finish`.
     """
-    destination = CodexFolder(home)
+    destination = CodexFolder(home, context.environ)
     with PendingAttempts.opened(home) as pending:
         answers = PendingAnswers(pending)
         outcome = PastedAnswers(answers).outcome(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headless_login.errors import WrongUsage
@@ -92,7 +93,7 @@ def announce(events: Events, attempt: Attempt, **more: object) -> None:
     """Tell a program the address to open, or the page and the code to be typed there."""
     if not events.wanted:
         return
-    more["expires_at"] = utc(attempt.expires_at)
+    more |= {"expires_at": utc(attempt.expires_at), "issuer": attempt.provider.issuer}
     if isinstance(code := attempt.awaits, DeviceCode):
         events.emit(
             "device_code",
@@ -110,10 +111,18 @@ def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
     identity, expires_at = signed_in.identity, signed_in.access_token_expires_at
     who = printable(identity.email or "an account without an e-mail address", 100)
     plan = f" ({printable(identity.plan, 30)} plan)" if identity.plan else ""
+    account = "without an account id"
+    if identity.account_id is not None:
+        account = f"account {printable(identity.account_id, 60)}"
     output.say(
-        f"Signed in to Codex as {who}{plan}, account {printable(identity.account_id, 60)}.",
-        f"Saved in {signed_in.auth_file}; codex uses it from now on.",
+        f"Signed in to Codex as {who}{plan}, {account}.",
+        f"Saved in {signed_in.auth_file}; {used_from_now_on(signed_in.steps_before_use)}",
     )
+    if identity.account_id is None and expires_at is not None:
+        output.say(
+            f"Note: Codex cannot renew a sign-in without an account id; it works until "
+            f"{utc(expires_at)}."
+        )
     output.events.emit(
         "signed_in",
         auth_file=signed_in.auth_file,
@@ -123,6 +132,13 @@ def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
         plan=identity.plan,
         access_token_expires_at=None if expires_at is None else utc(expires_at),
     )
+
+
+def used_from_now_on(steps: Sequence[str]) -> str:
+    """Return from when on Codex uses what was stored: at once, or after some steps."""
+    if not steps:
+        return "codex uses it from now on."
+    return f"before codex uses it: {'; '.join(step.removesuffix('.') for step in steps)}"
 
 
 class WithoutInput(WrongUsage):

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
 from headless_login.codex.rules import Rules
+from headless_login.codex.verdict import (
+    environment_obstacle,
+    notes,
+    steps_before_use,
+    store_obstacle,
+)
 from headless_login.errors import LocalTrouble
 
 if TYPE_CHECKING:
@@ -24,18 +30,21 @@ def _silence(_: str) -> None:
 
 
 class Destination(Protocol):
-    """One place for credentials; a new kind is one class with these three members."""
+    """One place for credentials; a new kind is one class with these four members."""
 
     @property
     def name(self) -> str:
         """The place in words: what messages and the `signed_in` event name."""
 
-    def check(self, say: Say = _silence) -> Rules:
+    def check(self, say: Say = _silence, *, method: str = "chatgpt") -> Rules:
         """Find out what can be known to fail before a code is spent, and return the rules there.
+
+        `method` is the way to sign in: `chatgpt` (an access token, too) or `api`.
 
         Raises:
             SignInRefused: `login_method_not_allowed`.
-            LocalTrouble: `store_failed`; credentials could not be stored.
+            LocalTrouble: `store_failed` or `store_not_used`; credentials could not be stored, or
+                Codex would not look at them.
         """
 
     def store(self, credentials: Credentials, say: Say = _silence) -> None:
@@ -45,32 +54,59 @@ class Destination(Protocol):
             LocalTrouble: `store_failed`; the hint says where the credentials are instead.
         """
 
+    def steps_before_use(self, rules: Rules) -> list[str]:
+        """Return what has to be done there before Codex uses the credentials; often nothing."""
+
 
 class CodexFolder(NamedTuple):
-    """The Codex folder of this machine: its auth.json and its config.toml."""
+    """The Codex folder of this machine: its auth.json, and what decides whether it is used.
+
+    `store_anyway`: also where Codex does not look at auth.json.
+    """
 
     home: CodexHome
+    environ: Mapping[str, str] = os.environ
+    store_anyway: bool = False
 
     @classmethod
     def find(cls, given: str | None = None, environ: Mapping[str, str] = os.environ) -> Self:
         """Return the folder given, else `$CODEX_HOME`, else `~/.codex`; raises as `CodexHome`."""
-        return cls(CodexHome.find(given, environ))
+        return cls(CodexHome.find(given, environ), environ)
 
     @property
     def name(self) -> str:
         """The path of auth.json."""
         return self.home.auth_file
 
-    def check(self, say: Say = _silence) -> Rules:
-        """Make the folder if it is missing, and prove that auth.json could be written now."""
+    def check(self, say: Say = _silence, *, method: str = "chatgpt") -> Rules:
+        """Make the folder if it is missing, and prove that auth.json could be written and used."""
         rules = Rules.read(self.home)
-        rules.check_method("chatgpt")
+        rules.check_method(method)
+        if rules.credential_store != "file":
+            self._check_store(rules, say)
         if self.home.make():
             say(f"Made the Codex folder {self.home.path}.")
         check_writable(self.home)
-        if rules.store_warning:
-            say(f"Note: {rules.store_warning}")
+        if found := environment_obstacle(self.environ, rules):
+            say(f"Note: {found.message} Before Codex uses this sign-in: {found.remedy}")
+        for text in notes(self.home, rules, self.environ):
+            say(f"Note: {text}")
         return rules
+
+    def _check_store(self, rules: Rules, say: Say) -> None:
+        found = store_obstacle(self.home, rules, self.environ)
+        if found and not self.store_anyway:
+            raise LocalTrouble(
+                "store_not_used",
+                found.message,
+                f"{found.remedy} Or sign in all the same with --store-anyway.",
+            )
+        if found:
+            say(f"Note: {found.message}")
+
+    def steps_before_use(self, rules: Rules) -> list[str]:
+        """Return what has to be done before the Codex of this machine uses auth.json."""
+        return steps_before_use(self.home, rules, self.environ)
 
     def store(self, credentials: Credentials, say: Say = _silence) -> None:
         """Replace auth.json under Codex's locks, or else save the credentials in another file."""
@@ -82,9 +118,14 @@ class CodexFolder(NamedTuple):
             with AuthFile.locked(self.home, on_wait=lambda: say(WAITING)) as auth_file:
                 if auth_file.store(credentials):
                     say(IN_PLACE)
-                return
+                if auth_file.read() == credentials.content:
+                    return
+            # A file system that swallows a write must not pass for a sign-in.
+            failed = LocalTrouble("store_failed", f"{self.name} does not hold what was written.")
         except LocalTrouble as error:
             failed = error
+        if not credentials.comes_once:
+            raise failed
         aside = set_aside(credentials)
         hint = (
             f"The new sign-in is safe in {aside}; fix that, then move it to {self.name}"

@@ -20,8 +20,17 @@ from headless_login.oauth.device import (
     read_device_code,
     read_poll,
 )
-from headless_login.oauth.provider import Provider, read_metadata, well_known_addresses
-from headless_login.oauth.token_response import read_document, read_token_response
+from headless_login.oauth.provider import (
+    Provider,
+    agent_identity_keys_address,
+    read_metadata,
+    well_known_addresses,
+)
+from headless_login.oauth.token_response import (
+    read_document,
+    read_metadata_of_token,
+    read_token_response,
+)
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 
 if TYPE_CHECKING:
@@ -192,10 +201,12 @@ class IssuerClient:
 
     def signing_keys(self, *, timeout: float = SIDE_TIMEOUT) -> KeySet | None:
         """Return the issuer's published keys, or None where they cannot be had."""
+        return self._fetch_keys(self.provider.at.jwks_uri, timeout)
 
+    def _fetch_keys(self, address: str, timeout: float) -> KeySet | None:
         def fetch() -> KeySet | None:
             response = self._session.get(
-                self.provider.at.jwks_uri, withhold_token=True, **self._transport.options(timeout)
+                address, withhold_token=True, **self._transport.options(timeout)
             )
             body = read_body(response)
             if response.status_code != 200:
@@ -208,6 +219,48 @@ class IssuerClient:
             return self._transport.run(timeout, fetch)
         except (IssuerTrouble, JoseError, ValueError, TypeError, KeyError):
             return None
+
+    def personal_access_token_metadata(
+        self, token: str, *, timeout: float = EXCHANGE_TIMEOUT
+    ) -> Mapping[str, object]:
+        """Return whose a personal access token is, as Codex asks for it (codex-facts.md §11).
+
+        Raises:
+            SignInRefused: `access_denied`; it is not accepted.
+            IssuerTrouble: no usable answer within `timeout` seconds.
+        """
+
+        def ask() -> Mapping[str, object]:
+            response = self._session.get(
+                self.provider.below("/api/accounts/v1/user-auth-credential/whoami"),
+                headers={
+                    "Accept": "*/*",
+                    "Authorization": f"Bearer {token}",
+                    "originator": "codex_cli_rs",
+                },
+                withhold_token=True,
+                **self._transport.options(timeout),
+            )
+            return read_metadata_of_token(
+                response.status_code, response.headers, read_body(response)
+            )
+
+        return self._transport.run(timeout, ask)
+
+    def agent_identity_keys(self, *, timeout: float = EXCHANGE_TIMEOUT) -> KeySet:
+        """Return the keys that agent identities are signed with (codex-facts.md §11).
+
+        Raises:
+            IssuerTrouble: `issuer_unreachable`; they cannot be had.
+        """
+        keys = self._fetch_keys(agent_identity_keys_address(self.provider), timeout)
+        if keys is None:
+            raise IssuerTrouble(
+                "issuer_unreachable",
+                "The keys that agent identities are signed with cannot be fetched.",
+                "Check the network and HTTPS_PROXY, then run it again.",
+            )
+        return keys
 
     def revoke(self, refresh_token: str, *, timeout: float = SIDE_TIMEOUT) -> bool:
         """Ask the issuer to revoke a refresh token, best effort (codex-facts.md §7)."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 Claims = Mapping[str, object]
 
 # codex-facts.md §5: OpenAI's own claims stand below these names.
-_AUTH = "https://api.openai.com/auth"
-_PROFILE = "https://api.openai.com/profile"
+AUTH = "https://api.openai.com/auth"
+PROFILE = "https://api.openai.com/profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def claims_of(token: str) -> Claims | None:
 
 def identity_of(claims: Claims) -> Identity:
     """Return whom the claims name."""
-    auth, profile = _object(claims, _AUTH), _object(claims, _PROFILE)
+    auth, profile = _object(claims, AUTH), _object(claims, PROFILE)
     return Identity(
         email=_text(claims, "email") or _text(profile, "email"),
         account_id=_text(auth, "chatgpt_account_id"),

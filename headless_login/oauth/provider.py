@@ -22,6 +22,7 @@ LOOPBACK_PORTS = (1455, 1457)
 CALLBACK_PATH = "/auth/callback"
 
 _LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(?:/[^?#@\s]*)?")
+_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _HTTPS = re.compile(r"https://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[^?#@\s]*)?")
 
 
@@ -58,7 +59,6 @@ class Dialect(NamedTuple):
     device_grant_type: str = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
     pending_statuses: tuple[int, ...] = ()  # mean `authorization_pending`, in whatever words
     always_refreshable: bool = False  # a token answer without a refresh token is not usable
-    always_has_account: bool = False  # an ID token without a ChatGPT account is not usable
 
 
 OPENID_DIALECT = Dialect()
@@ -76,7 +76,6 @@ CODEX_DIALECT = Dialect(
     device_grant_type="",
     pending_statuses=(403, 404),
     always_refreshable=True,
-    always_has_account=True,
 )
 
 
@@ -113,9 +112,24 @@ class Provider(_ProviderFields):
         return CODEX_DIALECT if self.endpoints is None else OPENID_DIALECT
 
     @property
+    def host(self) -> str:
+        """Its host, with the port if one is given."""
+        return self.issuer.partition("://")[2].partition("/")[0]
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its name is one of this machine's own, by TLS or not."""
+        return self.host.rpartition(":")[0] in _OWN_NAMES or self.host in _OWN_NAMES
+
+    @property
     def on_loopback(self) -> bool:
         """Whether the issuer runs on this machine, where no proxy is asked and no TLS needed."""
         return _LOOPBACK.fullmatch(self.issuer) is not None
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own server."""
+        return self.issuer.rstrip("/") == CODEX_ISSUER
 
     @property
     def requires_iss(self) -> bool:
@@ -147,6 +161,12 @@ def codex_endpoints(issuer: str) -> Endpoints:
 
 
 CODEX = Provider()
+
+
+def agent_identity_keys_address(provider: Provider) -> str:
+    """Return where the keys of agent identities are: at OpenAI on ChatGPT's host (§11)."""
+    path = "/backend-api/wham/agent-identities/jwks"
+    return f"https://chatgpt.com{path}" if provider.is_openai else provider.below(path)
 
 
 def well_known_addresses(issuer: str) -> list[str]:

@@ -78,6 +78,42 @@ def read_trouble(status: int, headers: Mapping[str, str], body: bytes) -> Issuer
     return None
 
 
+_METADATA = {
+    **dict.fromkeys(("chatgpt_user_id", "chatgpt_account_id", "chatgpt_plan_type"), str),
+    "chatgpt_account_is_fedramp": bool,
+}
+
+
+def read_metadata_of_token(
+    status: int, headers: Mapping[str, str], body: bytes
+) -> Mapping[str, object]:
+    """Return what is known of a personal access token, as Codex needs it (codex-facts.md §11).
+
+    Raises:
+        SignInRefused: `access_denied`; the token is not accepted.
+        IssuerTrouble: everything that is no answer to the question.
+    """
+    if trouble := read_trouble(status, headers, body):
+        raise trouble
+    document = read_document(body)
+    request = _request_id(headers)
+    if status in (400, 401, 403, 404):
+        raise SignInRefused(
+            "access_denied",
+            f"OpenAI does not accept this access token (HTTP {status}{request}).",
+            "Make a new one, or check that it was copied whole.",
+        )
+    missing = [name for name, kind in _METADATA.items() if not isinstance(document.get(name), kind)]
+    if status != 200 or missing:
+        what = f"it lacks {missing[0]}" if status == 200 else f"HTTP {status} without a reason"
+        raise IssuerTrouble(
+            "token_response_invalid",
+            f"The issuer's answer is not usable: {what}{request}.",
+            "Try again later.",
+        )
+    return document
+
+
 def read_error(document: Mapping[str, object]) -> tuple[str, str]:
     """Return code and description of an error in OpenAI's nested or OAuth's flat form."""
     error = document.get("error")

@@ -35,13 +35,13 @@ class AnswerPrompt:
         console: Console,
         label: str,
         enough: Callable[[str], bool],
-        left: Callable[[], float],
+        left: Callable[[], float | None],
         look: Callable[[], None],
     ) -> None:
         """`enough` tells that a marked paste needs no Enter after it.
 
-        `left` returns the seconds that are left to answer in; `look` is called after each redraw,
-        and so after each change of the terminal's size.
+        `left` returns the seconds that are left to answer in, None for no end; `look` is called
+        after each redraw, and so after each change of the terminal's size.
         """
         self._console = console
         self._label = label
@@ -82,7 +82,8 @@ class AnswerPrompt:
     def _clock(self) -> Window:
         def text() -> str:
             roomy = self._console.size[0] >= len(self._label) + _BESIDE_LABEL
-            return f"  {time_left(self._left())}" if roomy else ""
+            left = self._left()
+            return f"  {time_left(left)}" if roomy and left is not None else ""
 
         return Window(FormattedTextControl(text), height=1, dont_extend_width=True)
 

@@ -1,0 +1,69 @@
+"""The keyring of this system, where Codex may keep a sign-in instead of auth.json (§12).
+
+Only looked at, never changed, and only where the credential store makes it count: it is a service
+that can be locked, missing or slow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import partial
+
+from headless_login.codex.home import CodexHome
+
+SERVICE = "Codex Auth"
+_PATIENCE = 5.0  # seconds for each answer
+
+
+def user_name(home: CodexHome) -> str:
+    """Return the name under which Codex keeps the sign-in of a folder."""
+    return "cli|" + hashlib.sha256(os.path.realpath(home.path).encode()).hexdigest()[:16]
+
+
+def read_keyring(
+    home: CodexHome, environ: Mapping[str, str] = os.environ, *, platform: str = sys.platform
+) -> bytes | None:
+    """Return what Codex keeps in the keyring for a folder; None if there is nothing to be had.
+
+    On macOS the item is found and not read, which would ask the person: its content is `{}`. On
+    Windows it is not looked for.
+    """
+    if platform == "darwin":
+        return _find_in_keychain(home)
+    return None if platform == "win32" else _read_secret_service(home, environ)
+
+
+def _find_in_keychain(home: CodexHome) -> bytes | None:
+    command = ["security", "find-generic-password", "-s", SERVICE, "-a", user_name(home)]
+    try:
+        found = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return b"{}" if found.returncode == 0 else None
+
+
+def _read_secret_service(home: CodexHome, environ: Mapping[str, str]) -> bytes | None:
+    """Ask the Secret Service (freedesktop.org); a locked item is none, as for Codex."""
+    bus = environ.get("DBUS_SESSION_BUS_ADDRESS", "")
+    if not bus and (folder := environ.get("XDG_RUNTIME_DIR")):
+        bus = f"unix:path={folder}/bus"
+    if not bus:
+        return None
+    try:
+        from jeepney.io.blocking import open_dbus_connection
+        from secretstorage import search_items
+
+        attributes = {"service": SERVICE, "username": user_name(home)}
+        with open_dbus_connection(bus) as connection:
+            ask = partial(connection.send_and_get_reply, timeout=_PATIENCE)
+            connection.send_and_get_reply = ask
+            for item in search_items(connection, attributes):
+                if not item.is_locked():
+                    return bytes(item.get_secret())
+    except Exception:  # noqa: BLE001  # no bus, no service, nonsense: nothing to be had
+        return None
+    return None

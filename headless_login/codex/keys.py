@@ -1,0 +1,132 @@
+"""What a person already has and gives on standard input: an API key, or an access token."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from headless_login.errors import SignInRefused, WrongUsage
+from headless_login.oauth.identity import Claims, claims_of, numeric_date
+from headless_login.oauth.text import printable
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
+
+LONGEST_KEY = 4096  # bytes
+LONGEST_TOKEN = 64 * 1024  # bytes
+_PIPE_KEY = "Pipe it in: printenv OPENAI_API_KEY | headless-login login --with-api-key"
+_PIPE_TOKEN = "Pipe it in: headless-login login --with-access-token < FILE"  # noqa: S105
+
+AGENT_IDENTITY_ISSUER = "https://chatgpt.com/codex-backend/agent-identity"
+_AGENT_IDENTITY_AUDIENCE = "codex-app-server"
+_AGENT_IDENTITY_CLAIMS = (
+    *("agent_runtime_id", "agent_private_key", "account_id", "chatgpt_user_id"),
+    *("plan_type", "chatgpt_account_is_fedramp"),
+)
+
+
+def read_api_key(content: bytes) -> str:
+    """Return the API key in what was read from standard input.
+
+    Raises:
+        WrongUsage: it is empty, several lines, not ASCII, or something else than a key.
+    """
+    key = _one_word(content, "API key", LONGEST_KEY, _PIPE_KEY)
+    if key.startswith(("eyJ", "at-")):
+        raise WrongUsage(
+            "That is an access token, not an API key.",
+            "Use: headless-login login --with-access-token",
+        )
+    if any(mark in key for mark in "\"'=") or "://" in key:
+        raise WrongUsage(
+            "That is not an API key alone: it has quotes, `=` or `://` in it.", _PIPE_KEY
+        )
+    return key
+
+
+def read_access_token(content: bytes) -> str:
+    """Return the access token of Codex in what was read: `at-…`, or an agent identity (a JWT).
+
+    Raises:
+        WrongUsage: it is empty, several lines, not ASCII, or something else (codex-facts.md §11).
+    """
+    token = _one_word(content, "access token", LONGEST_TOKEN, _PIPE_TOKEN)
+    if token.startswith("sk-"):
+        raise WrongUsage(
+            "That is an API key, not an access token.", "Use: headless-login login --with-api-key"
+        )
+    if is_personal(token):
+        return token
+    claims = claims_of(token)
+    if claims is None:
+        raise WrongUsage(
+            "That is not an access token of Codex: those begin with at-, or are the JSON Web Token "
+            "of an agent.",
+            _PIPE_TOKEN,
+        )
+    if claims.get("iss") != AGENT_IDENTITY_ISSUER:
+        raise WrongUsage(
+            "That is the access token of a ChatGPT sign-in, which Codex does not take by itself.",
+            "Sign in with ChatGPT: headless-login login",
+        )
+    return token
+
+
+def is_personal(token: str) -> bool:
+    """Return whether an access token is a personal one; else it is an agent identity."""
+    return token.startswith("at-")
+
+
+def _one_word(content: bytes, what: str, longest: int, hint: str) -> str:
+    word = _decode(content).strip().strip("\ufeff").strip()
+    if not word:
+        raise WrongUsage(f"No {what} came from standard input.", hint)
+    if len(content) > longest:
+        raise WrongUsage(f"That is longer than any {what}.", hint)
+    if len(word.split()) > 1:
+        raise WrongUsage(f"That is more than an {what}: it has several lines or words.", hint)
+    if not word.isascii() or not word.isprintable():
+        raise WrongUsage(f"That is not an {what}: it has characters that no {what} has.", hint)
+    return word
+
+
+def check_agent_identity(
+    token: str, keys: KeySet, *, now: Callable[[], float] = time.time
+) -> Claims:
+    """Return the claims of an agent identity that its issuer has signed (codex-facts.md §11).
+
+    Raises:
+        SignInRefused: `id_token_invalid`, with what is wrong.
+    """
+    from headless_login.oauth.id_token import signed_claims
+
+    claims = signed_claims(token, keys, ("RS256",))
+    audience, expires_at = claims.get("aud") if claims else None, None
+    if claims is None:
+        raise _invalid("is not signed by its issuer")
+    if _AGENT_IDENTITY_AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
+        raise _invalid("was issued for something else than Codex (aud)")
+    if (expires_at := numeric_date(claims, "exp")) is None or expires_at <= now():
+        raise _invalid("has expired")
+    if missing := [name for name in _AGENT_IDENTITY_CLAIMS if claims.get(name) is None]:
+        raise _invalid(f"lacks the claim {printable(missing[0])}")
+    return claims
+
+
+def _invalid(what: str) -> SignInRefused:
+    return SignInRefused("id_token_invalid", f"The access token {what}. Nothing was written.")
+
+
+def masked(key: str) -> str:
+    """Return the first 8 and last 5 characters, as Codex shows a key; of a short one nothing."""
+    return f"{key[:8]}***{key[-5:]}" if len(key) > 21 else "***"
+
+
+def _decode(content: bytes) -> str:
+    """Decode UTF-8, or the UTF-16 that Windows' shells write, by its byte-order mark."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
