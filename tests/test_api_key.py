@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headless_login.codex.keys import masked, read_api_key
 from headless_login.codex.home import CodexHome
+from headless_login.codex.keys import masked, read_api_key
 from headless_login.errors import WrongUsage
 from tests.support.machine import umask
 from tests.support.program import COMMAND, Outcome, Terminal, environment, run

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from headless_login.errors import SignInRefused, WrongUsage
 from headless_login.oauth.identity import Claims, claims_of, numeric_date
-from headless_login.oauth.text import printable
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet
@@ -21,10 +20,13 @@ _PIPE_TOKEN = "Pipe it in: headless-login login --with-access-token < FILE"  # n
 
 AGENT_IDENTITY_ISSUER = "https://chatgpt.com/codex-backend/agent-identity"
 _AGENT_IDENTITY_AUDIENCE = "codex-app-server"
-_AGENT_IDENTITY_CLAIMS = (
-    *("agent_runtime_id", "agent_private_key", "account_id", "chatgpt_user_id"),
-    *("plan_type", "chatgpt_account_is_fedramp"),
-)
+_AGENT_IDENTITY_CLAIMS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("agent_runtime_id", "agent_private_key", "account_id"), str),
+    **dict.fromkeys(("chatgpt_user_id", "plan_type", "aud"), str),
+    **dict.fromkeys(("iat", "exp"), (int, float)),
+    "chatgpt_account_is_fedramp": bool,
+}
+_LEEWAY = 60.0  # seconds, as Codex
 
 
 def read_api_key(content: bytes) -> str:
@@ -103,16 +105,33 @@ def check_agent_identity(
     from headless_login.oauth.id_token import signed_claims
 
     claims = signed_claims(token, keys, ("RS256",))
-    audience, expires_at = claims.get("aud") if claims else None, None
     if claims is None:
         raise _invalid("is not signed by its issuer")
-    if _AGENT_IDENTITY_AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
+    for name, kind in _AGENT_IDENTITY_CLAIMS.items():
+        if not isinstance(claims.get(name), kind):
+            raise _invalid(f"lacks the claim {name}")
+    if claims["aud"] != _AGENT_IDENTITY_AUDIENCE:
         raise _invalid("was issued for something else than Codex (aud)")
-    if (expires_at := numeric_date(claims, "exp")) is None or expires_at <= now():
+    if (numeric_date(claims, "exp") or 0) + _LEEWAY <= now():
         raise _invalid("has expired")
-    if missing := [name for name in _AGENT_IDENTITY_CLAIMS if claims.get(name) is None]:
-        raise _invalid(f"lacks the claim {printable(missing[0])}")
+    if not isinstance(claims.get("email"), str | None):
+        raise _invalid("has an e-mail address that is no text")
+    if not _is_private_key(str(claims["agent_private_key"])):
+        raise _invalid("holds no private key that could be used")
     return claims
+
+
+def _is_private_key(encoded: str) -> bool:
+    """Return whether it is the base64 of a PKCS #8 key, which Codex finds out only later."""
+    from base64 import b64decode
+
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    try:
+        load_der_private_key(b64decode(encoded, validate=True), None)
+    except Exception:  # noqa: BLE001  # whatever its parsers raise: its text is a secret
+        return False
+    return True
 
 
 def _invalid(what: str) -> SignInRefused:

@@ -1,7 +1,8 @@
 """An authorization server that behaves as Codex's does, on loopback and without accounts.
 
 What a test wants to go wrong, it overrides: `token_answer`, `id_token_claims`, `sign_id_token`,
-`user_code_answer`, `device_token_answer`, `jwks_answer`, or `answer` for everything at once.
+`user_code_answer`, `device_token_answer`, `whoami_answer`, `jwks_answer`, or `answer` for
+everything at once.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from headless_login.practice.wire import (
     RecordedRequest,
     Refused,
     json_answer,
+    nested,
     refused,
     text_answer,
 )
 
 __all__ = ["Answer", "Approval", "Person", "PracticeIssuer", "RecordedRequest"]
+
+PERSONAL_ACCESS_TOKEN = "at-practice-0123456789abcdefghij"  # noqa: S105  # the only one
 
 _ADA = Person()
 
@@ -94,6 +98,8 @@ class PracticeIssuer:
             },
             "/oauth/revoke": {"POST": self._revoke},
             "/.well-known/jwks.json": {"GET": lambda _: self.jwks_answer()},
+            "/backend-api/wham/agent-identities/jwks": {"GET": lambda _: self.jwks_answer()},
+            "/api/accounts/v1/user-auth-credential/whoami": {"GET": self._whoami},
             "/.well-known/openid-configuration": {
                 "GET": lambda _: json_answer(200, _metadata(self.issuer))
             },
@@ -130,6 +136,13 @@ class PracticeIssuer:
         """Return the claims as a JWT signed by the newest key."""
         return self.keys.sign(claims)
 
+    def whoami_answer(self) -> Answer:
+        """Answer to whom the personal access token belongs (codex-facts.md §11)."""
+        person = self.person
+        whose = {"chatgpt_user_id": person.user_id, "chatgpt_account_id": person.account_id}
+        more = {"chatgpt_plan_type": person.plan, "chatgpt_account_is_fedramp": False}
+        return json_answer(200, whose | more | {"email": person.email})
+
     def jwks_answer(self) -> Answer:
         """Answer with the public keys (RFC 7517 §5)."""
         return json_answer(200, self.keys.public())
@@ -163,6 +176,11 @@ class PracticeIssuer:
         if request.is_json and form.get("grant_type") == "authorization_code":
             raise refused("invalid_request", "A code is exchanged by a form, not by JSON.")
         return self.token_answer(form)
+
+    def _whoami(self, request: RecordedRequest) -> Answer:
+        if request.headers.get("Authorization") != f"Bearer {PERSONAL_ACCESS_TOKEN}":
+            return nested(401, "invalid_token", "The access token is unknown.")
+        return self.whoami_answer()
 
     def _revoke(self, request: RecordedRequest) -> Answer:
         self._grants.revoke(request.form())

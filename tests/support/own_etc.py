@@ -11,17 +11,24 @@ from pathlib import Path
 from tests.support.codex import codex_environment, require_codex
 from tests.support.machine import require_root
 
-_MOUNT = 'mount --make-rprivate /; mount --bind "$1" /etc; echo ready; exec sleep infinity'
+_MOUNT = """
+ip link set lo up
+mount --make-rprivate /
+mount --bind "$1" /etc
+echo ready
+exec sleep infinity
+"""
 
 
 class OwnEtc:
     """The machine: what lies in `policy` is its /etc/codex."""
 
-    def __init__(self, pid: int, policy: Path, folder: Path) -> None:
-        """`pid` is a process in its namespaces."""
+    def __init__(self, pid: int, etc: Path, folder: Path) -> None:
+        """`pid` is a process in its namespaces, `etc` its /etc as it is seen from outside."""
         self._enter = ["nsenter", "-t", str(pid), "-m", "-n", "env", "-C", str(folder)]
         self.folder = folder
-        self.policy = policy
+        self.etc = etc
+        self.policy = etc / "codex"
 
     def set_policy(self, files: Mapping[str, str]) -> None:
         """Replace all that is in /etc/codex."""
@@ -52,6 +59,12 @@ class OwnEtc:
         )
         return done.returncode, done.stdout
 
+    def start(self, command: list[str]) -> subprocess.Popen[str]:
+        """Start a program of this project there, with pipes for its input and output."""
+        enter = [*self._enter[:-1], str(Path(__file__).parents[2])]
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*enter, *command], stdin=pipe, stdout=pipe, text=True)
+
     def codex(
         self,
         version: str,
@@ -70,7 +83,7 @@ class OwnEtc:
 @contextmanager
 def own_etc(folder: Path) -> Iterator[OwnEtc]:
     """Set such a machine up, or skip the test where that is not possible."""
-    require_root("unshare", "nsenter")
+    require_root("unshare", "nsenter", "ip")
     etc = folder / "etc"
     shutil.copytree("/etc", etc, symlinks=True, ignore_dangling_symlinks=True)
     (etc / "codex").mkdir(exist_ok=True)
@@ -80,6 +93,6 @@ def own_etc(folder: Path) -> Iterator[OwnEtc]:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
             (folder / "work").mkdir()
-            yield OwnEtc(process.pid, etc / "codex", folder / "work")
+            yield OwnEtc(process.pid, etc, folder / "work")
         finally:
             process.kill()

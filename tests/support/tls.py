@@ -6,7 +6,7 @@ import datetime
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -35,6 +35,34 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
+    return _write(folder, name, certificate, key)
+
+
+def make_chain(folder: Path, hosts: Sequence[str]) -> tuple[Path, Path, Path]:
+    """Write a CA's certificate, and a certificate that it has issued for hosts, with its key."""
+    authority, authority_key = make_certificate(folder, "authority")
+    issuer = x509.load_pem_x509_certificate(authority.read_bytes())
+    signing = serialization.load_pem_private_key(authority_key.read_bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+        .add_extension(names, critical=False)
+        .sign(signing, hashes.SHA256())
+    )
+    return authority, *_write(folder, hosts[0], certificate, key)
+
+
+def _write(
+    folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+) -> tuple[Path, Path]:
     certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
@@ -48,8 +76,8 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 @contextmanager
-def tls_in_front_of(port: int, certificate: Path, key: Path) -> Iterator[int]:
-    """Terminate TLS on a free port and hand everything on to a plain one; yields the port."""
+def tls_in_front_of(port: int, certificate: Path, key: Path, own_port: int = 0) -> Iterator[int]:
+    """Terminate TLS on a port and hand everything on to a plain one; yields the port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
@@ -57,8 +85,8 @@ def tls_in_front_of(port: int, certificate: Path, key: Path) -> Iterator[int]:
         with context.wrap_socket(client, server_side=True) as secure:
             _join(secure, port)
 
-    with _serving(serve) as own_port:
-        yield own_port
+    with _serving(serve, own_port) as served:
+        yield served
 
 
 @contextmanager
@@ -82,7 +110,7 @@ def connect_proxy(*, refuse: bool = False) -> Iterator[tuple[int, list[str]]]:
 
 
 @contextmanager
-def _serving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def _serving(serve: Callable[[socket.socket], None], port: int = 0) -> Iterator[int]:
     def handle(client: socket.socket) -> None:
         with suppress(OSError), client:
             serve(client)
@@ -93,7 +121,7 @@ def _serving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                 client, _ = listening.accept()
                 threading.Thread(target=handle, args=(client,), daemon=True).start()
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         threading.Thread(target=accept, daemon=True).start()
         yield listening.getsockname()[1]
 
