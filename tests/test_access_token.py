@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 import responses
 
 from headless_login.errors import HeadlessLoginError
@@ -178,7 +179,7 @@ def test_rules_hold_for_tokens(beside: Beside, config: str, exit_code: int) -> N
         ({"status": 307}, "token_response_invalid"),
         ({"body": "<html>"}, "token_response_invalid"),
         ({"json": {"chatgpt_user_id": "u"}}, "token_response_invalid"),
-        ({"body": ConnectionError("at-secret")}, "issuer_unreachable"),
+        ({"body": requests.ConnectionError("at-secret")}, "issuer_unreachable"),
     ],
 )
 @responses.activate

@@ -8,11 +8,11 @@ import re
 import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from typing import NamedTuple
 
 from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
+from headless_login.codex.keys import masked
 from headless_login.codex.rules import WAY_OF_MODE
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import (
@@ -23,6 +23,7 @@ from headless_login.oauth.identity import (
     identity_of,
     numeric_date,
 )
+from headless_login.oauth.text import printable
 
 
 class Misshapen(ValueError):
@@ -161,6 +162,8 @@ def _is_time(value: object) -> bool:
         return value is None
     if not (found := _TIME.fullmatch(value)):
         return False
+    from datetime import datetime
+
     try:
         datetime.fromisoformat(f"{found[1]}T{found[2]}")
     except ValueError:
@@ -168,30 +171,34 @@ def _is_time(value: object) -> bool:
     return True
 
 
-_NO_IDENTITY = Identity(None, None, None)
+_NO_IDENTITY = Identity()
 _READINGS = 4
 _PAUSE = 0.05  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSignIn:
+class StoredSignIn(NamedTuple):
     """What an auth.json says; `mode` is None if it holds no sign-in.
 
-    Files of Codex before 0.169 are silent about issuer and client (None).
+    Files of Codex before 0.169 are silent about issuer and client (None). By `workspace_id` Codex
+    judges; the account id of `identity` may come from a token. `api_key` is an API key, or a
+    personal access token.
     """
 
     mode: str | None
     identity: Identity = _NO_IDENTITY
     access_token_expires_at: float | None = None
     issued_at: float | None = None
-    api_key: str | None = field(default=None, repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
+    api_key: str | None = None
+    refresh_token: str | None = None
     issuer: str | None = None
     client_id: str | None = None
     private: bool = True
-    personal_access_token: str | None = field(default=None, repr=False)
-    workspace_id: str | None = None  # by which Codex judges; the identity may come from a token
+    workspace_id: str | None = None
     unknown_mode: bool = False
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"StoredSignIn({self.mode!r}, {self.identity!r})"
 
     def usable(self, now: float) -> bool:
         """Return whether Codex could work with it at `now`, as far as one can tell offline."""
@@ -218,7 +225,8 @@ def read_stored(
             sleep(_PAUSE)
         try:
             content, status = read(home.auth_file)
-            return _interpret(read_shape(content), status)
+            private = os.name != "posix" or not stat.S_IMODE(status.st_mode) & 0o077
+            return interpret(content)._replace(private=private)
         except FileNotFoundError:
             return None
         except Torn as torn:
@@ -236,28 +244,29 @@ def read_stored(
     )
 
 
-def _interpret(document: Mapping[str, object], status: os.stat_result) -> StoredSignIn:
-    private = os.name != "posix" or not stat.S_IMODE(status.st_mode) & 0o077
+def interpret(content: bytes) -> StoredSignIn:
+    """Return what the content of an auth.json says; raises Misshapen if Codex cannot read it."""
+    document = read_shape(content)
     mode = _mode(document)
-    known = StoredSignIn(mode, private=private, unknown_mode=bool(mode and mode not in WAY_OF_MODE))
+    known = StoredSignIn(mode, unknown_mode=bool(mode and mode not in WAY_OF_MODE))
     if mode == "apikey":  # what stands beside the key is not used
-        return replace(known, api_key=_text(document, "OPENAI_API_KEY"))
+        return known._replace(api_key=_text(document, "OPENAI_API_KEY"))
     if mode == "personalAccessToken":
-        return replace(known, personal_access_token=_text(document, "personal_access_token"))
+        return known._replace(api_key=_text(document, "personal_access_token"))
     if mode == "agentIdentity":
         claims = claims_of(_text(document, "agent_identity") or "") or {}
-        who = Identity(*(_text(claims, name) for name in ("email", "account_id", "plan_type")))
+        names = ("email", "account_id", "plan_type", "chatgpt_user_id")
+        who = Identity(*(_text(claims, name) for name in names))
         ends = numeric_date(claims, "exp")
-        return replace(
-            known, identity=who, workspace_id=who.account_id, access_token_expires_at=ends
+        return known._replace(
+            identity=who, workspace_id=who.account_id, access_token_expires_at=ends
         )
     if mode not in (None, "chatgpt", "chatgptAuthTokens"):
         return known
     tokens = _object(document, "tokens")
     access_claims = claims_of(_text(tokens, "access_token") or "") or {}
     made_by = _object(tokens, "oauth_provenance")
-    return replace(
-        known,
+    return known._replace(
         identity=_identity(tokens, access_claims),
         access_token_expires_at=numeric_date(access_claims, "exp"),
         issued_at=numeric_date(access_claims, "iat"),
@@ -269,6 +278,29 @@ def _interpret(document: Mapping[str, object], status: os.stat_result) -> Stored
     )
 
 
+def described(stored: StoredSignIn) -> str:
+    """Return what a sign-in is made with and whose it is, as `ChatGPT as ada@example.com`."""
+    if stored.mode in ("apikey", "personalAccessToken"):
+        key = printable(masked(stored.api_key or ""))
+        personal = stored.mode == "personalAccessToken"
+        return f"the personal access token {key} (unchecked)" if personal else f"the API key {key}"
+    if stored.mode in ("bedrockApiKey", "bedrockAccessKeys"):
+        return "Amazon Bedrock keys"
+    if stored.unknown_mode:
+        return f"a sign-in of the mode {printable(stored.mode, 40)}"
+    who = printable(stored.identity.email or "an account without an e-mail address", 100)
+    plan = f" ({printable(stored.identity.plan, 30)} plan)" if stored.identity.plan else ""
+    kind = "an agent identity (unchecked) of" if stored.mode == "agentIdentity" else "ChatGPT as"
+    return f"{kind} {who}{plan}"
+
+
+def is_same(one: StoredSignIn, other: StoredSignIn) -> bool:
+    """Return whether two files are the same person's in the same account, or the same key."""
+    return (one.mode, one.api_key, one.identity.account_id, one.identity.user_id) == (
+        *(other.mode, other.api_key, other.identity.account_id, other.identity.user_id),
+    )
+
+
 def _identity(tokens: Mapping[str, object], access_claims: Mapping[str, object]) -> Identity:
     """Return who is named: by the file as Codex sends it, the ID token, the access token."""
     first = identity_of(claims_of(_text(tokens, "id_token") or "") or {})
@@ -277,6 +309,7 @@ def _identity(tokens: Mapping[str, object], access_claims: Mapping[str, object])
         first.email or second.email,
         _text(tokens, "account_id") or first.account_id or second.account_id,
         first.plan or second.plan,
+        first.user_id or second.user_id,
     )
 
 

@@ -78,7 +78,7 @@ def _policy_obstacle(stored: StoredSignIn, rules: Rules) -> Obstacle | None:
     method = WAY_OF_MODE.get(stored.mode or "")
     if method and (reason := rules.forbidden.get(method)):
         removed = "forced_" in reason
-    elif method == "chatgpt" and not stored.personal_access_token:
+    elif method == "chatgpt" and stored.mode != "personalAccessToken":
         if rules.allows_workspace(stored.workspace_id):
             return None
         account = printable(stored.workspace_id or "no account id", 60)

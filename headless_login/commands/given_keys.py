@@ -26,7 +26,6 @@ from headless_login.terminal.input import can_be_asked, quiet_input
 
 PIPE_KEY = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
 PIPE_TOKEN = "headless-login login --with-access-token < FILE"  # noqa: S105
-_NOBODY = Identity(None, None, None)
 
 
 def login_with_api_key(destination: Destination, context: Context) -> None:
@@ -44,7 +43,7 @@ def login_with_api_key(destination: Destination, context: Context) -> None:
         f"Stored the API key {masked(key)} in {destination.name}.",
         "Codex needs it to have write access to the Responses API (api.responses.write).",
     )
-    _conclude(destination, rules, context, _NOBODY)
+    _conclude(destination, rules, context, Identity())
 
 
 def login_with_access_token(destination: Destination, provider: Provider, context: Context) -> None:
@@ -83,7 +82,7 @@ def _text(value: object) -> str | None:
 
 def _conclude(destination: Destination, rules: Rules, context: Context, identity: Identity) -> None:
     if steps := destination.steps_before_use(rules):
-        context.say(used_from_now_on(steps))
+        context.say(f"Stored; {used_from_now_on(steps)}")
     context.output.events.emit(
         "signed_in",
         auth_file=destination.name,

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.keys import masked
 from headless_login.codex.rules import PolicyPlace, Rules
-from headless_login.codex.stored import StoredSignIn, read_stored
+from headless_login.codex.stored import StoredSignIn, described, read_stored
 from headless_login.codex.verdict import Obstacle, first_obstacle, notes
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.text import one_line, printable
+from headless_login.oauth.text import one_line
 from headless_login.terminal.output import utc
 
 _NOTHING = StoredSignIn(mode=None)
@@ -95,28 +94,11 @@ def _lines(
 ) -> list[str]:
     """Return who is signed in, or why nobody is and what to do; then what the file holds."""
     if obstacle is None:
-        return [f"Signed in with {_whom(stored)}", *_freshness(stored, now), _kept(home)]
+        return [f"Signed in with {described(stored)}", *_freshness(stored, now), _kept(home)]
     head = [f"Not signed in: {obstacle.message}", obstacle.remedy]
     if stored.mode is None:
         return head
-    return [*head, f"It holds {_whom(stored)}", *_freshness(stored, now), _kept(home)]
-
-
-def _whom(stored: StoredSignIn) -> str:
-    """Return what the sign-in is made with, and whose it is."""
-    if stored.mode == "apikey":
-        return f"the API key {printable(masked(stored.api_key or ''))}"
-    if stored.mode == "personalAccessToken":
-        token = printable(masked(stored.personal_access_token or ""))
-        return f"the personal access token {token} (unchecked)"
-    if stored.mode in ("bedrockApiKey", "bedrockAccessKeys"):
-        return "Amazon Bedrock keys"
-    if stored.unknown_mode:
-        return f"a sign-in of the mode {printable(stored.mode, 40)}"
-    who = printable(stored.identity.email or "an account without an e-mail address", 100)
-    plan = f" ({printable(stored.identity.plan, 30)} plan)" if stored.identity.plan else ""
-    kind = "an agent identity (unchecked) of" if stored.mode == "agentIdentity" else "ChatGPT as"
-    return f"{kind} {who}{plan}"
+    return [*head, f"It holds {described(stored)}", *_freshness(stored, now), _kept(home)]
 
 
 def _freshness(stored: StoredSignIn, now: float) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from headless_login.codex.home import CodexHome
@@ -18,7 +19,7 @@ from headless_login.codex.verdict import (
 from headless_login.errors import LocalTrouble
 
 if TYPE_CHECKING:
-    from headless_login.codex.auth_file import Credentials
+    from headless_login.codex.auth_file import AuthFile, Credentials
 
 Say = Callable[[str], object]  # takes one sentence for the person
 
@@ -84,6 +85,8 @@ class CodexFolder(NamedTuple):
         rules.check_method(method)
         if rules.credential_store != "file":
             self._check_store(rules, say)
+        if replaced := self._present():
+            say(f"This replaces the sign-in with {replaced}.")
         if self.home.make():
             say(f"Made the Codex folder {self.home.path}.")
         check_writable(self.home)
@@ -92,6 +95,17 @@ class CodexFolder(NamedTuple):
         for text in notes(self.home, rules, self.environ):
             say(f"Note: {text}")
         return rules
+
+    def _present(self) -> str:
+        """Return what the present sign-in is made with, if there is one that can be read."""
+        if not os.path.lexists(self.name):
+            return ""
+        from headless_login.codex.stored import described, read_stored
+
+        with suppress(LocalTrouble):
+            stored = read_stored(self.home)
+            return described(stored) if stored and stored.mode else ""
+        return ""
 
     def _check_store(self, rules: Rules, say: Say) -> None:
         found = store_obstacle(self.home, rules, self.environ)
@@ -116,9 +130,12 @@ class CodexFolder(NamedTuple):
         failed: LocalTrouble
         try:
             with AuthFile.locked(self.home, on_wait=lambda: say(WAITING)) as auth_file:
+                replaced = _replaced(auth_file, credentials)
                 if auth_file.store(credentials):
                     say(IN_PLACE)
                 if auth_file.read() == credentials.content:
+                    if replaced:
+                        say(f"Replaced the sign-in with {replaced}.")
                     return
             # A file system that swallows a write must not pass for a sign-in.
             failed = LocalTrouble("store_failed", f"{self.name} does not hold what was written.")
@@ -133,3 +150,13 @@ class CodexFolder(NamedTuple):
             else "The new sign-in could not be saved anywhere else: fix that, and sign in again."
         )
         raise LocalTrouble("store_failed", failed.message, hint)
+
+
+def _replaced(auth_file: AuthFile, credentials: Credentials) -> str:
+    """Return what somebody else's sign-in, which is about to be replaced, is made with."""
+    from headless_login.codex.stored import described, interpret, is_same
+
+    with suppress(OSError, ValueError):
+        before, after = interpret(auth_file.read()), interpret(credentials.content)
+        return described(before) if before.mode and not is_same(before, after) else ""
+    return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Claims = Mapping[str, object]
 
@@ -17,13 +17,16 @@ AUTH = "https://api.openai.com/auth"
 PROFILE = "https://api.openai.com/profile"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The person, account and plan that an ID token names; what it does not name is None."""
+class Identity(NamedTuple):
+    """The person, account and plan that a token names; what it does not name is None.
 
-    email: str | None
-    account_id: str | None
-    plan: str | None
+    Somebody else is who has another account id or another user id.
+    """
+
+    email: str | None = None
+    account_id: str | None = None
+    plan: str | None = None
+    user_id: str | None = None
 
 
 def read_part(token: str, index: int) -> Claims | None:
@@ -51,6 +54,7 @@ def identity_of(claims: Claims) -> Identity:
         email=_text(claims, "email") or _text(profile, "email"),
         account_id=_text(auth, "chatgpt_account_id"),
         plan=_text(auth, "chatgpt_plan_type"),
+        user_id=_text(auth, "chatgpt_user_id"),
     )
 
 

@@ -13,7 +13,7 @@ _TIMEOUT = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person that the practice issuer's tokens name."""
+    """The person that the practice issuer's tokens name; `account_id` may be empty."""
 
     email: str = "ada@example.com"
     account_id: str = "1b9f6f3e-5c1d-4a63-9d0e-4f5a8f0c2a11"

@@ -90,8 +90,5 @@ def at_hash(access_token: str) -> str:
 
 
 def _account(person: Person) -> dict[str, str]:
-    return {
-        "chatgpt_account_id": person.account_id,
-        "chatgpt_plan_type": person.plan,
-        "chatgpt_user_id": person.user_id,
-    }
+    account = {"chatgpt_account_id": person.account_id} if person.account_id else {}
+    return {**account, "chatgpt_plan_type": person.plan, "chatgpt_user_id": person.user_id}

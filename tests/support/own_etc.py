@@ -59,11 +59,24 @@ class OwnEtc:
         )
         return done.returncode, done.stdout
 
-    def start(self, command: list[str]) -> subprocess.Popen[str]:
-        """Start a program of this project there, with pipes for its input and output."""
-        enter = [*self._enter[:-1], str(Path(__file__).parents[2])]
-        pipe = subprocess.PIPE
-        return subprocess.Popen([*enter, *command], stdin=pipe, stdout=pipe, text=True)
+    @contextmanager
+    def started(
+        self, command: list[str], environ: Mapping[str, str], folder: Path | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start a program there, with pipes for its input and output; it is ended at the end."""
+        enter = [*self._enter[:-1], str(folder or self.folder)]
+        with subprocess.Popen(
+            [*enter, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=dict(environ),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def codex(
         self,
