@@ -56,7 +56,9 @@ REMEDIES = {
     "workspace_not_allowed": Remedy(
         3, "Sign in again and choose the allowed workspace in the browser."
     ),
-    "login_method_not_allowed": Remedy(3, "Use the allowed way to sign in, or change config.toml."),
+    "login_method_not_allowed": Remedy(
+        3, "Use the allowed way to sign in, or have the setting changed."
+    ),
     "device_auth_disabled": Remedy(
         3,
         "Use --paste-redirect, or switch device codes on: ChatGPT Settings, Security (in a "

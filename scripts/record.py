@@ -26,7 +26,7 @@ from tests.support.program import PROMPT, Terminal, environment  # noqa: E402
 
 HOME = "/home/grace/work"  # as long as the temporary folder's name
 SAMPLES = [
-    (r"127\.0\.0\.1:\d{5}(?=/oauth)", "127.0.0.1:40123"),
+    (r"127\.0\.0\.1:\d{5}(?=/oauth|, not)", "127.0.0.1:40123"),
     (r"code_challenge=[\w-]{43}", "code_challenge=uNb3Ff0dXJYQ2o0s9vK7jq5aWmCzLr4TtGx8hPe6RyI"),
     (r"state=[\w-]{22}", "state=Zk3vQ9dM1xT7cB5nW0aLpg"),
     (r"/tmp/headless-login-demo-\w{8}", "/tmp/headless-login-demo-k2v9x0qa"),  # noqa: S108

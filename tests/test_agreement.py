@@ -19,6 +19,7 @@ from headless_login.errors import LocalTrouble
 from tests.support.codex import NEWEST
 from tests.support.keyring import SecretService, secret_service
 from tests.support.own_etc import OwnEtc, own_etc
+from tests.support.program import environment, run
 from tests.support.stored_files import AUTH, ID_CLAIMS, document, jwt, part, with_tokens
 
 NOW = 1_800_000_000.0
@@ -367,3 +368,16 @@ def test_a_trusted_repository_is_a_warning(machine: OwnEtc, codex_home: Path) ->
 
 
 _BARE = [Row(text) for text in ('{"auth_mode":null}',)] + [Row(chatgpt() | {"tokens": None})]
+
+
+def test_logout_says_what_is_left(keyring: SecretService, codex_home: Path) -> None:
+    """Without auth.json Codex may still be signed in: by its keyring, or by a variable."""
+    (codex_home / "config.toml").write_text('cli_auth_credentials_store = "auto"')
+    (codex_home / "auth.json").write_text(json.dumps(KEY))
+    environ = environment(codex_home, None) | keyring.environ
+    keyring.keep(user_name(CodexHome(str(codex_home))), ITEM)
+    assert "The keyring still holds a sign-in" in run("logout", environ=environ).err
+    token = run("logout", environ=environ | {"CODEX_ACCESS_TOKEN": "at-secret"})
+    assert "unset CODEX_ACCESS_TOKEN" in token.err
+    assert "at-secret" not in token.err
+    assert "still" not in run("logout", environ=environment(codex_home, None)).err

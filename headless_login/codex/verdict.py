@@ -192,6 +192,20 @@ def steps_before_use(
     return steps
 
 
+def still_signed_in(home: CodexHome, environ: Mapping[str, str]) -> str:
+    """Return by what Codex is signed in even without auth.json; an empty text if by nothing."""
+    try:
+        rules = Rules.read(home)
+    except HeadlessLoginError:
+        return ""  # Codex does not start
+    found = environment_obstacle(environ, rules)
+    if found is None and rules.credential_store in ("keyring", "auto"):
+        if not _is_readable(_read_keyring(home, environ)):
+            return ""
+        return "The keyring still holds a sign-in, which Codex uses. To remove it: codex logout"
+    return f"{found.message} To be signed out: {found.remedy}" if found else ""
+
+
 def _is_usual(home: CodexHome, environ: Mapping[str, str]) -> bool:
     """Return whether this is the folder that Codex finds by itself."""
     with suppress(HeadlessLoginError, OSError):

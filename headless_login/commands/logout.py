@@ -11,6 +11,7 @@ from headless_login.codex.locks import WAITING
 from headless_login.codex.pending.store import PendingAttempts
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.stored import StoredSignIn, read_stored
+from headless_login.codex.verdict import still_signed_in
 from headless_login.commands.context import Context
 from headless_login.errors import HeadlessLoginError, LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
@@ -40,6 +41,8 @@ def logout(
         context.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
     else:
         context.say(f"Nothing to do: there is no sign-in in {home.auth_file}")
+    if left := still_signed_in(home, context.environ):
+        context.say(f"Note: {left}")
     context.output.events.emit(
         "signed_out", auth_file=home.auth_file, removed=removed, revoked=revoked
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-CODEX_VERSIONS = ("0.169.0", "0.20.0")
+CODEX_VERSIONS = (os.environ.get("HEADLESS_LOGIN_NEWEST_CODEX", "0.169.0"), "0.20.0")
 NEWEST = CODEX_VERSIONS[0]
 
 # Not every request of Codex goes where auth.json points: `logout` and the list of models go to
