@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from headless_login.codex.auth_file import Credentials as Credentials
     from headless_login.codex.home import CodexHome as CodexHome
+    from headless_login.codex.rules import PolicyPlace as PolicyPlace
     from headless_login.codex.rules import Rules as Rules
     from headless_login.delivery.destination import CodexFolder as CodexFolder
     from headless_login.delivery.destination import Destination as Destination
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "codex.auth_file": "Credentials",
     "codex.home": "CodexHome",
-    "codex.rules": "Rules",
+    "codex.rules": "PolicyPlace Rules",
     "delivery.destination": "CodexFolder Destination",
     "errors": "Cancelled HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
     "SignInRefused TimedOut WrongUsage",

@@ -134,8 +134,7 @@ def complete(
     from headless_login.oauth.identity import claims_of, numeric_date
     from headless_login.oauth.values import Tokens
 
-    provider = attempt.provider
-    rules = rules if rules is not None else destination.check(say)
+    provider, rules = attempt.provider, rules or destination.check(say)
     rules.check_method("chatgpt")
     client = client or IssuerClient(provider)
     timeout = min(EXCHANGE_TIMEOUT, timeout or EXCHANGE_TIMEOUT)
@@ -148,5 +147,5 @@ def complete(
     rules.check_workspace(identity.account_id)
     destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
-    steps = tuple(destination.steps_before_use(rules))
-    return SignedIn(identity, destination.name, expires_at, steps)
+    steps = destination.steps_before_use(rules)
+    return SignedIn(identity, destination.name, expires_at, (*steps,))

@@ -81,7 +81,7 @@ def test_what_is_no_key_is_refused(case: str) -> None:
     with pytest.raises(WrongUsage) as caught:
         read_api_key(content)
     assert phrase in caught.value.message
-    way = "--paste-redirect" if phrase == ACCESS_TOKEN else "--with-api-key"
+    way = "--with-access-token" if phrase == ACCESS_TOKEN else "--with-api-key"
     assert f"headless-login login {way}" in caught.value.hint
     assert "MARKED" not in caught.value.message + caught.value.hint + repr(caught.value)
 
@@ -160,14 +160,16 @@ def test_no_input_at_all(home: CodexHome) -> None:
     assert not os.path.exists(home.auth_file)
 
 
-def test_a_terminal_is_refused(home: CodexHome) -> None:
-    """A key that is typed or pasted would stand on the screen: the pipe is named."""
+@pytest.mark.parametrize(("typed", "expected"), [(f"{KEY}\r", 0), ("\x03", 130), ("\x04", 2)])
+def test_a_person_is_asked_without_echo(typed: str, expected: int, home: CodexHome) -> None:
+    """On a terminal the key is asked for, and nothing of it is shown."""
     environ = environment(home.path, None)
     with Terminal("login", "--with-api-key", environ=environ) as terminal:
-        assert terminal.wait() == 2
-        shown = " ".join(terminal.text.split())
-    assert "read from standard input only" in shown
-    assert PIPE in shown
+        terminal.read_until("Paste the API key")
+        terminal.send(typed)
+        assert terminal.wait() == expected
+        assert KEY not in terminal.text
+    assert os.path.exists(home.auth_file) is (expected == 0)
 
 
 def test_forced_chatgpt_refuses_keys(home: CodexHome) -> None:
@@ -182,11 +184,9 @@ def test_forced_chatgpt_refuses_keys(home: CodexHome) -> None:
 
 
 def test_what_codex_prefers_to_the_file_is_told(home: CodexHome) -> None:
-    """A keyring and variables: otherwise the person wonders why the new key does nothing."""
-    Path(home.config_file).write_text('cli_auth_credentials_store = "auto"')
+    """A variable: otherwise the person wonders why the new key does nothing."""
     outcome = _sign_in(home, KEY, CODEX_API_KEY="MARKED-other-key")
     assert outcome.exit_code == 0
-    assert 'Note: config.toml says cli_auth_credentials_store = "auto"' in outcome.err
     assert "Note: CODEX_API_KEY is set" in outcome.err
 
 

@@ -66,7 +66,7 @@ def test_one_connection_is_enough(calls: str, environ: Variables, issuer: Practi
     if calls == "login":
         with Piped("login", "--device-auth", environ=environ) as piped:
             piped.read_until(r"(?m)^[A-Z0-9]{4}-[A-Z0-9]{4}\n")
-            lines = piped.err.splitlines()
+            lines = piped.err.splitlines()[1:]  # after the issuer's name
             approve_device(lines[1], lines[3])
             assert piped.finish().exit_code == 0
     else:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
+from headless_login.commands import words
 from headless_login.commands.context import Context, Options
 from headless_login.commands.conversation import wait_for_approval
 from headless_login.commands.device import large
@@ -265,6 +266,7 @@ def test_the_older_name_of_the_code_is_read() -> None:
 def test_page_and_code_stand_alone_on_their_lines(sign_in: Callable[..., DeviceSignIn]) -> None:
     """Each can be copied; validity, warning and the way out are said beside them."""
     lines = sign_in(GOOD).shown.splitlines()
+    lines = lines[lines.index(words.OPEN_PAGE) :]
     assert lines[1].endswith("/codex/device")
     assert "valid for 15 minutes" in lines[2]
     assert len(lines[3]) == 9

@@ -68,7 +68,6 @@ ISSUERS: dict[str, Case] = {
     "alg none": (partial(Bad, sign=bad.unsigned), FORGED, "in an accepted way"),
     "foreign issuer": (partial(Bad, claims={"iss": "https://evil.example"}), FORGED, "(iss)"),
     "expired": (bad.expired, FORGED, "has expired"),
-    "no account": (partial(Bad, claims={CLAIM: {}}), FORGED, "names no ChatGPT account"),
     # The token came straight from the token endpoint: one line tells what is unchecked.
     "500 for keys": (partial(Bad, keys=Answer(500)), "signed_in", UNCHECKED),
     "HTML for keys": (partial(Bad, keys=Answer(200, bad.HTML)), "signed_in", UNCHECKED),

@@ -51,18 +51,23 @@ class Memory:
 
     def __init__(self, *workspaces: str) -> None:
         """`workspaces` are the only ones that it allows."""
-        self.rules = Rules(forced_workspace_ids=workspaces)
+        self.rules = Rules(workspace_ids=workspaces or None, workspace_source="a test")
         self.stored: list[Credentials] = []
 
-    def check(self, say: Callable[[str], object] = print) -> Rules:  # noqa: ARG002
+    def check(self, say: Callable[[str], object] = print, *, method: str = "chatgpt") -> Rules:
+        say(f"{method} is allowed")
         return self.rules
+
+    def steps_before_use(self, rules: Rules) -> list[str]:
+        assert rules is self.rules
+        return ["carry it on"]
 
     def store(self, credentials: Credentials, say: Callable[[str], object] = print) -> None:
         say("kept in memory")
         self.stored.append(credentials)
 
 
-def test_a_destination_is_three_members(issuer: PracticeIssuer) -> None:
+def test_a_destination_is_four_members(issuer: PracticeIssuer) -> None:
     """The same road ends in another place, and neither the library nor `login` knows of it."""
     memory, provider = Memory(), Provider(issuer.issuer)
     attempt = begin(provider, memory.check())
@@ -73,6 +78,7 @@ def test_a_destination_is_three_members(issuer: PracticeIssuer) -> None:
     context.say = lambda *texts: said.extend(texts)
     login(Options(CodexHome("/nonexistent"), memory, provider, paste=True), context)
     assert "kept in memory" in said
+    assert signed_in.steps_before_use == ("carry it on",)
     modes = [json.loads(credentials.content)["auth_mode"] for credentials in memory.stored]
     assert modes == ["chatgpt", "chatgpt"]
 

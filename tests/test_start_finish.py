@@ -237,7 +237,8 @@ def test_start_on_a_terminal_shows_the_code_of_the_address(calls: TwoCalls) -> N
     with calls.terminal(*START, columns=100, rows=60) as terminal:
         assert terminal.wait() == 0
         lines = [line for line in terminal.lines if line]
-    assert lines[0].startswith("http")
+    assert lines[0].startswith("This signs in at 127.0.0.1:")
+    assert lines[1].startswith("http")
     assert any("▀" in line for line in lines)
     assert any(line.startswith("echo 'ADDRESS' | ") for line in lines[-3:])
 

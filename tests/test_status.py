@@ -61,12 +61,18 @@ NO_REFRESH = Sight(with_tokens(refresh_token=""))
 # What people read.
 
 SIGNED_IN = "Signed in with ChatGPT as ada@example.com (plus plan)"
-ENDED = "Not signed in any more, but it was with ChatGPT as ada@example.com (plus plan)"
+HOLDS = "It holds ChatGPT as ada@example.com (plus plan)"
+ENDED = "Not signed in: the access token has ended, and nothing can renew it."
+AGAIN = "Sign in again: headless-login login"
 VALID = "Access token valid until 2026-12-03 05:49 UTC"
 EXPIRED = "Access token expired 2026-12-03 05:49 UTC"
 OPAQUE = "Access token without a readable expiry"
 PRESENT, ABSENT = "refresh token present, unchecked", "no refresh token"
-LATER = "Signed in, in a mode this version does not know: agentIdentity"
+LATER = "Not signed in: auth.json is of a mode that Codex 0.169 does not know: mindReading."
+AGENT = {"auth_mode": "agentIdentity", "agent_identity": jwt({"email": "a@b.c", "exp": 1e11})}
+BEDROCK = {"auth_mode": "bedrockApiKey", "bedrock_api_key": {"api_key": "k", "region": "r"}}
+PERSONAL = {"OPENAI_API_KEY": None, "personal_access_token": "at-MARKED0123456789abcdefghij"}
+EXTERNAL = with_tokens() | {"auth_mode": "chatgptAuthTokens"}
 
 
 @pytest.mark.parametrize(
@@ -76,10 +82,17 @@ LATER = "Signed in, in a mode this version does not know: agentIdentity"
         # With a refresh token Codex goes on, so that it is still a sign-in.
         (Sight(now=ACCESS_EXPIRES + 1), 0, [SIGNED_IN, f"{EXPIRED}; {PRESENT}"]),
         (NO_REFRESH, 0, [SIGNED_IN, f"{VALID}; {ABSENT}"]),
-        (NO_REFRESH._replace(now=ACCESS_EXPIRES), 1, [ENDED, f"{EXPIRED}; {ABSENT}"]),
+        (NO_REFRESH._replace(now=ACCESS_EXPIRES), 1, [ENDED, AGAIN, HOLDS, f"{EXPIRED}; {ABSENT}"]),
+        (Sight(EXTERNAL, now=ACCESS_EXPIRES), 1, [ENDED, AGAIN, HOLDS]),
         (Sight(with_tokens(access_token="opaque")), 0, [SIGNED_IN, f"{OPAQUE}; {PRESENT}"]),
         (Sight(NEW.content), 0, ["Signed in with the API key sk-proj-***fghij"]),
-        (Sight({"auth_mode": "agentIdentity"}), 0, [LATER]),
+        (Sight(AGENT), 0, ["Signed in with an agent identity (unchecked) of a@b.c"]),
+        (Sight(BEDROCK), 0, ["Signed in with Amazon Bedrock keys"]),
+        (
+            Sight(PERSONAL),
+            *(0, ["Signed in with the personal access token at-MARKE***fghij (unchecked)"]),
+        ),
+        (Sight({"auth_mode": "mindReading"}), 1, [LATER]),
     ],
 )
 def test_as_whom_and_until_when(
@@ -87,7 +100,8 @@ def test_as_whom_and_until_when(
 ) -> None:
     """As far as it is known, and where it is kept."""
     lines, _, exit_code = sight.seen(home)
-    assert lines[: len(said) + 1] == [*said, f"Kept in {home.auth_file}"]
+    assert lines[: len(said)] == said
+    assert f"Kept in {home.auth_file}" in lines
     assert exit_code == expected
 
 
@@ -95,7 +109,10 @@ def test_as_whom_and_until_when(
 def test_not_signed_in(content: object, home: CodexHome) -> None:
     """No file, or one with nothing in it that Codex could use; and where that is."""
     lines, _, exit_code = Sight(content).seen(home)
-    assert lines == [f"Not signed in: there is no sign-in in {home.auth_file}"]
+    assert lines == [
+        f"Not signed in: there is no sign-in in {home.auth_file}",
+        "Sign in: headless-login login",
+    ]
     assert exit_code == 1
 
 
@@ -106,7 +123,7 @@ EVIL = "a\x1b[2J\n\u202eSigned in\r\ud800"
     ("content", "count"),
     [
         (with_tokens(id_token=jwt({"email": EVIL, AUTH: {"chatgpt_plan_type": EVIL}})), 3),
-        ({"auth_mode": EVIL}, 2),
+        ({"auth_mode": EVIL}, 4),
         ({"OPENAI_API_KEY": EVIL * 5}, 2),
     ],
 )
@@ -119,8 +136,9 @@ def test_hostile_texts_stay_on_their_line(content: object, count: int, home: Cod
 
 # What programs read.
 
-FIELDS = {
+FIELDS: dict[str, object] = {
     "signed_in": True,
+    "reason": None,
     "mode": "chatgpt",
     "email": "ada@example.com",
     "account_id": "acc-1",
@@ -141,7 +159,7 @@ KEY_FIELDS = {"mode": "apikey", "refresh_token": "absent", **UNNAMED}
         # A key names nobody and does not end, whatever stands beside it.
         (NEW.content, KEY_FIELDS),
         (document(auth_mode=..., OPENAI_API_KEY=KEY), KEY_FIELDS),
-        (None, KEY_FIELDS | {"mode": None, "signed_in": False}),
+        (None, KEY_FIELDS | {"mode": None, "signed_in": False, "reason": "no_file"}),
     ],
 )
 def test_the_fields_of_the_contract(
@@ -155,7 +173,6 @@ def test_the_fields_of_the_contract(
 # Warnings.
 
 ISSUED = ACCESS_CLAIMS["iat"]
-KEYRING = Sight(config='cli_auth_credentials_store = "keyring"')
 
 
 @pytest.mark.parametrize(
@@ -164,7 +181,6 @@ KEYRING = Sight(config='cli_auth_credentials_store = "keyring"')
         (Sight(), ""),
         # By name, not by value; a blank one does not count.
         (Sight(environ={"CODEX_API_KEY": "MARKED"}), "CODEX_API_KEY is set"),
-        (Sight(environ={"CODEX_ACCESS_TOKEN": "MARKED"}), "CODEX_ACCESS_TOKEN is set"),
         (Sight(environ={"CODEX_API_KEY": " "}), ""),
         # Tokens from the future: five minutes are tolerated.
         (Sight(now=ISSUED - 300), ""),
@@ -172,9 +188,7 @@ KEYRING = Sight(config='cli_auth_credentials_store = "keyring"')
         # With the command that changes it; status itself changes nothing.
         (Sight(mode=0o644), "other users can read auth.json; run: chmod 600"),
         (NO_REFRESH, "there is no refresh token"),
-        (KEYRING, 'cli_auth_credentials_store = "keyring"'),
-        # The sign-in can be told all the same.
-        (Sight(config="= broken"), "not valid TOML"),
+        (Sight(with_tokens(account_id=None)), "Codex cannot renew the access token"),
     ],
 )
 def test_warnings(sight: Sight, phrase: str, home: CodexHome) -> None:
@@ -183,9 +197,38 @@ def test_warnings(sight: Sight, phrase: str, home: CodexHome) -> None:
     warnings = found["warnings"]
     assert [phrase in warning for warning in warnings] == ([True] if phrase else [])
     assert lines[3:] == [f"Warning: {warning}" for warning in warnings]
-    assert found["credential_store"] == ("keyring" if sight == KEYRING else "file")
     assert exit_code == 0
     assert stat.S_IMODE(os.stat(home.auth_file).st_mode) == sight.mode
+
+
+# Reasons; test_agreement.py has Codex beside them.
+
+KEYRING = 'cli_auth_credentials_store = "keyring"'
+
+
+@pytest.mark.parametrize(
+    ("sight", "reason", "phrase"),
+    [
+        (Sight(environ={"CODEX_ACCESS_TOKEN": "MARKED"}), "environment", "unset CODEX_ACCESS"),
+        (Sight(environ={"OPENAI_IDENTITY_TOKEN_FILE": ""}), "environment", "workload identity"),
+        (Sight(config='forced_login_method = "api"'), "policy", "removes auth.json when it starts"),
+        (Sight(config='forced_chatgpt_workspace_id = "x"'), "policy", "of this sign-in (acc-1)"),
+        (Sight(config="= broken"), "policy", "not valid TOML"),
+        (Sight(config=KEYRING), "store", 'Set cli_auth_credentials_store = "file" in '),
+        (Sight(None, config=KEYRING), "store", "Codex never reads auth.json"),
+        (
+            Sight(environ={"CODEX_ACCESS_TOKEN": "MARKED"}, config=KEYRING),
+            *("environment", "CODEX_ACCESS_TOKEN is set"),
+        ),
+    ],
+)
+def test_the_first_reason_is_told(sight: Sight, reason: str, phrase: str, home: CodexHome) -> None:
+    """Environment, policy, store, file: in this order, with what to do."""
+    lines, found, exit_code = sight.seen(home)
+    assert (exit_code, found["reason"], found["signed_in"]) == (1, reason, False)
+    assert lines[0].startswith("Not signed in: ")
+    assert phrase in " ".join(lines[:2])
+    assert (f"Kept in {home.auth_file}" in lines) is (sight.content is not None)
 
 
 # From outside.
@@ -198,6 +241,7 @@ def _status(home: CodexHome, *options: str) -> Outcome:
 def test_the_command_answers_on_standard_output(home: CodexHome) -> None:
     """Exit 0, 1 and 6; nothing is made in the folder, and standard error is quiet or one error."""
     said = f"Not signed in: there is no sign-in in {home.auth_file}\n"
+    said += "Sign in: headless-login login\n"
     assert _status(home) == Outcome(1, said, "")
     assert not os.listdir(home.path)
 
@@ -219,7 +263,7 @@ def test_a_pipe_does_not_hang_the_command(home: CodexHome) -> None:
     os.mkfifo(home.config_file)
     outcome = _status(home)
     assert outcome.exit_code == 1
-    assert "config.toml cannot be read: it is not a regular file" in outcome.out
+    assert "config.toml cannot be used: it is not a regular file" in outcome.out
     os.mkfifo(home.auth_file)
     assert _status(home).exit_code == 6
 
@@ -230,7 +274,7 @@ def test_a_folder_of_any_name(tmp_path: Path) -> None:
     os.mkdir(home.path)
     outcome = _status(home)
     assert (outcome.exit_code, outcome.err) == (1, "")
-    assert outcome.out.endswith("/a b??/auth.json\n")
+    assert outcome.out.splitlines()[0].endswith("/a b??/auth.json")
     assert json.loads(_status(home, "--json").out)["auth_file"] == home.auth_file
 
 

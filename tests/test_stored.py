@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,7 @@ def test_a_sign_in_of_ours(home: CodexHome) -> None:
         REFRESH_TOKEN,
         "https://auth.openai.com",
         "app_EMoamEEZ73f0CkXaXp7hrann",
+        workspace_id="acc-1",
     )
 
 
@@ -92,7 +92,7 @@ MODES: dict[str, tuple[object, str | None]] = {
     "a key alone": ({"OPENAI_API_KEY": KEY}, "apikey"),
     "a key beside tokens": (document(auth_mode=..., OPENAI_API_KEY=KEY), "apikey"),
     "a key beside tokens in use": (document(OPENAI_API_KEY=KEY), "chatgpt"),
-    "a later mode": (document(auth_mode="agentIdentity"), "agentIdentity"),
+    "agent without its identity": (document(auth_mode="agentIdentity"), None),
     "a later mode, other members": ({"auth_mode": "new", "tokens": [1]}, "new"),
     "an empty object": ({}, None),
     "chatgpt without tokens": ({"auth_mode": "chatgpt"}, None),
@@ -145,8 +145,8 @@ UNUSABLE: dict[str, tuple[object, str]] = {
     "ID token not JSON": (with_tokens(id_token="a.b.c"), "its id_token is not a JSON Web"),
     "ID token deep": (with_tokens(id_token=f"e30.{'W1tb' * 9000}.x"), "its id_token is not"),
     "account a number": (with_tokens(account_id=7), "its account_id is not a text"),
-    "provenance a text": (with_tokens(oauth_provenance="x"), "its oauth_provenance names no"),
-    "provenance empty": (with_tokens(oauth_provenance={}), "its oauth_provenance names no"),
+    "provenance a text": (with_tokens(oauth_provenance="x"), "its oauth_provenance is not an"),
+    "provenance empty": (with_tokens(oauth_provenance={}), "its issuer is missing"),
     "a key beside broken tokens": (
         {"auth_mode": "apikey", "OPENAI_API_KEY": KEY, "tokens": "x"},
         "its tokens are not an object",
@@ -261,7 +261,7 @@ WHO: dict[str, tuple[object, Identity]] = {
     ),
     "account in the token only": (with_tokens(account_id=...), ADA),
     # Codex sends the one in the file.
-    "account in both": (with_tokens(account_id="acc-2"), replace(ADA, account_id="acc-2")),
+    "account in both": (with_tokens(account_id="acc-2"), ADA._replace(account_id="acc-2")),
     "e-mail in the profile": (
         with_tokens(id_token=jwt({PROFILE: {"email": "p@b.c"}})),
         Identity("p@b.c", "acc-1", None),
@@ -272,7 +272,11 @@ WHO: dict[str, tuple[object, Identity]] = {
     ),
     "nobody": (with_tokens(id_token=jwt({}), account_id=...), UNNAMED),
     "claims of other types": (
-        with_tokens(id_token=jwt({"email": 7, AUTH: [], PROFILE: "x"}), account_id=None),
+        with_tokens(
+            access_token=jwt({"email": 7, AUTH: [], PROFILE: "x"}),
+            id_token=jwt({}),
+            account_id=None,
+        ),
         UNNAMED,
     ),
     "an API key": (document(auth_mode="apikey", OPENAI_API_KEY=KEY), UNNAMED),
@@ -313,7 +317,7 @@ ENDING = tokens(refresh_token="")
         (with_tokens(access_token=OPAQUE, refresh_token=""), 4e9, True),
         (document(auth_mode=..., OPENAI_API_KEY=KEY), 4e9, True),
         (document(auth_mode=..., OPENAI_API_KEY=KEY, tokens=ENDING), 4e9, True),
-        ({"auth_mode": "new"}, 4e9, True),
+        ({"auth_mode": "new"}, 4e9, False),
         ({}, 0, False),
     ],
 )

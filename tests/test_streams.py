@@ -142,13 +142,13 @@ def test_a_silence_ends_what_can_be_judged(content: bytes, settles: float, given
 
 IMPATIENT = """
 import sys
-from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context
 from headless_login.commands.finish import finish
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import WrongUsage
 
 try:
-    finish(None, CodexHome(sys.argv[1]), Context(), patience=0.2)
+    finish(None, CodexFolder.find(sys.argv[1]), Context(), patience=0.2)
 except WrongUsage as error:
     print(error.message)
 """

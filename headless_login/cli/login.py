@@ -30,7 +30,7 @@ from headless_login.cli.options import (
     options_of,
 )
 from headless_login.cli.program import LazyGroup
-from headless_login.commands.context import Context
+from headless_login.commands.context import Context, Options
 from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
 
@@ -87,23 +87,31 @@ def sign_in(
     _check_ways(api_key, ways)
     context = Context(Output(events=Events(as_json)))
     if with_api_key:
-        from headless_login.commands.given_keys import login_with_api_key
-        from headless_login.delivery.destination import CodexFolder
-
-        folder = CodexFolder.find(codex_home, context.environ)
-        login_with_api_key(folder._replace(store_anyway=store_anyway), context)
+        _store_api_key(context, codex_home, store_anyway)
         return
     client = (issuer, client_id, scope)
     options = options_of(above, context, codex_home, client, qr, qr_file, timeout, store_anyway)
     if with_access_token:
-        from headless_login.commands.given_keys import login_with_access_token
-
-        login_with_access_token(options.destination, options.provider, context)
+        _store_access_token(context, options)
         return
     from headless_login.commands.login import login
 
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
     login(options._replace(port=port, bind=bind, take_over=take_over_port), context)
+
+
+def _store_api_key(context: Context, codex_home: str | None, store_anyway: bool) -> None:
+    from headless_login.commands.given_keys import login_with_api_key
+    from headless_login.delivery.destination import CodexFolder
+
+    folder = CodexFolder.find(codex_home, context.environ)
+    login_with_api_key(folder._replace(store_anyway=store_anyway), context)
+
+
+def _store_access_token(context: Context, options: Options) -> None:
+    from headless_login.commands.given_keys import login_with_access_token
+
+    login_with_access_token(options.destination, options.provider, context)
 
 
 def _check_ways(api_key: str | None, ways: Mapping[str, bool]) -> None:

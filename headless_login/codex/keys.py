@@ -39,7 +39,8 @@ def read_api_key(content: bytes) -> str:
     if key.startswith(("eyJ", "at-")):
         raise WrongUsage(
             "That is an access token, not an API key.",
-            "Use: headless-login login --with-access-token",
+            "Use: headless-login login --with-access-token. For ChatGPT: headless-login login "
+            "--paste-redirect",
         )
     if any(mark in key for mark in "\"'=") or "://" in key:
         raise WrongUsage(
@@ -82,6 +83,7 @@ def is_personal(token: str) -> bool:
 
 
 def _one_word(content: bytes, what: str, longest: int, hint: str) -> str:
+    kind = what.rpartition(" ")[2]
     word = _decode(content).strip().strip("\ufeff").strip()
     if not word:
         raise WrongUsage(f"No {what} came from standard input.", hint)
@@ -90,7 +92,7 @@ def _one_word(content: bytes, what: str, longest: int, hint: str) -> str:
     if len(word.split()) > 1:
         raise WrongUsage(f"That is more than an {what}: it has several lines or words.", hint)
     if not word.isascii() or not word.isprintable():
-        raise WrongUsage(f"That is not an {what}: it has characters that no {what} has.", hint)
+        raise WrongUsage(f"That is not an {what}: it has characters that no {kind} has.", hint)
     return word
 
 

@@ -142,7 +142,7 @@ def _misfit(value: Mapping[str, object], shape: _Shape) -> str:
                 return f"its {name} is {'missing or ' * wanted}not a text"
         elif found is not None:
             if not isinstance(found, dict):
-                return f"its {name} is not an object"
+                return f"its {name} {'are' if name.endswith('s') else 'is'} not an object"
             if misfit := _misfit(found, wanted):
                 return misfit
     return ""
@@ -204,7 +204,8 @@ class StoredSignIn(NamedTuple):
         """Return whether Codex could work with it at `now`, as far as one can tell offline."""
         expired = self.access_token_expires_at is not None and self.access_token_expires_at <= now
         renewable = self.refresh_token is not None and self.mode == "chatgpt"
-        return self.mode is not None and (not expired or renewable)
+        known = self.mode is not None and not self.unknown_mode
+        return known and (not expired or renewable)
 
 
 def read_stored(

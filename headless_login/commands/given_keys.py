@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from headless_login.codex.auth_file import Credentials
@@ -107,6 +106,8 @@ def _given(context: Context, label: str, pipe: str) -> bytes:
 
 
 def _asked(context: Context, label: str) -> str:
+    import asyncio
+
     from headless_login.terminal.prompt import AnswerPrompt
 
     console = context.output.console
