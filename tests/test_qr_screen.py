@@ -187,7 +187,7 @@ def test_inside_a_multiplexer(wrapper: str, environ: Variables, tmp_path: Path) 
                 ask("send-keys", "Enter")
             else:
                 terminal.paste(answer)
-            terminal.read_screen_until("Signed in to Codex")
+            terminal.read_screen_until("Signed in to Codex|from now on")
             assert answer.partition("code=")[2].partition("&")[0] not in terminal.text
         finally:
             ask(*end.split())
