@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tests.support.program import environment
 from tests.support.scene import Scene
 from tests.support.two_calls import TwoCalls
 
+# A suite that is started in the background would have every program ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 settings.load_profile("tests")
 
