@@ -15,7 +15,7 @@ import requests
 from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import HeadlessLoginError
 from headless_login.issuer.client import IssuerClient
-from headless_login.issuer.transport import new_session
+from headless_login.issuer.transport import Transport
 from headless_login.oauth.provider import Provider
 from headless_login.practice.issuer import Answer, PracticeIssuer
 from headless_login.practice.person import approve
@@ -71,7 +71,7 @@ ISSUERS: dict[str, Case] = {
     # The token came straight from the token endpoint: one line tells what is unchecked.
     "500 for keys": (partial(Bad, keys=Answer(500)), "signed_in", UNCHECKED),
     "HTML for keys": (partial(Bad, keys=Answer(200, bad.HTML)), "signed_in", UNCHECKED),
-    "no keys": (partial(Bad, keys=Answer(200, b'{"keys": []}')), "signed_in", UNCHECKED),
+    "no keys": (partial(Bad, keys=Answer(200, b'{"keys": []}')), FORGED, "not signed by"),
     "redirected keys": (partial(Bad, keys=ELSEWHERE), "signed_in", UNCHECKED),
     "unsigned": (partial(Bad, keys=Answer(500), sign=bad.unsigned), FORGED, "in an accepted way"),
 }
@@ -247,7 +247,7 @@ def test_no_secret_is_printed_logged_or_raised(
         def watch(response: requests.Response, **_: object) -> None:
             secrets.update(SECRET.findall(response.text))
 
-        session = new_session(provider)
+        session = Transport(provider, {}).new_session()
         session.hooks["response"].append(watch)
         client = IssuerClient(provider, environ={}, session=session)
         told = [repr(each) for each in (attempt, grant, client)]

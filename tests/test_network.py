@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from headless_login.errors import IssuerTrouble
+from headless_login.issuer.surroundings import proxy_of
+from headless_login.oauth.provider import CODEX
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.program import Outcome, Piped, environment
+from tests.support.program import Outcome, Piped, environment, run
 from tests.support.tls import connect_proxy, make_certificate, tls_in_front_of
 
 SignIn = Callable[..., Outcome]
@@ -54,16 +59,17 @@ def test_a_corporate_certificate_is_taken(
     assert (codex_home / "auth.json").exists()
 
 
-def test_codex_own_variable_comes_first(
+def test_codexs_own_variable_is_added(
     secure_sign_in: SignIn, certificate: Path, tmp_path: Path
 ) -> None:
-    """A stale SSL_CERT_FILE does no harm where CODEX_CA_CERTIFICATE is right, not vice versa."""
+    """As by Codex, a stale one does no harm where the other one is right."""
     stale, _ = make_certificate(tmp_path, "stale")
-    right = secure_sign_in(CODEX_CA_CERTIFICATE=certificate, SSL_CERT_FILE=stale)
-    assert right.exit_code == 0, right.err
-    wrong = secure_sign_in(CODEX_CA_CERTIFICATE=stale, SSL_CERT_FILE=certificate)
-    assert wrong.exit_code == 4
-    assert f"{stale} (from CODEX_CA_CERTIFICATE)" in wrong.err
+    for right, wrong in [(certificate, stale), (stale, certificate)]:
+        outcome = secure_sign_in(CODEX_CA_CERTIFICATE=right, SSL_CERT_FILE=wrong)
+        assert outcome.exit_code == 0, outcome.err
+    outcome = secure_sign_in(CODEX_CA_CERTIFICATE=stale)
+    assert outcome.exit_code == 4
+    assert f"{stale} (from CODEX_CA_CERTIFICATE) and this system's certificates" in outcome.err
 
 
 def test_an_unknown_certificate_is_refused(secure_sign_in: SignIn, codex_home: Path) -> None:
@@ -75,18 +81,103 @@ def test_an_unknown_certificate_is_refused(secure_sign_in: SignIn, codex_home: P
     assert not (codex_home / "auth.json").exists()
 
 
-@pytest.mark.parametrize("content", [None, "", "not a certificate"])
-def test_a_broken_certificate_file_is_named(
-    content: str | None, secure_sign_in: SignIn, tmp_path: Path
+def _before_the_address(codex_home: Path, **extra: str) -> str:
+    """Begin a sign-in at OpenAI that cannot get through; returns what is said in its place."""
+    outcome = run("login", "start", environ=environment(codex_home, None, **extra))
+    assert (outcome.exit_code, outcome.out) == (4, "")
+    return outcome.err
+
+
+@pytest.mark.parametrize("name", ["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    ("kind", "phrase"),
+    [
+        ("missing", "cannot be read: No such file"),
+        ("empty", "holds no certificate (PEM)"),
+        ("text", "holds no certificate (PEM)"),
+        ("damaged", "is damaged"),
+        ("DER", "openssl x509 -inform der -in "),
+        ("expired", "holds only certificates that have expired"),
+        ("quoted", "has quotes or blanks around its name"),
+        ("tilde", "begins with a ~"),
+    ],
+)
+def test_a_certificate_file_is_looked_at_before_the_address(
+    name: str, kind: str, phrase: str, certificate: Path, codex_home: Path, tmp_path: Path
 ) -> None:
-    """A file that is missing, empty or something else is what the sentence names."""
-    broken = tmp_path / "broken.pem"
-    if content is not None:
-        broken.write_text(content)
-    outcome = secure_sign_in(SSL_CERT_FILE=broken)
-    assert outcome.exit_code == 4
-    assert f"{broken} (from SSL_CERT_FILE)" in outcome.err
-    assert "Traceback" not in outcome.err
+    """What is wrong with it, its variable, and what mends it."""
+    path, good = tmp_path / "ca.pem", certificate.read_text()
+    contents = {"empty": "", "text": "no certificate", "damaged": good[:300] + good[-30:]}
+    if kind == "DER":
+        path.write_bytes(ssl.PEM_cert_to_DER_cert(good))
+    elif kind == "expired":
+        path = make_certificate(tmp_path, "old", days=-1)[0]
+    elif kind != "missing":
+        path.write_text(contents.get(kind, good))
+    value = {"quoted": f'"{path}"', "tilde": "~/ca.pem"}.get(kind, str(path))
+    said = _before_the_address(codex_home, **{name: value})
+    assert f"{value} (from {name})" in said
+    assert phrase in said
+
+
+PASSWORD = "s3cr3t"
+NO_PROXIES = [
+    *('"http://127.0.0.1:3128"', "'127.0.0.1:3128'", "http://127.0.0.1:99999", "http://:3128"),
+    *("http://[::1:3128", "ftp://127.0.0.1:3128", "http://a b:3128", "http://127.0.0.1:http"),
+    *(f"http://ada:{PASSWORD}@x@127.0.0.1:1", f"http://ada:{PASSWORD}/x@127.0.0.1:1"),
+    *(f"http://ada:{PASSWORD}?x@127.0.0.1:1", f"http://ada:{PASSWORD}#x@127.0.0.1:1"),
+    *("http://127.0.0.1:3128/path", "127.0.0.1:3128:1", "http//127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("value", NO_PROXIES)
+def test_what_is_no_proxy_is_refused_before_the_address(
+    name: str, value: str, codex_home: Path
+) -> None:
+    """By the name of its variable; the value may hold a password, and is not shown."""
+    said = _before_the_address(codex_home, **{name: value})
+    assert f"{name} is not the address of a proxy" in said
+    assert PASSWORD not in said
+    assert "127.0.0.1" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "url", "shown"),
+    [
+        ("127.0.0.1:3128", "http://127.0.0.1:3128", "127.0.0.1:3128"),
+        (" http://proxy:3128/ \r\n", "http://proxy:3128", "proxy:3128"),
+        ("HTTPS://proxy", "https://proxy", "proxy"),
+        ("socks://127.0.0.1:7891/", "socks5h://127.0.0.1:7891", "127.0.0.1:7891"),
+        ("socks5://[::1]:1", "socks5://[::1]:1", "[::1]:1"),
+        ("http://ada:s%40cret@proxy:1", "http://ada:s%40cret@proxy:1", "proxy:1"),
+    ],
+)
+def test_what_is_a_proxy(value: str, url: str, shown: str) -> None:
+    """In all the forms that desktops and people write; user name and password are never shown."""
+    proxy = proxy_of(CODEX, {"HTTPS_PROXY": value, "NO_PROXY": "example.com"})
+    assert proxy is not None
+    assert (proxy.url, proxy.shown) == (url, f"{shown} (HTTPS_PROXY)")
+
+
+@pytest.mark.parametrize(
+    ("excepted", "is_excepted"),
+    [
+        ("*", True),
+        ("openai.com", True),
+        (".openai.com", True),
+        ("*.openai.com", True),
+        ("x, AUTH.openai.com:443", True),
+        ("penai.com", False),
+        ("auth.openai.com.evil", False),
+        ("", False),
+    ],
+)
+def test_what_is_excepted(excepted: str, is_excepted: bool) -> None:
+    """A host, or a domain that it is in."""
+    environ = {"HTTPS_PROXY": "no proxy", "NO_PROXY": excepted}
+    with nullcontext() if is_excepted else pytest.raises(IssuerTrouble):
+        assert proxy_of(CODEX, environ) is None
 
 
 @pytest.mark.parametrize(("exception", "connects"), [({}, 1), ({"NO_PROXY": "localhost"}, 0)])
@@ -101,21 +192,36 @@ def test_a_proxy_from_the_environment_is_used(
     assert [head.split(":")[0] for head in asked] == ["CONNECT localhost"] * connects
 
 
-def test_a_refusing_proxy_is_named_without_its_password(
-    secure_sign_in: SignIn, certificate: Path
+@pytest.mark.parametrize(
+    ("proxy", "phrase"),
+    [
+        ("http://127.0.0.1:{refusing}", "it wants a password"),
+        ("http://ada:s3cr3t@127.0.0.1:{refusing}", "it does not take that password"),
+        ("http://127.0.0.1:{forbidding}", "it refuses (HTTP 403)"),
+        ("https://127.0.0.1:{refusing}", "it does not speak TLS"),
+        ("http://127.0.0.1:9", "nobody listens there"),
+        ("http://proxy.invalid:1", "its name cannot be resolved"),
+        ("socks5://127.0.0.1:9", "nobody listens there"),
+        ("socks://127.0.0.1:{refusing}", "it refuses"),
+    ],
+)
+def test_each_fault_of_a_proxy_is_told_apart(
+    proxy: str, phrase: str, secure_sign_in: SignIn, certificate: Path
 ) -> None:
-    """The sentence names the proxy; user name and password stay out of it."""
-    with connect_proxy(refuse=True) as (proxy, _):
-        address = f"http://ada:s3cr3t-word@127.0.0.1:{proxy}"
+    """With its variable; user name and password stay out of it."""
+    with connect_proxy("407 No") as (refusing, _), connect_proxy("403 No") as (forbidding, _):
+        address = proxy.format(refusing=refusing, forbidding=forbidding)
         outcome = secure_sign_in(HTTPS_PROXY=address, CODEX_CA_CERTIFICATE=certificate)
     assert outcome.exit_code == 4
-    assert f"through the proxy 127.0.0.1:{proxy}: the proxy refuses" in outcome.err
-    assert "s3cr3t-word" not in outcome.err
+    shown = address.rpartition("@")[2].rpartition("/")[2]
+    assert f"through the proxy {shown} (HTTPS_PROXY): {phrase}" in outcome.err
+    assert PASSWORD not in outcome.err
+    assert "defect" not in outcome.err
 
 
 def test_loopback_never_meets_a_proxy(sign_in: SignIn) -> None:
     """An issuer on this machine is asked directly, whatever the environment says."""
-    with connect_proxy(refuse=True) as (proxy, asked):
+    with connect_proxy("407 No") as (proxy, asked):
         names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY")
         outcome = sign_in(**dict.fromkeys(names, f"http://127.0.0.1:{proxy}"))
     assert outcome.exit_code == 0, outcome.err

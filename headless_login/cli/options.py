@@ -195,6 +195,10 @@ def _provider_of(
         source = "--issuer" if named else "HEADLESS_LOGIN_ISSUER"
         if not (context.output.events.wanted and context.output.events.strict):
             context.say(f"This signs in at {one_line(asked.host)}, not at OpenAI: from {source}.")
+    if not asked.on_loopback:
+        from headless_login.issuer.surroundings import check_surroundings
+
+        check_surroundings(asked, context.environ)
     if is_codex:
         return asked
     return context.discover(issuer, str(client_id), scope or provider.OPENID_SCOPE)

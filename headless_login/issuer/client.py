@@ -7,11 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from headless_login.errors import IssuerTrouble
-from headless_login.issuer.transport import Transport, new_session, read_body
+from headless_login.issuer.transport import Transport, read_body
 from headless_login.oauth.device import (
     code_parameters,
     disabled,
@@ -20,6 +19,7 @@ from headless_login.oauth.device import (
     read_device_code,
     read_poll,
 )
+from headless_login.oauth.id_token import usable_keys
 from headless_login.oauth.provider import (
     Provider,
     agent_identity_keys_address,
@@ -55,7 +55,7 @@ class IssuerClient:
         """`environ` names proxies and certificates."""
         self.provider = provider
         self._transport = Transport(provider, environ)
-        self._session = session or new_session(provider)
+        self._session = session or self._transport.new_session()
 
     @classmethod
     def discovered(
@@ -97,9 +97,11 @@ class IssuerClient:
             IssuerTrouble: no usable answer within `timeout` seconds.
         """
         answers: list[Tokens] = []
+        statuses: list[int] = []
 
         def judge(response: requests.Response) -> requests.Response:
             # authlib would take a 403 without "error" for a token: judged before it looks.
+            statuses.append(response.status_code)
             body = read_body(response)
             answers.append(
                 read_token_response(
@@ -112,22 +114,30 @@ class IssuerClient:
             return response
 
         self._session.register_compliance_hook("access_token_response", judge)
-        self._transport.run(
-            timeout,
-            lambda: self._session.fetch_token(
-                self.provider.at.token_endpoint,
-                grant_type="authorization_code",
-                code=grant.code,
-                redirect_uri=grant.redirect_uri,
-                code_verifier=grant.verifier,
-                headers={
-                    "Accept": "application/json",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                },
-                **self._transport.options(timeout),
-            ),
+        trouble: IssuerTrouble | None = None
+        try:
+            self._transport.run(timeout, lambda: self._fetch_token(grant, timeout))
+        except IssuerTrouble as error:
+            trouble = error
+        if answers:
+            return answers[0]  # what authlib makes of it afterwards does not count
+        if statuses == [200] and (trouble is None or trouble.error == "issuer_unreachable"):
+            raise lost()  # the code is spent: it must not be sent once more
+        raise trouble or lost()
+
+    def _fetch_token(self, grant: Grant, timeout: float) -> None:
+        self._session.fetch_token(
+            self.provider.at.token_endpoint,
+            grant_type="authorization_code",
+            code=grant.code,
+            redirect_uri=grant.redirect_uri,
+            code_verifier=grant.verifier,
+            headers={
+                "Accept": "application/json",
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            **self._transport.options(timeout),
         )
-        return answers[-1]
 
     def request_device_code(self, *, timeout: float = EXCHANGE_TIMEOUT) -> DeviceCode:
         """Ask for a one-time code (codex-facts.md §4, RFC 8628 §3.1).
@@ -211,13 +221,12 @@ class IssuerClient:
             body = read_body(response)
             if response.status_code != 200:
                 return None
-            document = response.json() if body else None
-            keys = document.get("keys") if isinstance(document, dict) else None
-            return KeySet.import_key_set({"keys": keys}) if isinstance(keys, list) else None
+            keys = read_document(body).get("keys")
+            return usable_keys(keys) if isinstance(keys, list) else None
 
         try:
             return self._transport.run(timeout, fetch)
-        except (IssuerTrouble, JoseError, ValueError, TypeError, KeyError):
+        except IssuerTrouble:
             return None
 
     def personal_access_token_metadata(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
-from requests.utils import select_proxy
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
+from headless_login.issuer.connections import Adapter, described, tls_context
+from headless_login.issuer.surroundings import proxy_of
 from headless_login.oauth.provider import Provider
+from headless_login.oauth.text import printable
 
 CONNECT_TIMEOUT = 10.0  # seconds
 _LARGEST_ANSWER = 1024 * 1024  # bytes
@@ -27,18 +29,52 @@ class Transport:
     """Runs calls to one provider, and says in one sentence why one failed."""
 
     def __init__(self, provider: Provider, environ: Mapping[str, str]) -> None:
-        """`environ` names proxies and certificates."""
+        """`environ` names proxies and certificates.
+
+        Raises:
+            IssuerTrouble: `issuer_unreachable`; a proxy is named that is none.
+        """
         self._provider = provider
-        self._certificates = certificates_of(environ)
+        self._environ = environ
+        self._proxy = proxy_of(provider, environ)
+
+    def new_session(self) -> OAuth2Session:
+        """Return a session that sends nothing of its own but a truthful User-Agent.
+
+        Raises:
+            IssuerTrouble: `tls_error`; a file of certificates cannot be read.
+        """
+        session = OAuth2Session(
+            client_id=self._provider.client_id,
+            token_endpoint_auth_method="none",  # noqa: S106
+        )
+        # Not imported: the package's face stands above all its parts.
+        version = sys.modules["headless_login"].__version__
+        session.headers["User-Agent"] = f"headless-login/{version}"
+        # What the environment says is read by us: requests takes some of it for something else.
+        session.trust_env = False
+        session.auth = _no_netrc
+        if self._provider.issuer.startswith("https:"):
+            session.mount("https://", Adapter(self._context()))
+        if self._proxy:
+            session.proxies = {"https": self._proxy.url, "http": self._proxy.url}
+        elif sys.platform in ("darwin", "win32") and not self._provider.on_loopback:
+            session.proxies = requests.utils.get_environ_proxies(self._provider.issuer)
+        return session
+
+    def _context(self) -> Any:
+        try:
+            return tls_context(self._environ)
+        except (OSError, ValueError):
+            pass  # raised below
+        raise self._tls_trouble("a file of certificates cannot be read")
 
     def options(self, timeout: float) -> dict[str, Any]:
         """Return the options of a request that may take `timeout` seconds."""
-        # verify goes with each request: REQUESTS_CA_BUNDLE would override the session's.
         return {
             "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
             "allow_redirects": False,
             "stream": True,
-            "verify": self._certificates[1] if self._certificates else True,
         }
 
     def run(self, timeout: float, call: Callable[[], _Result]) -> _Result:
@@ -53,63 +89,43 @@ class Transport:
             return _within(timeout, call)
         except HeadlessLoginError as error:
             trouble = error.with_traceback(None)  # its frames hold the body
-        except requests.exceptions.SSLError:
-            trouble = self._tls_trouble()
-        except requests.RequestException as error:
-            trouble = self._unreachable(_reason(error))
         except TimeoutError:
             trouble = self._unreachable(f"no answer within {timeout:.0f} seconds")
-        except OSError:
-            # requests reports a certificate file that is missing or empty as a bare OSError.
-            trouble = self._tls_trouble()
+        except Exception as error:  # noqa: BLE001  # whatever a library lets out of an answer
+            trouble = self._translated(error)
         raise trouble
 
-    def _tls_trouble(self) -> IssuerTrouble:
-        used = "the certificates that come with Python's requests"
-        if self._certificates:
-            used = f"{self._certificates[1]} (from {self._certificates[0]})"
+    def _translated(self, error: Exception) -> IssuerTrouble:
+        text = str(error)
+        if self._proxy and (
+            reason := _reason_of_proxy(text, has_password=self._proxy.has_password)
+        ):
+            return self._unreachable(reason)
+        if isinstance(error, requests.exceptions.SSLError):
+            return self._tls_trouble(_reason_of_tls(text))
+        if isinstance(error, requests.RequestException | OSError):
+            return self._unreachable(_reason(error))
+        return IssuerTrouble(
+            "token_response_invalid",
+            f"The issuer's answer is not usable: it is no proper HTTP ({type(error).__name__}).",
+        )
+
+    def _tls_trouble(self, reason: str) -> IssuerTrouble:
         return IssuerTrouble(
             "tls_error",
-            f"No trustworthy TLS connection to {self._host}; checked with {used}.",
+            f"No trustworthy TLS connection to {self._host}: {reason}; checked with "
+            f"{described(self._environ)}.",
         )
 
     def _unreachable(self, reason: str) -> IssuerTrouble:
-        proxy = None if self._provider.on_loopback else self._proxy()
-        way = f" through the proxy {proxy}" if proxy else ""
+        way = f" through the proxy {self._proxy.shown}" if self._proxy else ""
         return IssuerTrouble(
-            "issuer_unreachable",
-            f"{self._host} cannot be reached{way}: {reason}.",
+            "issuer_unreachable", f"{self._host} cannot be reached{way}: {reason}."
         )
-
-    def _proxy(self) -> str | None:
-        url = self._provider.at.token_endpoint
-        proxies = requests.utils.get_environ_proxies(url)
-        parts = urlsplit(select_proxy(url, proxies) or "")
-        return parts.netloc.rpartition("@")[2] or None  # without user name and password
 
     @property
     def _host(self) -> str:
-        return urlsplit(self._provider.issuer).netloc
-
-
-def certificates_of(environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return variable and file that choose the CA certificates, in Codex's order, or None.
-
-    After Codex's own two come those that requests itself honours.
-    """
-    names = ("CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    return next(((name, environ[name]) for name in names if environ.get(name)), None)
-
-
-def new_session(provider: Provider) -> OAuth2Session:
-    """Return a session that sends nothing of its own but a truthful User-Agent."""
-    session = OAuth2Session(client_id=provider.client_id, token_endpoint_auth_method="none")  # noqa: S106
-    # Not imported: the package's face stands above all its parts.
-    session.headers["User-Agent"] = f"headless-login/{sys.modules['headless_login'].__version__}"
-    # A proxy from the environment must not see what stays on this machine.
-    session.trust_env = not provider.on_loopback
-    session.auth = _no_netrc
-    return session
+        return self._provider.host
 
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -131,19 +147,54 @@ def read_body(response: requests.Response) -> bytes:
     return body
 
 
-def _reason(error: requests.RequestException) -> str:
-    kinds: tuple[tuple[type[Exception], str], ...] = (
-        (requests.exceptions.ProxyError, "the proxy refuses"),
-        (requests.exceptions.ConnectTimeout, "no connection in time"),
-        (requests.exceptions.Timeout, "no answer in time"),
-    )
-    for kind, reason in kinds:
-        if isinstance(error, kind):
-            return reason
-    text = str(error).lower()
-    if "name resolution" in text or "getaddrinfo" in text or "nodename" in text:
+def _reason_of_proxy(text: str, *, has_password: bool) -> str:
+    """Return what a proxy, or the way to it, has against a request; nothing if it is not its."""
+    if "connection failed: 407" in text or "authentication" in text:
+        return "it does not take that password" if has_password else "it wants a password"
+    if found := re.search(r"Tunnel connection failed: (\d{3})", text):
+        return f"it refuses (HTTP {found[1]})"
+    signs = {
+        "WRONG_VERSION_NUMBER": "it does not speak TLS; write http:// before its name",
+        "record layer failure": "it does not speak TLS; write http:// before its name",
+        "refused": "nobody listens there",
+        "resolve": "its name cannot be resolved",
+        "Name or service not known": "its name cannot be resolved",
+        "nodename nor servname": "its name cannot be resolved",
+        "timed out": "it does not answer in time",
+        "SOCKS": "it refuses",
+        "connect to proxy": "it refuses",
+    }
+    return next((reason for sign, reason in signs.items() if sign in text), "")
+
+
+def _reason_of_tls(text: str) -> str:
+    kinds = {
+        "certificate has expired": "its certificate has expired, or this machine's clock is wrong",
+        "not yet valid": "its certificate is not valid yet; is this machine's clock right?",
+        "ostname mismatch": "its certificate is for another host",
+        "is not valid for": "its certificate is for another host",
+        "self-signed": "its certificate is from an authority that is not known here",
+        "self signed": "its certificate is from an authority that is not known here",
+        "unable to get": "its certificate is from an authority that is not known here",
+        "WRONG_VERSION": "what answers does not speak TLS",
+    }
+    return next((reason for sign, reason in kinds.items() if sign in text), "it failed")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no answer in time"
+    text = str(error)
+    if "resolve" in text.lower() or "getaddrinfo" in text or "nodename" in text:
         return "its name cannot be resolved"
-    return "connection refused" if "refused" in text else "the connection failed"
+    tried = re.search(r"([A-Za-z ]+) \((tried [0-9A-Fa-f.:, ]+)\)", text)
+    if "refused" in text.lower():
+        return f"connection refused{f' ({tried[2]})' if tried else ''}"
+    return (
+        printable(f"{tried[1].strip()} ({tried[2]})".lower()) if tried else "the connection failed"
+    )
 
 
 def _within(seconds: float, call: Callable[[], _Result]) -> _Result:

@@ -136,7 +136,7 @@ def lost() -> IssuerTrouble:
     """Return the error for a success whose body never arrived: it must not be asked for twice."""
     return IssuerTrouble(
         "token_response_invalid",
-        "The sign-in was approved, but the issuer's answer was lost on its way.",
+        "The issuer accepted the sign-in, but its answer was lost on its way.",
         "Start a new sign-in: an answer is given once.",
     )
 

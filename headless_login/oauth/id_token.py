@@ -15,10 +15,9 @@ from joserfc import jwt
 from joserfc.errors import (
     ExpiredTokenError,
     InvalidClaimError,
-    JoseError,
     MissingClaimError,
 )
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 from joserfc.jwt import JWTClaimsRegistry
 
 from headless_login.errors import SignInRefused
@@ -31,7 +30,8 @@ from headless_login.oauth.values import Tokens
 SIGNATURE_ALGORITHMS = (
     "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split()  # noqa: SIM905
 )
-LEEWAY = 120  # seconds; RFC 7519 §4.1.4 allows "no more than a few minutes"
+LEEWAY = 300  # seconds; RFC 7519 §4.1.4 allows "no more than a few minutes"
+_SHORTEST_RSA_KEY = 2048  # bits
 
 
 def verify_id_token(
@@ -66,10 +66,31 @@ def _algorithm(token: str) -> str:
     header = read_part(token, 0)
     if header is None:
         raise _invalid("is not a JSON Web Token")
+    if "crit" in header:
+        raise _invalid("demands an extension that is not known (crit)")
     algorithm = header.get("alg")
     if algorithm not in SIGNATURE_ALGORITHMS:
         raise _invalid("is not signed in an accepted way")
     return str(algorithm)
+
+
+def usable_keys(published: Sequence[object]) -> KeySet:
+    """Return the keys of a published set that can verify a signature, each judged by itself.
+
+    One that cannot be read must not switch the check off; a weak one verifies nothing (RFC 7518
+    §3.3: 2048 bits at least).
+    """
+    usable: list[RSAKey | ECKey | OKPKey] = []
+    for each in published:
+        try:
+            key = KeySet.import_key_set({"keys": [each]}).keys[0]  # type: ignore[list-item]
+        except Exception:  # noqa: BLE001, S112  # whatever a foreign key makes its parsers raise
+            continue
+        if isinstance(key, RSAKey) and key.public_key.key_size < _SHORTEST_RSA_KEY:
+            continue
+        if isinstance(key, RSAKey | ECKey | OKPKey):
+            usable.append(key)
+    return KeySet(usable)  # type: ignore[arg-type]
 
 
 def signed_claims(
@@ -78,7 +99,7 @@ def signed_claims(
     """Return the claims of a JWT that one of the keys has signed, or None."""
     try:
         return jwt.decode(token, keys, algorithms=[*algorithms]).claims
-    except (JoseError, ValueError, TypeError):
+    except Exception:  # noqa: BLE001  # its text is foreign, and the cause would carry it along
         return None
 
 
@@ -117,7 +138,8 @@ def _at_hash_fits(at_hash: object, tokens: Tokens, algorithm: str) -> bool:
     bits = algorithm[2:] if algorithm[2:].isdigit() else "512"  # EdDSA: Ed25519 hashes by SHA-512
     digest = hashlib.new(f"sha{bits}", tokens.access_token.encode()).digest()
     expected = base64url(digest[: len(digest) // 2])
-    return isinstance(at_hash, str) and hmac.compare_digest(at_hash.encode(), expected.encode())
+    told = at_hash.encode(errors="surrogatepass") if isinstance(at_hash, str) else b""
+    return hmac.compare_digest(told, expected.encode())
 
 
 def _invalid(what: str) -> SignInRefused:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+def make_certificate(folder: Path, name: str, *, days: float = 1) -> tuple[Path, Path]:
     """Write a self-signed certificate for `localhost` and its key; returns both paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -29,8 +29,8 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=2))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -90,17 +90,23 @@ def tls_in_front_of(port: int, certificate: Path, key: Path, own_port: int = 0) 
 
 
 @contextmanager
-def connect_proxy(*, refuse: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Serve CONNECT (RFC 9110 §9.3.6); yields its port and the heads of what it was asked."""
+def connect_proxy(refuse: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Serve CONNECT (RFC 9110 §9.3.6); yields its port and the heads of what it was asked.
+
+    `refuse` is the status of a refusal.
+    """
     asked: list[str] = []
 
     def serve(client: socket.socket) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
             head += client.recv(4096)
+            if head[:1] in (b"\x16", b"\x05"):  # TLS or SOCKS, which it does not speak
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                return
         asked.append(head.decode())
         if refuse:
-            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            client.sendall(f"HTTP/1.1 {refuse}\r\n\r\n".encode())
             return
         client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         _join(client, int(head.split(b" ")[1].rpartition(b":")[2]))

@@ -1,0 +1,143 @@
+"""What the environment says of the way to an issuer: proxies and certificates, before any request.
+
+Light: it is asked before the address is shown, so that nobody signs in for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from headless_login.errors import IssuerTrouble
+from headless_login.oauth.provider import Provider
+from headless_login.oauth.text import one_line
+
+# Of the certificates: Codex's own is added to the others; those of OpenSSL stand in place of the
+# system's; those of requests and curl are what people set for programs in Python.
+CODEX_CERTIFICATE = "CODEX_CA_CERTIFICATE"
+CERTIFICATE_FILES = (CODEX_CERTIFICATE, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CERTIFICATE_FOLDER = "SSL_CERT_DIR"
+
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_PROXY = re.compile(
+    r"(?:(?P<scheme>https?|socks(?:4a?|5h?)?)://)?"
+    r"(?:(?P<user>[^@/?#\s\"']*)@)?"
+    r"(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\])"
+    r"(?::(?P<port>[0-9]{1,5}))?/?",
+    re.I,
+)
+
+
+class Proxy(NamedTuple):
+    """A proxy as the environment names it: what requests are sent by, and what may be shown."""
+
+    variable: str
+    url: str
+    shown: str
+    has_password: bool = False
+
+
+def proxy_of(provider: Provider, environ: Mapping[str, str] = os.environ) -> Proxy | None:
+    """Return the proxy on the way to an issuer, or None; one on this machine never has one.
+
+    Raises:
+        IssuerTrouble: `issuer_unreachable`; the value is no address. It is not shown: it may hold
+            a password.
+    """
+    if provider.on_loopback or _is_excepted(provider.host, environ):
+        return None
+    variable = next((name for name in _PROXIES if environ.get(name, "").strip()), None)
+    if variable is None:
+        return None
+    found = _PROXY.fullmatch(environ[variable].strip())
+    if found is None or not 0 < int(found["port"] or 1) <= 65535:
+        raise IssuerTrouble(
+            "issuer_unreachable",
+            f"{variable} is not the address of a proxy.",
+            f"Write it as http://HOST:PORT, without quotes; in a password, write @ / ? # as %40 "
+            f"%2F %3F %23. Or: unset {variable}",
+        )
+    scheme = (found["scheme"] or "http").lower()
+    scheme = "socks5h" if scheme == "socks" else scheme  # as GNOME and others write it
+    user, shown = found["user"], found["host"] + (f":{found['port']}" if found["port"] else "")
+    url = f"{scheme}://{f'{user}@' if user else ''}{shown}"
+    return Proxy(variable, url, f"{shown} ({variable})", bool(user))
+
+
+def _is_excepted(host: str, environ: Mapping[str, str]) -> bool:
+    """Return whether NO_PROXY names a host, or a domain that it is in."""
+    name = re.sub(r":\d+$", "", host).strip("[]").lower()
+    for entry in (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(","):
+        excepted = re.sub(r":\d+$", "", entry.strip().lower()).lstrip("*").lstrip(".")
+        if entry.strip() == "*" or (
+            excepted and (name == excepted or name.endswith(f".{excepted}"))
+        ):
+            return True
+    return False
+
+
+class CertificateFile(NamedTuple):
+    """A file of certificates, and the variable that names it."""
+
+    variable: str
+    path: str
+
+
+def certificate_files(environ: Mapping[str, str] = os.environ) -> list[CertificateFile]:
+    """Return the files that the environment names, Codex's own first."""
+    return [CertificateFile(n, environ[n]) for n in CERTIFICATE_FILES if environ.get(n)]
+
+
+def check_surroundings(provider: Provider, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse proxies and certificate files of which it is known that no request gets through.
+
+    Raises:
+        IssuerTrouble: `issuer_unreachable` or `tls_error`, with the variable and what mends it.
+    """
+    proxy_of(provider, environ)
+    if provider.on_loopback:
+        return
+    for file in certificate_files(environ):
+        if wrong := _wrong_with(file):
+            raise IssuerTrouble(
+                "tls_error", f"{one_line(file.path)} (from {file.variable}) {wrong[0]}.", wrong[1]
+            )
+
+
+def _wrong_with(file: CertificateFile) -> tuple[str, str] | None:
+    """Return what is wrong with a file of certificates, and what mends it."""
+    path, unset = file.path, f"Name the right file, or: unset {file.variable}"
+    if path != path.strip(" \t\r\n\"'"):
+        return "has quotes or blanks around its name", f"Write it without them. {unset}"
+    if path.startswith("~"):
+        return "begins with a ~, which only a shell expands", f"Write the whole path. {unset}"
+    try:
+        with open(path, "rb") as content:
+            head = content.read(4 * 1024 * 1024)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or type(error).__name__}", unset
+    if head[:1] == b"\x30":
+        from shlex import quote
+
+        convert = f"openssl x509 -inform der -in {quote(path)} -out {quote(path)}.pem"
+        return "is in the binary form (DER), not PEM", f"Convert it: {convert}"
+    if b"-----BEGIN " not in head:
+        return "holds no certificate (PEM)", unset
+    return _wrong_certificates(path, unset)
+
+
+def _wrong_certificates(path: str, unset: str) -> tuple[str, str] | None:
+    import ssl
+    import time
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(path)
+    except (OSError, ValueError):
+        return "is damaged: its certificates cannot be read", unset
+    ends = [ssl.cert_time_to_seconds(str(each["notAfter"])) for each in context.get_ca_certs()]
+    if ends and max(ends) < time.time():
+        return "holds only certificates that have expired", unset
+    return None
