@@ -8,6 +8,12 @@ costs nothing.
 
 from __future__ import annotations
 
+import sys
+
+# `python -m headless_login` puts the present folder first: what lies there must not be run.
+if sys.argv[:1] == ["-m"] and sys.path and not sys.flags.safe_path:
+    del sys.path[0]
+
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"

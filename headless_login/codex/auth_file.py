@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
 
-from headless_login.codex.files import Folder, replace_file
+from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.codex.preflight import cannot_write
@@ -117,10 +117,12 @@ class AuthFile:
 
     def store(self, credentials: Credentials) -> bool:
         """Replace it; returns whether it had to be written in place, as a mounted file."""
+        self._folder.sweep()
         return self._folder.replace(self._name, credentials.content)
 
     def remove(self) -> bool:
         """Remove it, or empty a mounted file of every credential; returns whether there was one."""
+        self._folder.sweep()
         try:
             self._folder.remove(self._name, or_write=_SIGNED_OUT)
         except FileNotFoundError:
@@ -141,14 +143,26 @@ def set_aside(credentials: Credentials, *, places: Sequence[str] = _PLACES) -> s
     return None
 
 
+def _write_once(path: str, content: bytes) -> None:
+    """Write a new file, without the steps that may just have failed for auth.json."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        with suppress(OSError):
+            os.fsync(descriptor)
+
+
 def _save_in_new_folder(parent: str, content: bytes) -> str:
     from tempfile import mkdtemp
 
     folder = mkdtemp(prefix="headless-login-", dir=parent or None)  # 0700
     try:
         path = os.path.join(os.path.abspath(folder), "auth.json")
-        replace_file(path, content)
+        _write_once(path, content)
     except OSError:
+        with suppress(OSError):
+            os.unlink(path)
         with suppress(OSError):
             os.rmdir(folder)
         raise

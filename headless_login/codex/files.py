@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import stat
 import sys
@@ -21,6 +22,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 TEMPORARY = ".auth-"  # as Codex calls its own
+_LEFT_OVER = re.compile(r"\.auth-(?:[0-9a-f]{12}|[A-Za-z0-9]{6})")  # ours, and Codex's
 LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 
 # Opening a pipe would wait for its writer, and a terminal would become ours.
@@ -32,7 +34,8 @@ _SEARCH = (PATH_ONLY or os.O_RDONLY) | _DIRECTORY
 _MOST_LINKS = 40  # as Linux
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd  # not on Windows
 
-_REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS}
+_REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS}
+_UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # no failure
 _NOT_RENAMED = {errno.EBUSY, errno.EXDEV}  # says nothing about why the file is not writable
 _UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
@@ -182,6 +185,40 @@ class Folder:
         """Remove a file of which nothing depends on surviving a power cut."""
         os.unlink(self._at(name), **self._there())
 
+    def sweep(self) -> None:
+        """Remove what a write that was killed has left, secrets and all; call it under the lock."""
+        with suppress(OSError):
+            for name in filter(_LEFT_OVER.fullmatch, self.names()):
+                with suppress(OSError):
+                    status = self.status_of(name)
+                    ours = not hasattr(os, "geteuid") or status.st_uid in (
+                        os.geteuid(),
+                        self.status().st_uid,
+                    )
+                    if stat.S_ISREG(status.st_mode) and ours:
+                        self.discard(name)
+
+    def try_replacing(self, room: bytes) -> None:
+        """Go through the steps of `replace` with nothing but temporary files, and `room` in them.
+
+        Two at once: a disk has to take the new content beside the old one.
+        """
+        names: list[str] = []
+        with signals_held():
+            try:
+                for _ in range(2):
+                    name, descriptor = self.make_temporary()
+                    names.append(name)
+                    with open(descriptor, "wb") as file:
+                        file.write(room)
+                        file.flush()
+                        _fsync(descriptor)
+                self._rename(*names)
+            finally:
+                for name in names:
+                    with suppress(OSError):
+                        self.discard(name)
+
     def mark(self, name: str) -> None:
         """Make an empty file, if there is nothing of that name."""
         with suppress(FileExistsError):
@@ -250,16 +287,19 @@ class Folder:
                     give_to_owner(descriptor, self.status_of(name))
                 file.write(content)
                 file.flush()
-                os.fsync(descriptor)
-            there: dict[str, Any] = {}
-            if _BY_DESCRIPTOR:
-                there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
-            os.replace(self._at(temporary), self._at(name), **there)
+                _fsync(descriptor)
+            self._rename(temporary, name)
         except BaseException:
             with suppress(OSError):
                 self.discard(temporary)
             raise
         self._sync()
+
+    def _rename(self, name: str, to: str) -> None:
+        there: dict[str, Any] = {}
+        if _BY_DESCRIPTOR:
+            there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
+        os.replace(self._at(name), self._at(to), **there)
 
     def _write_in_place(self, name: str, content: bytes) -> None:
         descriptor = self.open(name, os.O_RDWR)
@@ -305,6 +345,7 @@ def _walk(path: str, *, to_file: bool = False) -> tuple[str, int, str, list[int]
             is_last = to_file and not parts
             if (maker := _maker_of_link(name, descriptor, may_miss=is_last)) is not None:
                 makers.append(maker)
+                _check_link(maker, descriptor, path)
                 if len(makers) > _MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 target = os.readlink(name, dir_fd=descriptor)
@@ -338,6 +379,12 @@ def _maker_of_link(name: str, folder: int, *, may_miss: bool) -> int | None:
             return None
         raise
     return status.st_uid if stat.S_ISLNK(status.st_mode) else None
+
+
+def _check_link(maker: int, folder: int, path: str) -> None:
+    """Refuse a link that some other user has put into a folder that others may write into."""
+    if sys.platform != "win32" and maker not in (0, os.geteuid(), os.fstat(folder).st_uid):
+        raise OSError(errno.EACCES, "it goes through another user's link", path)
 
 
 def _readable(descriptor: int) -> int:
@@ -474,9 +521,22 @@ def _make_private(descriptor: int) -> None:
 
 
 def _rewrite(descriptor: int, content: bytes) -> None:
+    """Write a file in place so that it is whole at every moment, if its content is JSON.
+
+    One write puts blanks where the old content was longer; they are cut off afterwards.
+    """
     os.lseek(descriptor, 0, os.SEEK_SET)
-    left = memoryview(content)
+    left = memoryview(content.ljust(os.fstat(descriptor).st_size))
     while left:
         left = left[os.write(descriptor, left) :]
+    _fsync(descriptor)
     os.ftruncate(descriptor, len(content))
-    os.fsync(descriptor)
+    _fsync(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise

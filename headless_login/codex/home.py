@@ -28,9 +28,9 @@ class CodexHome(NamedTuple):
         if given is not None:
             if not given:  # a script's variable that is not set must not mean the default
                 raise WrongUsage("--codex-home names no folder.")
-            return cls(os.path.abspath(os.path.expanduser(given)))
+            return cls(_absolute(os.path.expanduser(given), "--codex-home"))
         if chosen := environ.get("CODEX_HOME"):
-            return cls(os.path.abspath(chosen))  # Codex takes a `~` in it literally [seen]
+            return cls(_absolute(chosen, "CODEX_HOME"))  # Codex takes a `~` literally [seen]
         return cls(os.path.join(_user_folder(environ), ".codex"))
 
     @property
@@ -65,6 +65,18 @@ class CodexHome(NamedTuple):
         raise LocalTrouble(
             "store_failed", f"The Codex folder {self.path} cannot be made: {reason}."
         )
+
+
+def _absolute(path: str, source: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        pass
+    raise LocalTrouble(
+        "store_failed",
+        "The present folder is gone.",
+        f"Go to another one, or name the whole path with {source}.",
+    )
 
 
 def _user_folder(environ: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -42,11 +43,30 @@ def read_api_key(content: bytes) -> str:
             "Use: headless-login login --with-access-token. For ChatGPT: headless-login login "
             "--paste-redirect",
         )
+    if _is_placeholder(key):
+        raise WrongUsage("That is not an API key: it stands in the place of one.", _PIPE_KEY)
     if any(mark in key for mark in "\"'=") or "://" in key:
         raise WrongUsage(
             "That is not an API key alone: it has quotes, `=` or `://` in it.", _PIPE_KEY
         )
     return key
+
+
+# What programs print where a key is missing, and what people copy out of instructions.
+_WORDS = re.compile(
+    r"null|none|nil|undefined|true|false|nan|(?:your|my|the|an?|openai|api|secret|key|here|token|"
+    r"example|placeholder|changeme|todo|replace|insert|paste|sk|xx+|[-_ .])*",
+    re.I,
+)
+
+
+def _is_placeholder(key: str) -> bool:
+    """Return whether it is a variable, a path, a mask or a word in the place of a key."""
+    if _WORDS.fullmatch(key) or len(set(key.removeprefix("sk-"))) < 3:
+        return True
+    if key[0] in "$%<{[(/\\~" or key.startswith(("./", "../")) or key[-1] in ">}])":
+        return True
+    return "***" in key or "..." in key or "…" in key
 
 
 def read_access_token(content: bytes) -> str:

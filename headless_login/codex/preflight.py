@@ -8,7 +8,7 @@ import stat
 import sys
 from contextlib import suppress
 
-from headless_login.codex.files import PATH_ONLY, Folder, signals_held
+from headless_login.codex.files import PATH_ONLY, Folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import check_lockable
 from headless_login.errors import LocalTrouble
@@ -52,16 +52,10 @@ def _refusal_in(folder: Folder, name: str) -> OSError | None:
 
 
 def _try_beside(folder: Folder) -> OSError | None:
-    with signals_held():
-        try:
-            temporary, descriptor = folder.make_temporary()
-            try:
-                with open(descriptor, "wb") as file:
-                    file.write(_ROOM)
-            finally:
-                folder.discard(temporary)
-        except OSError as error:
-            return error
+    try:
+        folder.try_replacing(_ROOM)
+    except OSError as error:
+        return error
     return None
 
 

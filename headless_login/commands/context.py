@@ -104,8 +104,10 @@ class Context:
 
                 load()
 
-        self._warming = threading.Thread(target=load, daemon=True)
-        self._warming.start()
+        warming = threading.Thread(target=load, daemon=True)
+        with suppress(RuntimeError):  # no thread to be had: it is loaded when it is needed
+            warming.start()
+            self._warming = warming
 
     def wait_until_warm(self) -> None:
         """Return when the imports of `warm_up` are done."""

@@ -213,7 +213,10 @@ def _within(seconds: float, call: Callable[[], _Result]) -> _Result:
         except BaseException as error:  # noqa: BLE001
             outcome.put((None, error))
 
-    threading.Thread(target=work, daemon=True).start()
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError:  # no thread to be had: then nothing but the sockets' time-outs bounds it
+        return call()
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         try:

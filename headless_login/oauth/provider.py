@@ -21,9 +21,10 @@ OPENID_SCOPE = "openid profile email offline_access"
 LOOPBACK_PORTS = (1455, 1457)
 CALLBACK_PATH = "/auth/callback"
 
-_LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(?:/[^?#@\s]*)?")
+_PATH = r"(?:/[A-Za-z0-9._~%!$&'()*+,;=:/\-]*)?"  # RFC 3986 §3.3, without the @ of a user name
+_LOOPBACK = re.compile(rf"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{{1,5}})?{_PATH}")
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_HTTPS = re.compile(r"https://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[^?#@\s]*)?")
+_HTTPS = re.compile(rf"https://[A-Za-z0-9.\-]+(?::[0-9]{{1,5}})?{_PATH}")
 
 
 def is_safe(address: str) -> bool:

@@ -61,7 +61,11 @@ class Console:
             write_text(self.stream, text)
 
     def wrapped(self, text: str) -> list[str]:
-        """Return the lines that a paragraph takes; words are never broken, nor lines in a log."""
+        """Return the lines that a paragraph takes; words are never broken, nor lines in a log.
+
+        No control character of a name or an address reaches the terminal.
+        """
+        text = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "?" for c in text)
         if not self.is_terminal:
             return [text]
         width = min(self.size[0], _WIDEST_TEXT)
