@@ -69,9 +69,57 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a zero-width space": (f"{KEY[:9]}\u200b{KEY[9:]}".encode(), ODD),
     "a JWT": (jwt({"MARKED": 1}).encode(), ACCESS_TOKEN),
     "an access token": (b"at-MARKED-0123456789", ACCESS_TOKEN),
+    **{
+        word: (word.encode(), "stands in the place of one")
+        for word in (
+            *(
+                "null",
+                "None",
+                "undefined",
+                "$OPENAI_API_KEY",
+                "${KEY}",
+                "%OPENAI_API_KEY%",
+                "<key>",
+            ),
+            *(
+                "your-api-key",
+                "YOUR_API_KEY_HERE",
+                "sk-...",
+                "sk-xxxxxxxxxxxxxxxx",
+                "sk-proj-***abcde",
+            ),
+            *("/home/ada/key.txt", "./key.txt", "~/key.txt", "{api_key}", "[object", "changeme"),
+            *("\\\\server\\key.txt", "xxxxxxxx", "api_key", "TODO", "my-secret-token", "********"),
+        )
+    },
     "far too long": (b"k" * 4097, "longer than any API key"),
     "a file of another kind": (b"MARKED" * 20_000, "longer than any API key"),
 }
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            KEY,
+            "sk-0123456789abcdef",
+            "sk-ant-api03-AbC_dEf-123",
+            "gsk_9aBcDeFgHiJk",
+            "hf_aBcDeFgHi",
+        ),
+        *("AIzaSyA-0b1c2d3e4f5g6h", "0123456789abcdef0123456789abcdef", "pplx-1a2b3c", "ollama"),
+        *(
+            "sk-or-v1-0a1b2c",
+            "sess-0a1b2c3d",
+            "1a2b:3c4d",
+            "key-from-the-office",
+            "dummy-but-taken",
+        ),
+    ],
+)
+def test_keys_of_any_gateway_are_taken(key: str) -> None:
+    """Whatever it looks like: a word of one's own choice is a key to a gateway of one's own."""
+    assert read_api_key(f"{key}\n".encode()) == key
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,23 @@ def test_no_place_takes_it(home: CodexHome, tmp_path: Path) -> None:
     assert "could not be saved anywhere else" in caught.value.hint
     assert _names(tmp_path) == {"codex"}
     assert _names(home.path) == LOCKS
+
+
+LEFT = {".auth-0123456789ab": True, ".auth-AbC123": True, ".auth-notes.txt": False, "auth": False}
+
+
+@pytest.mark.parametrize("work", [partial(store, credentials=NEW), remove], ids=["store", "remove"])
+def test_what_a_killed_write_left_is_swept(
+    work: Callable[[CodexHome], object], home: CodexHome
+) -> None:
+    """Ours and Codex's temporary files hold tokens; other names, folders and links stay."""
+    for name in LEFT:
+        (Path(home.path) / name).write_bytes(OLD)
+    (Path(home.path) / ".auth-fedcba987654").mkdir()
+    (Path(home.path) / ".auth-123456").symlink_to("auth")
+    work(home)
+    left = {name for name, goes in LEFT.items() if not goes} | {
+        ".auth-fedcba987654",
+        ".auth-123456",
+    }
+    assert _names(home.path) - LOCKS - {"auth.json"} == left

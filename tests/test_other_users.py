@@ -39,6 +39,25 @@ Work = Callable[[CodexHome], object]
 WORKS: list[Work] = [check_writable, partial(store, credentials=NEW, on_wait=_never), remove]
 
 
+@needs_root
+def test_another_users_link_is_not_followed() -> None:
+    """Where anybody can lay a link, only this user's, root's or the folder owner's count."""
+    with public_folder() as folder, public_folder(NOBODY) as victim:
+        folder.chmod(0o1777)
+        (victim / "auth.json").write_bytes(OLD)
+        os.chown(victim / "auth.json", NOBODY, NOBODY)
+        trap = folder / "codex"
+        for maker, followed in [(NOBODY - 1, False), (NOBODY, True), (0, True)]:
+            trap.symlink_to(victim)
+            os.lchown(trap, maker, maker)
+            for work in WORKS[:2]:
+                said = as_user(NOBODY, partial(work, CodexHome(str(trap))))
+                assert ("another user's link" in said) is not followed, said
+            assert ((victim / "auth.json").read_bytes() == OLD) is not followed
+            trap.unlink()
+            (victim / "auth.json").write_bytes(OLD)
+
+
 @pytest.mark.parametrize(
     ("mode", "phrase"),
     [

@@ -213,3 +213,31 @@ def test_an_answer_in_the_wrong_place_is_not_repeated(case: str, calls: TwoCalls
     assert event_in(outcome) == (2, "usage")
     assert code not in outcome.out + outcome.err
     assert calls.exchanges == 0
+
+
+@pytest.mark.parametrize("name", ["typing", "secrets", "requests", "typer", "json", "re"])
+def test_the_present_folder_is_not_imported(name: str, calls: TwoCalls, tmp_path: Path) -> None:
+    """`python -m headless_login` runs nothing that happens to lie in the present folder."""
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('it was run')")
+    command = [sys.executable, "-m", "headless_login", *START]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=dict(calls.environ), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, "it was run" in done.stderr) == (0, False), done.stderr
+
+
+def test_names_move_no_cursor(calls: TwoCalls, tmp_path: Path) -> None:
+    """Control characters in a folder's name do not reach the terminal; an issuer has none."""
+    folder = tmp_path / "a\x1b[2J\x07b"
+    outcome = calls.run(*START, "--codex-home", str(folder))
+    assert outcome.exit_code == 0
+    assert "Made the Codex folder" in outcome.err
+    assert not [c for c in outcome.err if not c.isprintable() and c != "\n"]
+    for issuer in (
+        "https://a\x1b[2J.example",
+        "https://a.example/\x1b[2J",
+        "https://a.example/\u202e",
+    ):
+        outcome = calls.run(*START, "--issuer", issuer)
+        assert (outcome.exit_code, outcome.out) == (2, "")
+        assert "\x1b" not in outcome.err

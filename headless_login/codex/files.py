@@ -384,7 +384,7 @@ def _maker_of_link(name: str, folder: int, *, may_miss: bool) -> int | None:
 def _check_link(maker: int, folder: int, path: str) -> None:
     """Refuse a link that some other user has put into a folder that others may write into."""
     if sys.platform != "win32" and maker not in (0, os.geteuid(), os.fstat(folder).st_uid):
-        raise OSError(errno.EACCES, "it goes through another user's link", path)
+        raise OSError(errno.EINVAL, "it goes through another user's link", path)
 
 
 def _readable(descriptor: int) -> int:
