@@ -141,8 +141,8 @@ def complete(
     tokens = grant if isinstance(grant, Tokens) else client.exchange(grant, timeout=timeout)
     on_exchanged()
     keys = client.signing_keys()
-    if keys is None:
-        say(UNVERIFIED)
+    for text in filter(None, [UNVERIFIED if keys is None else "", client.clock_trouble]):
+        say(text)
     identity = verify_id_token(tokens, provider, keys, now=now())
     rules.check_workspace(identity.account_id)
     destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)

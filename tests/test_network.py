@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -240,3 +241,38 @@ def test_what_the_issuer_is_sent(sign_in: SignIn, issuer: PracticeIssuer, codex_
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert request.headers["User-Agent"].startswith("headless-login/")
     assert not [asked for asked in issuer.requests if asked.headers.get("Authorization")]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "expected", "told"),
+    [(0, 0, False), (250, 0, False), (-250, 0, False), (7200, 3, True), (-7200, 3, True)],
+)
+@pytest.mark.parametrize("way", ["paste", "device"])
+def test_clocks_that_differ(
+    ahead: float, expected: int, told: bool, way: str, codex_home: Path
+) -> None:
+    """Five minutes are tolerated; beyond, both times stand on the screen, where it can be seen
+    before the person signs in."""
+    with PracticeIssuer(now=lambda: time.time() + ahead) as issuer:
+        environ = environment(codex_home, issuer.issuer)
+        if way == "paste":
+            begun = run("login", "start", environ=environ)
+            answer = approve(begun.out.splitlines()[0])
+            outcome = run("login", "finish", "-", environ=environ, stdin=answer)
+            assert outcome.exit_code == expected, outcome.err
+        else:
+            outcome = run("login", "start", "--device-auth", environ=environ)
+            assert outcome.exit_code == 0, outcome.err
+    assert ("This machine's clock says 20" in outcome.err) is told
+
+
+@pytest.mark.parametrize("command", [("login",), ("login", "start"), ("login", "--paste-redirect")])
+def test_a_port_that_openai_would_refuse(command: tuple[str, ...], codex_home: Path) -> None:
+    """Only two are registered for Codex's client; another server may have others."""
+    environ = environment(codex_home, None)
+    outcome = run(*command, "--port", "8080", environ=environ)
+    assert (outcome.exit_code, outcome.out) == (2, "")
+    assert "port 1455 or 1457 only, not to 8080" in outcome.err
+    elsewhere = ("--issuer", "http://127.0.0.1:9")
+    assert run("login", "start", "--port", "8080", *elsewhere, environ=environ).exit_code == 0
+    assert run("login", "start", "--port", "1457", environ=environ).exit_code == 0

@@ -26,6 +26,7 @@ from headless_login.cli.options import (
     TimeoutOption,
     WithAccessTokenOption,
     WithApiKeyOption,
+    check_port,
     hand_down,
     options_of,
 )
@@ -96,6 +97,7 @@ def sign_in(
         return
     from headless_login.commands.login import login
 
+    check_port(options.provider, port)
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
     login(options._replace(port=port, bind=bind, take_over=take_over_port), context)
 

@@ -164,6 +164,17 @@ def options_of(
     return Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
 
 
+def check_port(provider: Provider, port: int | None) -> None:
+    """Refuse (WrongUsage) a port that OpenAI would refuse later: it is not registered."""
+    from headless_login.oauth.provider import LOOPBACK_PORTS
+
+    if provider.is_openai and provider.endpoints is None and port not in (None, *LOOPBACK_PORTS):
+        raise WrongUsage(
+            f"OpenAI sends the browser to port 1455 or 1457 only, not to {port}.",
+            "Leave --port out, or forward one of those: ssh -L 1455:localhost:1455",
+        )
+
+
 def _provider_of(
     above: typer.Context,
     context: Context,

@@ -19,6 +19,7 @@ from headless_login.cli.options import (
     ScopeOption,
     StoreAnywayOption,
     TimeoutOption,
+    check_port,
     options_of,
 )
 from headless_login.commands.context import Context
@@ -98,6 +99,7 @@ def start(
     context = Context(Output(events=Events(as_json, strict=True)))
     client = (issuer, client_id, scope)
     options = options_of(above, context, codex_home, client, qr, qr_file, timeout, store_anyway)
+    check_port(options.provider, port)
     start(options._replace(device=device_auth, port=port), context)
 
 

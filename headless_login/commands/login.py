@@ -75,12 +75,10 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
     instead_of: HeadlessLoginError | None = None
     try:
         if options.device:
-            client = context.client(options.provider)
-            return _Begun(
-                begin(
-                    options.provider, rules, device=True, lifetime=max(0.1, left()), client=client
-                )
-            )
+            client, lifetime = context.client(options.provider), max(0.1, left())
+            attempt = begin(options.provider, rules, device=True, lifetime=lifetime, client=client)
+            context.say(*filter(None, [client.clock_trouble]))
+            return _Begun(attempt)
         if not options.paste:
             port, sockets = _bind(options, context)
     except LocalTrouble as trouble:

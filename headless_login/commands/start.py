@@ -35,6 +35,8 @@ def start(options: Options, context: Context) -> None:
     except SignInRefused as refused:
         hint = f"{refused.hint} Or: headless-login login start"
         raise SignInRefused(refused.error, refused.message, hint) from None
+    if options.device:
+        context.say(*filter(None, [context.client(options.provider).clock_trouble]))
     # Kept before it can be answered.
     picture = write_qr_file(attempt.url, options.qr_file) if options.qr_file else ""
     PendingAttempts.keep(options.home, attempt)

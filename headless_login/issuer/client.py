@@ -19,7 +19,7 @@ from headless_login.oauth.device import (
     read_device_code,
     read_poll,
 )
-from headless_login.oauth.id_token import usable_keys
+from headless_login.oauth.id_token import clock_trouble, usable_keys
 from headless_login.oauth.provider import (
     Provider,
     agent_identity_keys_address,
@@ -56,6 +56,11 @@ class IssuerClient:
         self.provider = provider
         self._transport = Transport(provider, environ)
         self._session = session or self._transport.new_session()
+
+    @property
+    def clock_trouble(self) -> str:
+        """What is wrong with this machine's clock, by the issuer's answers; empty if nothing is."""
+        return clock_trouble(self._transport.issuer_is_ahead, time.time())
 
     @classmethod
     def discovered(

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -37,6 +38,7 @@ class Transport:
         self._provider = provider
         self._environ = environ
         self._proxy = proxy_of(provider, environ)
+        self.issuer_is_ahead = 0.0
 
     def new_session(self) -> OAuth2Session:
         """Return a session that sends nothing of its own but a truthful User-Agent.
@@ -54,6 +56,7 @@ class Transport:
         # What the environment says is read by us: requests takes some of it for something else.
         session.trust_env = False
         session.auth = _no_netrc
+        session.hooks["response"].append(self._compare_clocks)
         if self._provider.issuer.startswith("https:"):
             session.mount("https://", Adapter(self._context()))
         if self._proxy:
@@ -68,6 +71,14 @@ class Transport:
         except (OSError, ValueError):
             pass  # raised below
         raise self._tls_trouble("a file of certificates cannot be read")
+
+    def _compare_clocks(self, response: requests.Response, **_: object) -> None:
+        """Keep by how many seconds the issuer's clock is ahead of ours (RFC 9110 §6.6.1)."""
+        from email.utils import parsedate_to_datetime
+
+        with suppress(TypeError, ValueError, OverflowError):
+            told = parsedate_to_datetime(response.headers.get("Date", ""))
+            self.issuer_is_ahead = told.timestamp() - time.time()
 
     def options(self, timeout: float) -> dict[str, Any]:
         """Return the options of a request that may take `timeout` seconds."""

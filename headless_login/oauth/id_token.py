@@ -74,6 +74,19 @@ def _algorithm(token: str) -> str:
     return str(algorithm)
 
 
+def clock_trouble(issuer_is_ahead: float, now: float) -> str:
+    """Return by how much this machine's clock is wrong, if it matters; both are in seconds."""
+    if abs(issuer_is_ahead) <= LEEWAY:
+        return ""
+    from datetime import UTC, datetime
+
+    own, issuers = (
+        f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%d %H:%M:%S}"
+        for moment in (now, now + issuer_is_ahead)
+    )
+    return f"This machine's clock says {own} UTC, the issuer's {issuers}: set it right."
+
+
 def usable_keys(published: Sequence[object]) -> KeySet:
     """Return the keys of a published set that can verify a signature, each judged by itself.
 
@@ -145,5 +158,5 @@ def _at_hash_fits(at_hash: object, tokens: Tokens, algorithm: str) -> bool:
 def _invalid(what: str) -> SignInRefused:
     return SignInRefused(
         "id_token_invalid",
-        f"The issuer's ID token {what}. Nothing was written.",
+        f"The issuer's ID token {what}{'' if what.endswith('?') else '.'} Nothing was written.",
     )

@@ -65,7 +65,7 @@ class PracticeIssuer:
         self._devices = DeviceCodes(person, self._grants)
 
     def __enter__(self) -> Self:
-        self._server = LoopbackServer(self._port, self._respond)
+        self._server = LoopbackServer(self._port, self._respond, self._now)
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="practice-issuer", daemon=True

@@ -120,8 +120,14 @@ class LoopbackServer(ThreadingHTTPServer):
     # On Windows SO_REUSEADDR would share the port with a stranger.
     allow_reuse_address = os.name == "posix"
 
-    def __init__(self, port: int, respond: Callable[[RecordedRequest], Answer]) -> None:
+    def __init__(
+        self,
+        port: int,
+        respond: Callable[[RecordedRequest], Answer],
+        now: Callable[[], float],
+    ) -> None:
         self.respond = respond
+        self.now = now
         self.connections = 0  # accepted ones; a client may send several requests by one
         self._kept: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
@@ -217,6 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         if self.close_connection:
             self.send_header("Connection", "close")
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Tell the issuer's time, not the machine's."""
+        return super().date_time_string(int(self.server.now()) if timestamp is None else timestamp)
 
     def version_string(self) -> str:
         """Name the server, not the Python it runs on."""
