@@ -6,6 +6,8 @@ import asyncio
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import threading
 from contextlib import suppress
@@ -377,3 +379,20 @@ def test_inside_another_terminal_program(
             if len(end) > 1:
                 subprocess.run(end, env=environ, capture_output=True, check=False)
     assert scene.auth_file.exists()
+
+
+def test_a_browser_that_came_by_tls(scene: Scene) -> None:
+    """A browser that makes every address https:// (HSTS of another server): one line says so."""
+    context = ssl.create_default_context()
+    with scene.terminal() as terminal:
+        url = terminal.read_question()
+        for _ in range(2):
+            with (
+                socket.create_connection(("127.0.0.1", scene.port)) as connection,
+                pytest.raises((ssl.SSLError, OSError)),
+            ):
+                context.wrap_socket(connection, server_hostname="localhost")
+        terminal.read_until("was refused: A browser asked")
+        follow(approve(url))
+        assert terminal.wait() == 0
+        assert terminal.text.count("Something else came to the port") == 1

@@ -26,7 +26,12 @@ Headers = Sequence[tuple[str, str]]
 
 
 class BadRequest(Exception):
-    """What came is not proper HTTP, or larger than LARGEST_REQUEST."""
+    """What came is not proper HTTP, or larger than LARGEST_REQUEST; perhaps it is TLS."""
+
+    def __init__(self, first: bytes = b"") -> None:
+        """`first` is what it begins with."""
+        super().__init__()
+        self.is_tls = first.startswith(b"\x16\x03")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +85,16 @@ async def receive(connection: socket.socket) -> HttpRequest:
     """
     loop = asyncio.get_running_loop()
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_REQUEST)
+    first = b""
     try:
         while (event := parser.next_event()) is h11.NEED_DATA:
-            parser.receive_data(await loop.sock_recv(connection, 8192))
+            chunk = await loop.sock_recv(connection, 8192)
+            first = first or chunk
+            parser.receive_data(chunk)
     except h11.RemoteProtocolError:
         event = None
     if event is None:
-        raise BadRequest  # outside the handler: h11's error quotes the request line
+        raise BadRequest(first[:2])  # outside the handler: h11's error quotes the request line
     if not isinstance(event, h11.Request):
         raise ConnectionError
     path, _, query = event.target.decode("ascii").partition("?")
@@ -115,8 +123,7 @@ MOST_CONNECTIONS = 64
 _DRAINED = 1.0  # seconds for what a client still sends after its answer
 _OUT_OF_SOCKETS = 0.05  # seconds to wait when the machine has none left
 
-# None stands for a request that is not proper HTTP.
-Respond = Callable[[HttpRequest | None], Awaitable[Response]]
+Respond = Callable[[HttpRequest | BadRequest], Awaitable[Response]]
 
 
 class ConnectionServer:
@@ -215,12 +222,12 @@ class ConnectionServer:
             async with asyncio.timeout(_DRAINED):
                 await _drain(connection)
 
-    async def _receive(self, connection: socket.socket) -> HttpRequest | None:
+    async def _receive(self, connection: socket.socket) -> HttpRequest | BadRequest:
         try:
             async with asyncio.timeout(self._timeout):
                 return await receive(connection)
-        except BadRequest:
-            return None
+        except BadRequest as bad:
+            return bad.with_traceback(None)
 
     async def _send(self, connection: socket.socket, response: Response, *, to_head: bool) -> None:
         async with asyncio.timeout(self._timeout):
@@ -229,8 +236,8 @@ class ConnectionServer:
         connection.shutdown(socket.SHUT_WR)
 
 
-def _is_head(request: HttpRequest | None) -> bool:
-    return request is not None and request.method == "HEAD"
+def _is_head(request: HttpRequest | BadRequest) -> bool:
+    return isinstance(request, HttpRequest) and request.method == "HEAD"
 
 
 async def _drain(connection: socket.socket) -> None:

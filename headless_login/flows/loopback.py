@@ -13,12 +13,16 @@ from collections.abc import Callable, Sequence
 
 from headless_login.errors import Cancelled, RejectedAnswer, SignInRefused
 from headless_login.flows import page
-from headless_login.flows.http_server import ConnectionServer, HttpRequest, Response
+from headless_login.flows.http_server import BadRequest, ConnectionServer, HttpRequest, Response
 from headless_login.flows.page import Page
 from headless_login.oauth.provider import CALLBACK_PATH
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import Grant
 
+BY_TLS = (
+    "A browser asked for it by https://; write http:// in its address bar in place of that, or "
+    "paste the address."
+)
 DONE_PATH = "/auth/done"
 CANCEL_PATH = "/cancel"
 REQUEST_TIMEOUT = 5.0  # seconds for a request to arrive whole
@@ -102,8 +106,10 @@ class LoopbackListener:
         answer = self._answer
         return answer is not None and answer.done() and isinstance(answer.result(), Cancelled)
 
-    async def _respond(self, request: HttpRequest | None) -> Response:
-        if request is None:
+    async def _respond(self, request: HttpRequest | BadRequest) -> Response:
+        if isinstance(request, BadRequest):
+            if request.is_tls:
+                self._on_rejected(RejectedAnswer("not_a_redirect", BY_TLS))
             return _shown(page.rejected("The request is not proper HTTP, or far too long."))
         if not request.is_for_loopback:
             return _shown(page.rejected("The request names another host."))
