@@ -23,7 +23,7 @@ from headless_login.oauth.values import Tokens
 # empty object it reports as signed in.
 _SIGNED_OUT = b'{\n  "auth_mode": "apikey",\n  "OPENAI_API_KEY": null\n}'
 
-_PLACES = ("", "~", "/dev/shm")  # noqa: S108
+_PLACES = ("", "~", "/dev/shm")  # noqa: S108  # nosec B108
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
+import subprocess  # nosec B404
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -40,7 +40,7 @@ def read_keyring(
 def _find_in_keychain(home: CodexHome) -> bytes | None:
     command = ["security", "find-generic-password", "-s", SERVICE, "-a", user_name(home)]
     try:
-        found = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        found = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)  # nosec B603
     except (OSError, subprocess.SubprocessError):
         return None
     return b"{}" if found.returncode == 0 else None

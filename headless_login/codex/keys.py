@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LONGEST_KEY = 4096  # bytes
 LONGEST_TOKEN = 64 * 1024  # bytes
 _PIPE_KEY = "Pipe it in: printenv OPENAI_API_KEY | headless-login login --with-api-key"
-_PIPE_TOKEN = "Pipe it in: headless-login login --with-access-token < FILE"  # noqa: S105
+_PIPE_TOKEN = "Pipe it in: headless-login login --with-access-token < FILE"  # noqa: S105  # nosec B105
 
 AGENT_IDENTITY_ISSUER = "https://chatgpt.com/codex-backend/agent-identity"
 _AGENT_IDENTITY_AUDIENCE = "codex-app-server"

@@ -85,22 +85,22 @@ def _why_not_json(content: bytes) -> str:
 # What each field has to be, whatever the mode: True is a text, False a text or nothing.
 _Shape = Mapping[str, "bool | _Shape"]
 _TOKENS: _Shape = {
-    "id_token": True,
-    "access_token": True,
-    "refresh_token": True,
+    "id_token": True,  # nosec B105
+    "access_token": True,  # nosec B105
+    "refresh_token": True,  # nosec B105
     "account_id": False,
     "login_owner_id": False,
     "oauth_provenance": {"issuer": True, "client_id": True},
 }
 _SHAPE: _Shape = {
     "OPENAI_API_KEY": False,
-    "personal_access_token": False,
+    "personal_access_token": False,  # nosec B105
     "agent_identity": False,
     "bedrock_api_key": {"api_key": True, "region": True},
     "bedrock_access_keys": {
         "access_key_id": True,
-        "secret_access_key": True,
-        "session_token": False,
+        "secret_access_key": True,  # nosec B105
+        "session_token": False,  # nosec B105
         "region": False,
     },
     "tokens": _TOKENS,

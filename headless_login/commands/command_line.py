@@ -47,7 +47,7 @@ def _program() -> list[str]:
     return [os.path.abspath(called)] if os.path.isfile(called) else ["headless-login"]
 
 
-_WIDE = ("0.0.0.0", "::")  # noqa: S104
+_WIDE = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
 
 
 def tunnel_advice(place: Place, port: int, bind: str | None) -> list[str]:

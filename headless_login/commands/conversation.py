@@ -215,7 +215,7 @@ def wait_for_approval(
     from headless_login.issuer.client import EXCHANGE_TIMEOUT
 
     gc.enable()  # off since the start, for speed; a wait may last
-    assert isinstance(attempt.awaits, DeviceCode)  # noqa: S101
+    assert isinstance(attempt.awaits, DeviceCode)  # noqa: S101  # nosec B101
     code, client = attempt.awaits, context.client(attempt.provider)
     left = context.countdown(code.expires_in)
     line = Countdown(context.output.console, "Waiting for you to approve there,", left)

@@ -264,7 +264,7 @@ def _ask_once(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
 
 def _code_of(claim: Claim, time_of_day: Callable[[], float]) -> DeviceCode:
     """Return the one-time code, which expires `expires_in` seconds from now."""
-    assert isinstance(claim.attempt.awaits, DeviceCode)  # noqa: S101
+    assert isinstance(claim.attempt.awaits, DeviceCode)  # noqa: S101  # nosec B101
     return claim.attempt.awaits._replace(expires_in=claim.attempt.left(time_of_day()))
 
 

@@ -24,7 +24,7 @@ from headless_login.oauth.text import printable
 from headless_login.terminal.input import can_be_asked, quiet_input
 
 PIPE_KEY = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
-PIPE_TOKEN = "headless-login login --with-access-token < FILE"  # noqa: S105
+PIPE_TOKEN = "headless-login login --with-access-token < FILE"  # noqa: S105  # nosec B105
 
 
 def login_with_api_key(destination: Destination, context: Context) -> None:

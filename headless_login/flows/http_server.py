@@ -211,7 +211,7 @@ class ConnectionServer:
 
     async def _serve(self, connection: socket.socket) -> None:
         task = asyncio.current_task()
-        assert task  # noqa: S101
+        assert task  # noqa: S101  # nosec B101
         # A connection that fails concerns no other one.
         with contextlib.suppress(OSError, TimeoutError):
             request = await self._receive(connection)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
+import subprocess  # nosec B404
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -102,7 +102,7 @@ def _find_by_lsof(port: int) -> PortHolder | None:
     """Ask lsof, which macOS has; its -F prints `p` and the process, then `c` and the command."""
     command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
     with suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(
+        told = subprocess.run(  # nosec B603
             command, capture_output=True, text=True, timeout=_TIMEOUT, check=False
         ).stdout
         if found := re.search(r"^p(\d+)\n(?:.*\n)*?c(.+)$", told, re.MULTILINE):

@@ -284,7 +284,7 @@ class IssuerClient:
                 self.provider.at.revocation_endpoint,
                 {
                     "token": refresh_token,
-                    "token_type_hint": "refresh_token",
+                    "token_type_hint": "refresh_token",  # nosec B105
                     "client_id": self.provider.client_id,
                 },
                 timeout,

@@ -133,7 +133,7 @@ def _race(
             raise TimeoutError
         for key, _ in trying.select(min(left, head_start) if waiting else left):
             connecting = key.fileobj
-            assert isinstance(connecting, socket.socket)  # noqa: S101
+            assert isinstance(connecting, socket.socket)  # noqa: S101  # nosec B101
             trying.unregister(connecting)
             if not (code := connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
                 return connecting

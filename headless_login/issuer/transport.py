@@ -48,7 +48,7 @@ class Transport:
         """
         session = OAuth2Session(
             client_id=self._provider.client_id,
-            token_endpoint_auth_method="none",  # noqa: S106
+            token_endpoint_auth_method="none",  # noqa: S106  # nosec B106
         )
         # Not imported: the package's face stands above all its parts.
         version = sys.modules["headless_login"].__version__

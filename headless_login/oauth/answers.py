@@ -192,7 +192,7 @@ def _read(bare: str, sign_in: Expected) -> Parameters:
 
 def _own(sign_in: Expected) -> re.Match[str]:
     own = _URL.fullmatch(sign_in.redirect_uri)
-    assert own is not None  # noqa: S101
+    assert own is not None  # noqa: S101  # nosec B101
     return own
 
 

@@ -65,7 +65,7 @@ class Dialect(NamedTuple):
 OPENID_DIALECT = Dialect()
 CODEX_DIALECT = Dialect(
     authorization_parameters={
-        "id_token_add_organizations": "true",
+        "id_token_add_organizations": "true",  # nosec B105
         "codex_cli_simplified_flow": "true",
         "originator": "codex_cli_rs",
     },

@@ -31,7 +31,7 @@ from headless_login.practice.wire import (
 
 __all__ = ["Answer", "Approval", "Person", "PracticeIssuer", "RecordedRequest"]
 
-PERSONAL_ACCESS_TOKEN = "at-practice-0123456789abcdefghij"  # noqa: S105  # the only one
+PERSONAL_ACCESS_TOKEN = "at-practice-0123456789abcdefghij"  # noqa: S105  # nosec B105  # the only one
 
 _ADA = Person()
 
@@ -162,7 +162,7 @@ class PracticeIssuer:
             "access_token": access_token,
             "refresh_token": granted.refresh_token,
             "expires_in": self._access_token_lifetime,
-            "token_type": "Bearer",
+            "token_type": "Bearer",  # nosec B105
             "scope": granted.approval.request.scope,
         }
 

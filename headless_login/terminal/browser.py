@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
+import subprocess  # nosec B404
 import sys
 from collections.abc import Callable, Mapping
 
@@ -99,7 +99,7 @@ def _with_url(command: list[str], url: str) -> list[str]:
 def _launch(command: list[str], fails_within: float) -> bool:
     """Start a browser that neither writes into this terminal nor ends with it."""
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ def _launch(command: list[str], fails_within: float) -> bool:
 def _start_file(command: list[str]) -> bool:
     try:
         if sys.platform == "win32":
-            os.startfile(command[0])  # noqa: S606
+            os.startfile(command[0])  # noqa: S606  # nosec B606
     except OSError:
         return False
     return True
