@@ -161,6 +161,7 @@ KEY_FIELDS = {"mode": "apikey", "refresh_token": "absent", **UNNAMED}
         (document(auth_mode=..., OPENAI_API_KEY=KEY), KEY_FIELDS),
         (None, KEY_FIELDS | {"mode": None, "signed_in": False, "reason": "no_file"}),
     ],
+    ids=["tokens", "key", "key without a mode", "no file"],
 )
 def test_the_fields_of_the_contract(
     content: object, changes: dict[str, object], home: CodexHome
