@@ -56,6 +56,7 @@ def test_everything_in_the_lock_is_hashed() -> None:
         ("requests", "2.32.3", "CVE-2024-47081: passwords of .netrc for another host"),
         ("requests", "2.32.5", "CVE-2026-25645: certificates from a known name in /tmp"),
         ("secretstorage", "3.3.0", "needs what cryptography has no more"),
+        ("secretstorage", "3.3.1", "asks jeepney for what its next version has no more"),
         ("typer", "0.26.0", "ignores the variables of options"),
         ("typer", "0.29.0", "imports pydantic at every start"),
         ("urllib3", "2.6.2", "CVE-2026-21441: bombs behind a redirection"),
