@@ -27,6 +27,7 @@ from headless_login.oauth.provider import (
     well_known_addresses,
 )
 from headless_login.oauth.token_response import (
+    is_json,
     read_document,
     read_metadata_of_token,
     read_token_response,
@@ -224,10 +225,10 @@ class IssuerClient:
                 address, withhold_token=True, **self._transport.options(timeout)
             )
             body = read_body(response)
-            if response.status_code != 200:
+            if response.status_code != 200 or not is_json(body):
                 return None
             keys = read_document(body).get("keys")
-            return usable_keys(keys) if isinstance(keys, list) else None
+            return usable_keys(keys if isinstance(keys, list) else ())
 
         try:
             return self._transport.run(timeout, fetch)

@@ -125,11 +125,23 @@ def read_error(document: Mapping[str, object]) -> tuple[str, str]:
 
 def read_document(body: bytes) -> Mapping[str, object]:
     """Return the JSON object in a body, or an empty one."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
+    document = _parsed(body)
     return document if isinstance(document, dict) else {}
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether a body is JSON of any shape, so that an issuer may have meant it."""
+    return _parsed(body) is not _UNREADABLE
+
+
+_UNREADABLE = object()
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return _UNREADABLE
 
 
 def _is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
