@@ -26,4 +26,4 @@ def identifier(text: object) -> str:
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""
 
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,39}")  # shorter than codes, verifiers and tokens
