@@ -24,6 +24,7 @@ from headless_login.issuer.surroundings import (
     CODEX_CERTIFICATE,
     certificate_files,
 )
+from headless_login.oauth.text import one_line
 
 _HEAD_START = 0.25  # seconds of an address before the next one is tried as well (RFC 8305 §5)
 
@@ -71,9 +72,9 @@ def _load_folder(context: ssl.SSLContext, folder: str) -> None:
 
 def described(environ: Mapping[str, str] = os.environ) -> str:
     """Return in words what TLS is checked with."""
-    named = [f"{file.path} (from {file.variable})" for file in certificate_files(environ)]
+    named = [f"{one_line(file.path)} (from {file.variable})" for file in certificate_files(environ)]
     if folder := environ.get(CERTIFICATE_FOLDER):
-        named.append(f"{folder} (from {CERTIFICATE_FOLDER})")
+        named.append(f"{one_line(folder)} (from {CERTIFICATE_FOLDER})")
     if not named or all(CODEX_CERTIFICATE in each for each in named):
         named.append("this system's certificates")
     return " and ".join(named)
