@@ -114,7 +114,10 @@ class Transport:
             return self._unreachable(reason)
         if isinstance(error, requests.exceptions.SSLError):
             return self._tls_trouble(_reason_of_tls(text))
-        if isinstance(error, requests.RequestException | OSError):
+        if isinstance(error, requests.RequestException | OSError) and not isinstance(
+            error,
+            requests.exceptions.InvalidHeader,  # it was reached, and answered nonsense
+        ):
             return self._unreachable(_reason(error))
         return IssuerTrouble(
             "token_response_invalid",
