@@ -194,7 +194,9 @@ def _provider_of(
     issuer = _chosen(above, "issuer", issuer) or provider.CODEX_ISSUER
     client_id = _chosen(above, "client_id", client_id)
     is_codex = client_id in (None, "", provider.CODEX_CLIENT_ID)
-    asked = provider.Provider(issuer, scope=scope or provider.CODEX_SCOPE)
+    asked = provider.Provider(
+        issuer, client_id or provider.CODEX_CLIENT_ID, scope or provider.CODEX_SCOPE
+    )
     if not asked.is_openai:
         named = any(_is_given(each, "issuer") for each in (above, above.parent) if each)  # type: ignore[arg-type]
         if is_codex and not named and not asked.on_this_machine:

@@ -146,6 +146,7 @@ def signed_claims(
         try:
             # Unknown members of the header are ignored (RFC 7515 §4); `crit` never is.
             registry = JWSRegistry(algorithms=[*algorithms], strict_check_header=False)
+            registry.max_header_length = len(token)  # it may carry certificates
             return jwt.decode(token, each, registry=registry).claims
         except Exception:  # noqa: BLE001, S112  # its text is foreign, and its cause as well
             continue

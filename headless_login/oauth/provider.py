@@ -99,12 +99,17 @@ class Provider(_ProviderFields):
         scope: str = CODEX_SCOPE,
         endpoints: Endpoints | None = None,
     ) -> Self:
-        """Refuse (WrongUsage) an issuer to which a code could not be sent safely."""
+        """Refuse (WrongUsage) an issuer to which a code could not be sent safely.
+
+        And a client id or scope that cannot be one (RFC 6749 §A.1, §A.4).
+        """
         if not is_safe(issuer):
             raise WrongUsage(
                 "The issuer has to be an https:// address without query and user name.",
                 "http:// is allowed on this machine itself only: http://127.0.0.1:PORT",
             )
+        if not (f"{client_id}{scope}".isascii() and f"{client_id}{scope}".isprintable()):
+            raise WrongUsage("Client id and scope have to be printable ASCII, on one line.")
         return super().__new__(cls, issuer, client_id, scope, endpoints)
 
     @property
