@@ -136,7 +136,8 @@ class Piped:
         """Give it its input, if any, and return how it ended."""
         content = stdin.encode() if isinstance(stdin, str) else stdin
         out, err = self.process.communicate(content, timeout)
-        return Outcome(self.process.returncode, out.decode(), self.err + err.decode())
+        said = [each.decode(errors="surrogateescape") for each in (out, err)]  # as paths may be
+        return Outcome(self.process.returncode, said[0], self.err + said[1])
 
     def __enter__(self) -> Self:
         return self
