@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from tests.support.forged import (
     as_json,
     sign_in,
 )
-from tests.support.program import environment, event_in, run
+from tests.support.program import Terminal, environment, event_in, run
 from tests.support.two_calls import LOST, TwoCalls, resealed
 
 KEYS = Answer(200, as_json({"keys": [PUBLIC]}))
@@ -146,7 +147,8 @@ def test_and_its_attempt_is_used(case: str, calls: TwoCalls) -> None:
 
 
 # Anything at all, with what the judges look for in it, and a secret that no sentence may carry.
-SECRET = "MARKED-" + "S" * 40
+SECRET, PASSWORD = "MARKED-" + "S" * 40, "MARKED-password"  # longer than any text that is made up
+SECRETS = (SECRET, GRANT.code, GRANT.verifier)
 NAMES = "error code message type error_description id_token access_token refresh_token keys kty kid"
 NAMES += " n e issuer token_endpoint jwks_uri authorization_endpoint user_code device_auth_id"
 NAMES += " device_code interval expires_in expires_at verification_uri authorization_code"
@@ -193,15 +195,17 @@ class _Always(dict[str, Answer]):
         return self[""]
 
 
-def _in_words(call: Callable[[], object]) -> None:
-    """Fail unless a call returns, or says in words of the contract what is wrong."""
+def _in_words(call: Callable[[], object], *more: str) -> None:
+    """Fail unless a call returns, or says in words of the contract, and no secret, what is wrong."""
     said = ""
     try:
         call()
     except HeadlessLoginError as error:
         said = f"{error.error}: {error.message} {error.hint}"
     assert not said or said.partition(":")[0] in REMEDIES.keys() - {"internal_error"}
-    assert "MARKED" not in said
+    assert not [
+        secret for secret in (SECRET, PASSWORD, GRANT.code, GRANT.verifier) if secret in said
+    ]
     assert "no proper HTTP" not in said  # that would be an exception of ours, translated
     assert said.isprintable()
 
@@ -263,7 +267,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 NASTY = ["", "\n", "\udcff", "\x1b[2J\u202e", "x" * 5000, "{0}%s%n", "'\"`$(id)", "--help", "~"]
 NASTY += ["../..", "/dev/null", "/proc/self/mem", "http://[::1%25x]:99999", "-1", "a,,*,."]
-NASTY += ["http://u:MARKED@127.0.0.1:1", "socks9://x"]
+NASTY += [f"http://u:{PASSWORD}@127.0.0.1:1", "socks9://x"]
 VARIABLES = ["HTTPS_PROXY", "ALL_PROXY NO_PROXY", "SSL_CERT_FILE", "CODEX_CA_CERTIFICATE"]
 VARIABLES += ["CODEX_HOME", "HOME", "HEADLESS_LOGIN_ISSUER", "HEADLESS_LOGIN_CLIENT_ID"]
 VARIABLES += ["TERM LANG SSH_CONNECTION BROWSER COLUMNS"]
@@ -279,7 +283,7 @@ def test_any_environment_ends_in_words(
 ) -> None:
     """From outside: an exit code of the contract, no defect, no traceback, nothing raw."""
     monkeypatch.chdir(tmp_path)  # where relative folders are made
-    secret = ("MARKED",) * ("PROXY" in names or "ISSUER" in names)
+    secret = (PASSWORD,) * ("PROXY" in names or "ISSUER" in names)
     at = issuer.issuer if "CLIENT" in names else None
     for index, value in enumerate(NASTY):
         environ = environment(None if names == "HOME" else codex_home, at)
@@ -293,12 +297,25 @@ def test_any_environment_ends_in_words(
         assert not [each for each in shown if each in said], (value, said)
 
 
+@pytest.mark.parametrize("value", ["", "\udcff", "\x1b[2J", "-1", "9" * 30, "x" * 5000, "{0}%s%n"])
+def test_any_terminal_ends_in_words(value: str, codex_home: Path) -> None:
+    """What a terminal is said to be is no reason to fail in one."""
+    extra = dict.fromkeys(("TERM", "LANG", "COLUMNS", "LINES", "BROWSER"), value)
+    environ = environment(codex_home, None) | extra
+    with Terminal("login", "--paste-redirect", environ=environ) as terminal:
+        assert "/oauth/authorize?" in terminal.read_url()
+        terminal.interrupt(signal.SIGINT)
+        assert terminal.wait() == 130
+        assert "defect" not in terminal.text
+
+
 NAMES_OF_VARIABLES = st.sampled_from(" ".join(VARIABLES).split())
 
 
-@given(NAMES_OF_VARIABLES, st.text() | st.sampled_from(NASTY), st.sampled_from(NASTY))
+@given(NAMES_OF_VARIABLES, st.text(max_size=9) | st.sampled_from(NASTY), st.sampled_from(NASTY))
 def test_any_surroundings_end_in_words(name: str, value: str, proxy: str) -> None:
     """The same of what is read before a request, and of the client itself."""
     environ = {"HTTPS_PROXY": proxy, name: value.replace("\0", "")}
-    _in_words(lambda: check_surroundings(CODEX, environ))
-    _in_words(lambda: IssuerClient(CODEX, environ=environ))
+    password = () if "CERTIFICATE" in name or "SSL" in name else (PASSWORD,)  # a path is shown
+    _in_words(lambda: check_surroundings(CODEX, environ), *password)
+    _in_words(lambda: IssuerClient(CODEX, environ=environ), *password)
