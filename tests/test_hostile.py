@@ -196,16 +196,14 @@ class _Always(dict[str, Answer]):
 
 
 def _in_words(call: Callable[[], object], *more: str) -> None:
-    """Fail unless a call returns, or says in words of the contract, and no secret, what is wrong."""
+    """Fail unless a call returns, or says what is wrong: in known words, without a secret."""
     said = ""
     try:
         call()
     except HeadlessLoginError as error:
         said = f"{error.error}: {error.message} {error.hint}"
     assert not said or said.partition(":")[0] in REMEDIES.keys() - {"internal_error"}
-    assert not [
-        secret for secret in (SECRET, PASSWORD, GRANT.code, GRANT.verifier) if secret in said
-    ]
+    assert not [secret for secret in (*SECRETS, *more) if secret in said]
     assert "no proper HTTP" not in said  # that would be an exception of ours, translated
     assert said.isprintable()
 
