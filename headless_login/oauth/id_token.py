@@ -148,7 +148,7 @@ def signed_claims(
             registry = JWSRegistry(algorithms=[*algorithms], strict_check_header=False)
             registry.max_header_length = len(token)  # it may carry certificates
             return jwt.decode(token, each, registry=registry).claims
-        except Exception:  # noqa: BLE001, S112  # its text is foreign, and its cause as well
+        except Exception:  # noqa: BLE001, S112  # nosec B112  # its text is foreign
             continue
     return None
 
