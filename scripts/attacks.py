@@ -16,7 +16,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 SECURITY = PROJECT / "SECURITY.md"
 ATTACKS = {
-    "forged tokens, key sets, hostile answers": ("hostile", "id_token", "token_response"),
+    "forged tokens, key sets, hostile answers": ("forged", "hostile", "id_token", "token_response"),
     "failures of an issuer, secrets in what is said": ("failures", "metadata"),
     "pasted answers": ("pasted", "pasted_judgement"),
     "requests to the port, floods, other pages": ("loopback", "loopback_outside", "race", "page"),

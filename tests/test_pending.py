@@ -277,7 +277,8 @@ def test_a_won_grant_is_kept(pending: Pending) -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 endpoints = st.none() | st.builds(Endpoints, *[texts] * 6, st.booleans())
-providers = st.builds(Provider, st.just("https://id.example/x"), texts, texts, endpoints)
+words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+providers = st.builds(Provider, st.just("https://id.example/x"), words, words, endpoints)
 codes = st.builds(DeviceCode, texts, texts, st.floats(1, 60), st.floats(0, 900), texts)
 requests = providers.map(AuthorizationRequest)
 
