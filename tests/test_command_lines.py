@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from headless_login.practice.person import approve
-from tests.support.program import COMMAND, assert_ended, events_in
+from tests.support.program import COMMAND, assert_ended, environment, events_in
 from tests.support.two_calls import START, TwoCalls
 
 NAMES = {
@@ -188,3 +188,20 @@ def test_an_empty_home_is_not_the_default(subcommand: str, calls: TwoCalls) -> N
     for words in ((*empty, subcommand), (subcommand, *empty)):
         assert_ended(calls.run("login", *words), 2, "names no folder")
     assert not list(calls.home.iterdir())
+
+
+@pytest.mark.parametrize("command", [("login", "start"), ("login", "status"), ("logout",)])
+def test_a_folder_that_is_gone(command: tuple[str, ...], tmp_path: Path) -> None:
+    """A relative CODEX_HOME in a present folder that was removed: one sentence, no defect."""
+    script = 'mkdir gone; cd gone; rmdir "$PWD"; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-ec", script, "sh", COMMAND, *command],
+        cwd=tmp_path,
+        env=environment(None, None, CODEX_HOME="relative"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 6
+    assert "The present folder is gone." in done.stderr
+    assert "defect" not in done.stderr

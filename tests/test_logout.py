@@ -262,3 +262,12 @@ def test_a_file_that_stays_is_told_after_the_revocation(home: CodexHome) -> None
     assert REVOKED in said.getvalue()
     assert "gone" not in said.getvalue()
     assert path.exists()
+
+
+def test_a_killed_first_sign_in_is_swept(home: CodexHome) -> None:
+    """Where auth.json was never reached, its temporary file holds the tokens all the same."""
+    left = Path(home.path) / ".auth-0123456789ab"
+    left.write_bytes(NEW.content)
+    outcome = run("logout", environ=environment(home.path, None))
+    assert outcome.exit_code == 0, outcome.err
+    assert not left.exists()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from headless_login.issuer.surroundings import proxy_of
 from headless_login.oauth.provider import CODEX
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from tests.support.program import Outcome, Piped, environment, run
-from tests.support.tls import connect_proxy, make_certificate, tls_in_front_of
+from tests.support.program import COMMAND, Outcome, Piped, environment, run
+from tests.support.tls import connect_proxy, make_certificate, socks_proxy, tls_in_front_of
 
 SignIn = Callable[..., Outcome]
+PASTE = ("login", "--paste-redirect")
 
 
 @pytest.fixture
@@ -27,9 +29,11 @@ def sign_in(issuer: PracticeIssuer, codex_home: Path) -> SignIn:
 
     plain = issuer.issuer
 
-    def sign_in(*, at: str = plain, **extra: object) -> Outcome:
+    def sign_in(
+        *, at: str = plain, command: Sequence[str] = (COMMAND, *PASTE), **extra: object
+    ) -> Outcome:
         environ = environment(codex_home, at, **{name: str(extra[name]) for name in extra})
-        with Piped("login", "--paste-redirect", environ=environ) as piped:
+        with Piped(environ=environ, command=command) as piped:
             return piped.finish(approve(piped.read_url().replace(at, plain)))
 
     return sign_in
@@ -218,6 +222,45 @@ def test_each_fault_of_a_proxy_is_told_apart(
     assert f"through the proxy {shown} (HTTPS_PROXY): {phrase}" in outcome.err
     assert PASSWORD not in outcome.err
     assert "defect" not in outcome.err
+
+
+@pytest.mark.parametrize("scheme", ["socks", "socks5h"])
+@pytest.mark.parametrize(
+    ("demanded", "given", "expected"),
+    [("", "", 0), (PASSWORD, f"ada:{PASSWORD}@", 0), (PASSWORD, "ada:x@", 4), (PASSWORD, "", 4)],
+)
+def test_a_socks_proxy_is_used(
+    scheme: str,
+    demanded: str,
+    given: str,
+    expected: int,
+    secure_sign_in: SignIn,
+    certificate: Path,
+) -> None:
+    """By the name that desktops write, too; it resolves the issuer's name itself."""
+    with socks_proxy(demanded) as (port, asked):
+        address = f"{scheme}://{given}127.0.0.1:{port}"
+        outcome = secure_sign_in(ALL_PROXY=address, CODEX_CA_CERTIFICATE=certificate)
+    assert outcome.exit_code == expected, outcome.err
+    assert PASSWORD not in outcome.err
+    if expected == 0:
+        assert set(asked) == {"localhost"}
+    else:
+        told = "it does not take that password" if given else "it wants a password"
+        assert told in outcome.err
+
+
+def test_without_threads_it_goes_on(sign_in: SignIn) -> None:
+    """`ulimit -u` is reached: nothing is loaded beside, nothing is bounded but by sockets."""
+    script = (
+        "import sys, threading\n"
+        'def refuse(self): raise RuntimeError("can\'t start new thread")\n'
+        "threading.Thread.start = refuse\n"
+        "from headless_login.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    outcome = sign_in(command=(sys.executable, "-c", script, "login", "--paste-redirect"))
+    assert outcome.exit_code == 0, outcome.err
 
 
 def test_loopback_never_meets_a_proxy(sign_in: SignIn) -> None:

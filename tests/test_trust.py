@@ -109,6 +109,20 @@ def test_inspecting_proxies_are_taken_on_every_python(tmp_path: Path) -> None:
     assert only["subject"] == ((("commonName", "inspecting"),),)
 
 
+def test_dead_ipv6_addresses_are_passed_over(machine: Machine) -> None:
+    """A name that leads to three addresses on a network that swallows all, before the live one."""
+    machine.trust_company(True)
+    hosts = machine.machine.etc / "hosts"
+    usual = hosts.read_text()
+    dead = "".join(f"fd00:dead::{n} auth.openai.com\n" for n in (2, 3, 4))
+    hosts.write_text(dead + usual)
+    try:
+        _, ours, said = machine.sign_in({})
+    finally:
+        hosts.write_text(usual)
+    assert ours == 0, said
+
+
 # Addresses, as a name server gives them.
 
 LIVE, REFUSING, DEAD = "live", "refusing", "dead"

@@ -185,10 +185,14 @@ class Folder:
         """Remove a file of which nothing depends on surviving a power cut."""
         os.unlink(self._at(name), **self._there())
 
+    def left_overs(self) -> list[str]:
+        """Return the names of what a write that was killed has left."""
+        return [name for name in self.names() if _LEFT_OVER.fullmatch(name)]
+
     def sweep(self) -> None:
         """Remove what a write that was killed has left, secrets and all; call it under the lock."""
         with suppress(OSError):
-            for name in filter(_LEFT_OVER.fullmatch, self.names()):
+            for name in self.left_overs():
                 with suppress(OSError):
                     status = self.status_of(name)
                     ours = not hasattr(os, "geteuid") or status.st_uid in (

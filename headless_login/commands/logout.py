@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from headless_login.codex.auth_file import AuthFile
-from headless_login.codex.files import read_owned
+from headless_login.codex.files import Folder, read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
 from headless_login.codex.pending.store import PendingAttempts
@@ -54,13 +55,23 @@ def _remove(home: CodexHome, context: Context) -> bool:
     try:
         os.lstat(home.auth_file)  # not os.path.lexists: where it may not look, it says no
     except FileNotFoundError:
-        return False
+        if not _has_left_overs(home):
+            return False
+        with AuthFile.locked(home, on_wait=lambda: context.say(WAITING)) as auth_file:
+            return auth_file.remove()
     except OSError as error:
         reason = error
     else:
         with AuthFile.locked(home, on_wait=lambda: context.say(WAITING)) as auth_file:
             return auth_file.remove()
     raise cannot_write(home.auth_file, reason)
+
+
+def _has_left_overs(home: CodexHome) -> bool:
+    """Return whether a write that was killed has left a file, with secrets in it."""
+    with suppress(OSError), Folder.opened(home.path) as folder:
+        return bool(folder.left_overs())
+    return False
 
 
 def _readable(home: CodexHome, context: Context) -> StoredSignIn | None:

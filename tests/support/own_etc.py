@@ -13,6 +13,8 @@ from tests.support.machine import require_root
 
 _MOUNT = """
 ip link set lo up
+ip link add dead type dummy 2>/dev/null && ip link set dead up
+ip -6 address add fd00:dead::1/64 dev dead nodad 2>/dev/null || true
 mount --make-rprivate /
 mount --bind "$1" /etc
 echo ready

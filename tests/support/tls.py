@@ -116,9 +116,36 @@ def connect_proxy(refuse: str = "") -> Iterator[tuple[int, list[str]]]:
 
 
 @contextmanager
+def socks_proxy(password: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Serve SOCKS5 (RFC 1928, RFC 1929); yields its port and the names it was asked for.
+
+    With `password` it demands that one, of any user.
+    """
+    asked: list[str] = []
+
+    def serve(client: socket.socket) -> None:
+        methods = client.recv(client.recv(2)[1])
+        method = 2 if password else 0
+        client.sendall(bytes([5, method if method in methods else 0xFF]))
+        if password:
+            client.recv(client.recv(2)[1])
+            right = client.recv(client.recv(1)[0]) == password.encode()
+            client.sendall(bytes([1, 0 if right else 1]))
+        client.recv(4)
+        name = client.recv(client.recv(1)[0]).decode()
+        asked.append(name)
+        port = int.from_bytes(client.recv(2), "big")
+        client.sendall(b"\5\0\0\1" + bytes(6))
+        _join(client, port)
+
+    with _serving(serve) as port:
+        yield port, asked
+
+
+@contextmanager
 def _serving(serve: Callable[[socket.socket], None], port: int = 0) -> Iterator[int]:
     def handle(client: socket.socket) -> None:
-        with suppress(OSError), client:
+        with suppress(OSError, IndexError), client:  # IndexError: it ended in the middle
             serve(client)
 
     def accept() -> None:
