@@ -13,8 +13,9 @@ from tests.support.machine import require_root
 
 _MOUNT = """
 ip link set lo up
-ip link add dead type dummy 2>/dev/null && ip link set dead up
-ip -6 address add fd00:dead::1/64 dev dead nodad 2>/dev/null || true
+# A network on which nobody answers, where there can be one.
+ip link add dead type veth peer swallow && ip link set dead up && ip link set swallow up || true
+ip -6 address add fd00:dead::1/64 dev dead nodad || true
 mount --make-rprivate /
 mount --bind "$1" /etc
 echo ready
@@ -103,7 +104,8 @@ def own_etc(folder: Path) -> Iterator[OwnEtc]:
     shutil.copytree("/etc", etc, symlinks=True, ignore_dangling_symlinks=True)
     (etc / "codex").mkdir(exist_ok=True)
     command = ["unshare", "-m", "-n", "sh", "-euc", _MOUNT, "sh", str(etc)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    null = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=null, text=True) as process:
         try:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
