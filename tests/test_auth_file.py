@@ -289,7 +289,13 @@ def test_no_place_takes_it(home: CodexHome, tmp_path: Path) -> None:
     assert _names(home.path) == LOCKS
 
 
-LEFT = {".auth-0123456789ab": True, ".auth-AbC123": True, ".auth-notes.txt": False, "auth": False}
+LEFT = {
+    ".auth-0123456789ab": True,
+    ".auth-try-0123456789ab": False,
+    ".auth-AbC123": True,
+    ".auth-notes.txt": False,
+    "auth": False,
+}
 
 
 @pytest.mark.parametrize("work", [partial(store, credentials=NEW), remove], ids=["store", "remove"])

@@ -17,12 +17,15 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 TEMPORARY = ".auth-"  # as Codex calls its own
-_LEFT_OVER = re.compile(r"\.auth-(?:[0-9a-f]{12}|[A-Za-z0-9]{6})")  # ours, and Codex's
+_TRIED = f"{TEMPORARY}try-"  # of a probe, which takes no lock, and holds no secret
+_TRIED_STAY = 3600.0  # seconds
+_LEFT_OVER = re.compile(r"\.auth-(?:(?:try-)?[0-9a-f]{12}|[A-Za-z0-9]{6})")  # ours, and Codex's
 LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 
 # Opening a pipe would wait for its writer, and a terminal would become ours.
@@ -199,7 +202,8 @@ class Folder:
                         os.geteuid(),
                         self.status().st_uid,
                     )
-                    if stat.S_ISREG(status.st_mode) and ours:
+                    in_use = name.startswith(_TRIED) and time.time() - status.st_mtime < _TRIED_STAY
+                    if stat.S_ISREG(status.st_mode) and ours and not in_use:
                         self.discard(name)
 
     def try_replacing(self, room: bytes) -> None:
@@ -211,7 +215,7 @@ class Folder:
         with signals_held():
             try:
                 for _ in range(2):
-                    name, descriptor = self.make_temporary()
+                    name, descriptor = self.make_temporary(_TRIED)
                     names.append(name)
                     with open(descriptor, "wb") as file:
                         file.write(room)
@@ -228,10 +232,10 @@ class Folder:
         with suppress(FileExistsError):
             os.close(self._make(name))
 
-    def make_temporary(self) -> tuple[str, int]:
+    def make_temporary(self, prefix: str = TEMPORARY) -> tuple[str, int]:
         """Make an empty file (0600) under a new name; returns the name and a descriptor."""
         while True:
-            name = f"{TEMPORARY}{os.urandom(6).hex()}"
+            name = f"{prefix}{os.urandom(6).hex()}"
             with suppress(FileExistsError):
                 return name, self._make(name)
 
