@@ -176,7 +176,7 @@ def test_no_address_answers(
 ) -> None:
     """All of them are named, and none is waited for longer than the time-out."""
     found = [addresses[name] for name in names]
-    with pytest.raises(kind, match=phrase):
+    with pytest.raises(kind, match=phrase or None):
         connect("x", 1, 0.05, look_up=lambda *_: found, head_start=0.01)
 
 
