@@ -24,7 +24,7 @@ from headless_login.practice.issuer import PracticeIssuer  # noqa: E402
 from headless_login.practice.person import approve  # noqa: E402
 from tests.support.program import PROMPT, Terminal, environment  # noqa: E402
 
-HOME = "/home/grace/work"  # as long as the temporary folder's name
+HOME = "/home/grace/code"  # as long as the temporary folder's name
 SAMPLES = [
     (r"127\.0\.0\.1:\d{5}(?=/oauth|, not)", "127.0.0.1:40123"),
     (r"code_challenge=[\w-]{43}", "code_challenge=uNb3Ff0dXJYQ2o0s9vK7jq5aWmCzLr4TtGx8hPe6RyI"),
