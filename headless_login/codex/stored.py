@@ -289,10 +289,9 @@ def described(stored: StoredSignIn) -> str:
         return "Amazon Bedrock keys"
     if stored.unknown_mode:
         return f"a sign-in of the mode {printable(stored.mode, 40)}"
-    who = printable(stored.identity.email or "an account without an e-mail address", 100)
     plan = f" ({printable(stored.identity.plan, 30)} plan)" if stored.identity.plan else ""
     kind = "an agent identity (unchecked) of" if stored.mode == "agentIdentity" else "ChatGPT as"
-    return f"{kind} {who}{plan}"
+    return f"{kind} {stored.identity.name}{plan}"
 
 
 def is_same(one: StoredSignIn, other: StoredSignIn) -> bool:

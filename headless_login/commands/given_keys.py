@@ -15,12 +15,11 @@ from headless_login.codex.keys import (
 )
 from headless_login.codex.rules import Rules
 from headless_login.commands.context import Context
-from headless_login.commands.words import used_from_now_on
+from headless_login.commands.words import announce_signed_in, used_from_now_on
 from headless_login.delivery.destination import Destination
 from headless_login.errors import WrongUsage
 from headless_login.oauth.identity import Claims, Identity
 from headless_login.oauth.provider import Provider
-from headless_login.oauth.text import printable
 from headless_login.terminal.input import can_be_asked, quiet_input
 
 PIPE_KEY = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
@@ -70,8 +69,7 @@ def login_with_access_token(destination: Destination, provider: Provider, contex
     identity = Identity(_text(claims.get("email")), _text(claims.get(account)), _text(plan))
     rules.check_workspace(identity.account_id)
     destination.store(credentials, context.say)
-    who = printable(identity.email or "an account without an e-mail address", 100)
-    context.say(f"Stored {told} of {who} in {destination.name}.")
+    context.say(f"Stored {told} of {identity.name} in {destination.name}.")
     _conclude(destination, rules, context, identity)
 
 
@@ -82,15 +80,7 @@ def _text(value: object) -> str | None:
 def _conclude(destination: Destination, rules: Rules, context: Context, identity: Identity) -> None:
     if steps := destination.steps_before_use(rules):
         context.say(f"Stored; {used_from_now_on(steps)}")
-    context.output.events.emit(
-        "signed_in",
-        auth_file=destination.name,
-        target=None,
-        email=identity.email,
-        account_id=identity.account_id,
-        plan=identity.plan,
-        access_token_expires_at=None,
-    )
+    announce_signed_in(context.output.events, destination.name, identity)
 
 
 def _given(context: Context, label: str, pipe: str) -> bytes:

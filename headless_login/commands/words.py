@@ -13,6 +13,7 @@ from headless_login.terminal.place import Place
 
 if TYPE_CHECKING:
     from headless_login.oauth.attempt import Attempt
+    from headless_login.oauth.identity import Identity
     from headless_login.signin import SignedIn
 
 OPEN_ANYWHERE = "Open this address on any device that has a browser, and sign in:"
@@ -109,13 +110,12 @@ def announce(events: Events, attempt: Attempt, **more: object) -> None:
 def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
     """Say who is signed in now and where that is stored, to the person and to a program."""
     identity, expires_at = signed_in.identity, signed_in.access_token_expires_at
-    who = printable(identity.email or "an account without an e-mail address", 100)
     plan = f" ({printable(identity.plan, 30)} plan)" if identity.plan else ""
     account = "without an account id"
     if identity.account_id is not None:
         account = f"account {printable(identity.account_id, 60)}"
     output.say(
-        f"Signed in to Codex as {who}{plan}, {account}.",
+        f"Signed in to Codex as {identity.name}{plan}, {account}.",
         f"Saved in {signed_in.auth_file}; {used_from_now_on(signed_in.steps_before_use)}",
     )
     if identity.account_id is None and expires_at is not None:
@@ -123,9 +123,16 @@ def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
             f"Note: Codex cannot renew a sign-in without an account id; it works until "
             f"{utc(expires_at)}."
         )
-    output.events.emit(
+    announce_signed_in(output.events, signed_in.auth_file, identity, expires_at)
+
+
+def announce_signed_in(
+    events: Events, auth_file: str, identity: Identity, expires_at: float | None = None
+) -> None:
+    """Tell a program who is signed in; an API key names nobody. Seconds since the epoch."""
+    events.emit(
         "signed_in",
-        auth_file=signed_in.auth_file,
+        auth_file=auth_file,
         target=None,
         email=identity.email,
         account_id=identity.account_id,

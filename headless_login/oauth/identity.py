@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from headless_login.oauth.text import printable
+
 Claims = Mapping[str, object]
 
 # codex-facts.md §5: OpenAI's own claims stand below these names.
@@ -27,6 +29,11 @@ class Identity(NamedTuple):
     account_id: str | None = None
     plan: str | None = None
     user_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The person in words that can be shown."""
+        return printable(self.email or "an account without an e-mail address", 100)
 
 
 def read_part(token: str, index: int) -> Claims | None:
