@@ -232,19 +232,29 @@ def _listed(ways: tuple[str, ...]) -> str:
     return f"[{', '.join(map(repr, ways))}]".replace("'", '"')
 
 
-def _trusted_files(
-    directory: str, home: CodexHome, config: Sequence[tuple[str, Document]]
-) -> list[str]:
-    """Return the config files of a repository from its root down to a folder, if it is trusted."""
+def _repository_folders(directory: str) -> list[str]:
+    """Return a folder and those above it up to the root of its repository; else itself alone."""
     folders = [directory]
     while not os.path.exists(os.path.join(folders[-1], ".git")):
         above = os.path.dirname(folders[-1])
         if above == folders[-1]:
-            folders = [directory]  # in no repository
-            break
+            return [directory]
         folders.append(above)
-    files = [os.path.join(folder, ".codex", "config.toml") for folder in folders[::-1]]
-    files = [path for path in files if path != home.config_file and os.path.isfile(path)]
+    return folders
+
+
+def repository_files(directory: str, home: CodexHome) -> list[str]:
+    """Return the config files of the repository around a folder, the weakest first."""
+    folders = _repository_folders(directory)[::-1]
+    files = [os.path.join(folder, ".codex", "config.toml") for folder in folders]
+    return [path for path in files if path != home.config_file and os.path.isfile(path)]
+
+
+def _trusted_files(
+    directory: str, home: CodexHome, config: Sequence[tuple[str, Document]]
+) -> list[str]:
+    """Return the config files of a repository, if it is trusted."""
+    folders, files = _repository_folders(directory), repository_files(directory, home)
     levels: dict[str, object] = {}
     for _, document in config:
         projects = document.get("projects")

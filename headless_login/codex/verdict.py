@@ -12,7 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.rules import STORE, WAY_OF_MODE, PolicyPlace, Rules
+from headless_login.codex.rules import (
+    STORE,
+    WAY_OF_MODE,
+    PolicyPlace,
+    Rules,
+    repository_files,
+)
 from headless_login.errors import HeadlessLoginError
 from headless_login.oauth.text import one_line, printable
 
@@ -162,6 +168,8 @@ def notes(
         told.append("CODEX_API_KEY is set; `codex exec` uses that instead of auth.json.")
     try:
         directory = directory or os.getcwd()
+        if not repository_files(directory, home):
+            return told  # nothing else is read than was read already
         there = Rules.read(home, place, directory=directory)
     except OSError:  # the present folder is gone
         return told
@@ -185,7 +193,7 @@ def steps_before_use(
 
     found = environment_obstacle(environ, rules)
     steps = [found.remedy] if found else []
-    if not _is_usual(home, environ):
+    if not _is_codexs_own(home, environ):
         steps.append(f"export CODEX_HOME={quote(home.path)}")
     if found := store_obstacle(home, rules, environ, read_keyring=read_keyring):
         steps.append(found.remedy)
@@ -206,7 +214,7 @@ def still_signed_in(home: CodexHome, environ: Mapping[str, str]) -> str:
     return f"{found.message} To be signed out: {found.remedy}" if found else ""
 
 
-def _is_usual(home: CodexHome, environ: Mapping[str, str]) -> bool:
+def _is_codexs_own(home: CodexHome, environ: Mapping[str, str]) -> bool:
     """Return whether this is the folder that Codex finds by itself."""
     with suppress(HeadlessLoginError, OSError):
         return os.path.samefile(CodexHome.find(None, environ).path, home.path)
