@@ -63,6 +63,13 @@ ROWS: dict[str, Row] = {
     "ephemeral anyway": Row(config=store("ephemeral"), more=("--store-anyway",)),
     "token in the environment": Row(environ={"CODEX_ACCESS_TOKEN": "at-x"}),
     "workload identity": Row(environ={"OPENAI_FEDERATION_RULE_ID": "x"}),
+    "all of them": Row(
+        environ={
+            "OPENAI_FEDERATION_RULE_ID": "x",
+            "OPENAI_IDENTITY_TOKEN_FILE": "/nowhere",
+            "CODEX_ACCESS_TOKEN": "at-x",
+        }
+    ),
     "key in the environment": Row(environ={"CODEX_API_KEY": "sk-x"}),
 }
 WAYS = {
@@ -158,7 +165,7 @@ def test_a_success_is_one_for_codex(way: str, name: str, beside: Beside, codex_h
     if exit_code == 0 and (steps := re.search(r"before codex uses it: (.*)", said)):
         assert status != 0, codex
         _take(steps[1], row, codex_home)
-        environ = {n: v for n, v in row.environ.items() if f"unset {n}" not in steps[1]}
+        environ = {n: v for n, v in row.environ.items() if n not in steps[1].split()}
         assert beside.codex_status(codex_home, environ)[0] == 0
     elif exit_code == 0:
         assert status == 0, (said, codex)

@@ -65,19 +65,16 @@ def first_obstacle(
 
 
 def environment_obstacle(environ: Mapping[str, str], rules: Rules) -> Obstacle | None:
-    """Return the strongest variable that Codex prefers to auth.json (codex-facts.md §11)."""
-    for name in WORKLOAD_IDENTITY:
-        if name in environ:  # even an empty one
-            return _variable(name, "signs in by workload identity (unchecked)")
+    """Return the variables that Codex prefers to auth.json, the strongest first (§11)."""
+    found = [name for name in WORKLOAD_IDENTITY if name in environ]  # even an empty one
+    does = "signs in by workload identity" if found else "uses that token"
     if environ.get("CODEX_ACCESS_TOKEN", "").strip() and "chatgpt" not in rules.forbidden:
-        return _variable("CODEX_ACCESS_TOKEN", "uses that token (unchecked)")
-    return None
-
-
-def _variable(name: str, does: str) -> Obstacle:
-    return Obstacle(
-        "environment", f"{name} is set, so that Codex {does}, not auth.json.", f"unset {name}"
-    )
+        found.append("CODEX_ACCESS_TOKEN")
+    if not found:
+        return None
+    are_set = f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} set"
+    message = f"{are_set}, so that Codex {does} (unchecked), not auth.json."
+    return Obstacle("environment", message, f"unset {' '.join(found)}")
 
 
 def _policy_obstacle(stored: StoredSignIn, rules: Rules) -> Obstacle | None:
