@@ -22,6 +22,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
+from headless_login.codex.links import (
+    BY_DESCRIPTOR,
+    DIRECTORY,
+    NO_FOLLOW,
+    check_makers,
+    is_root,
+    walk,
+)
+
 TEMPORARY = ".auth-"  # as Codex calls its own
 _TRIED = f"{TEMPORARY}try-"  # of a probe, which takes no lock, and holds no secret
 _TRIED_STAY = 3600.0  # seconds
@@ -30,12 +39,6 @@ LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 
 # Opening a pipe would wait for its writer, and a terminal would become ours.
 UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
-PATH_ONLY = getattr(os, "O_PATH", 0)  # Linux: enough to look at a file, or to go through a folder
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
-_SEARCH = (PATH_ONLY or os.O_RDONLY) | _DIRECTORY
-_MOST_LINKS = 40  # as Linux
-_BY_DESCRIPTOR = os.open in os.supports_dir_fd  # not on Windows
 
 _REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS}
 _UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # no failure
@@ -63,8 +66,8 @@ class Folder:
         Raises:
             OSError: there is none, or another user's link leads root to a third user's folder.
         """
-        with cls._held(*_walk(path)) as (folder, _, makers):
-            _check_makers(path, makers, folder.status())
+        with cls._held(*walk(path)) as (folder, _, makers):
+            check_makers(path, makers, folder.status())
             yield folder
 
     @classmethod
@@ -77,20 +80,20 @@ class Folder:
         Raises:
             OSError: as `opened`; or the links go in a circle, or lead to a folder or a device.
         """
-        with cls._held(*_walk(path, to_file=True)) as (folder, name, makers):
+        with cls._held(*walk(path, to_file=True)) as (folder, name, makers):
             owner = folder.status()
             if folder.has(name):
                 owner = folder.status_of(name)
                 _check_regular(owner, path)
-            _check_makers(path, makers, owner)
+            check_makers(path, makers, owner)
             yield folder, name
 
     @contextmanager
     def below(self, name: str) -> Iterator[Self]:
         """Open a folder in this one; it must not be a link."""
         path, descriptor = os.path.join(self.path, name), -1
-        if _BY_DESCRIPTOR:
-            descriptor = self.open(name, os.O_RDONLY | _DIRECTORY)
+        if BY_DESCRIPTOR:
+            descriptor = self.open(name, os.O_RDONLY | DIRECTORY)
         elif not stat.S_ISDIR(os.lstat(path).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "it is no folder", path)
         with self._held(path, descriptor, "", []) as (folder, _, _):
@@ -120,7 +123,7 @@ class Folder:
 
     def status(self) -> os.stat_result:
         """Return the folder's own status."""
-        return os.fstat(self._descriptor) if _BY_DESCRIPTOR else os.lstat(self.path)
+        return os.fstat(self._descriptor) if BY_DESCRIPTOR else os.lstat(self.path)
 
     def make_private(self) -> None:
         """Take all rights of other users to the folder away (POSIX)."""
@@ -129,7 +132,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of all files."""
-        return os.listdir(self._descriptor if _BY_DESCRIPTOR else self.path)
+        return os.listdir(self._descriptor if BY_DESCRIPTOR else self.path)
 
     def status_of(self, name: str) -> os.stat_result:
         """Return the status of a file, not of what it may link to."""
@@ -241,7 +244,7 @@ class Folder:
 
     def open(self, name: str, flags: int) -> int:
         """Return a descriptor of a file that is no link; never waits."""
-        return os.open(self._at(name), flags | _NO_FOLLOW | UNBLOCKED, **self._there())
+        return os.open(self._at(name), flags | NO_FOLLOW | UNBLOCKED, **self._there())
 
     def open_to_lock(self, name: str, *, follow: bool = False) -> int:
         """Return a descriptor of a file that can be locked, made if it is missing.
@@ -276,7 +279,7 @@ class Folder:
 
     def _make(self, name: str) -> int:
         """Make a new file: O_EXCL follows no link, so root makes and gives away no other one."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | UNBLOCKED
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | UNBLOCKED
         descriptor = os.open(self._at(name), flags, 0o600, **self._there())
         _make_private(descriptor)  # a umask can have taken even the owner's rights
         give_to_owner(descriptor, self.status())
@@ -305,7 +308,7 @@ class Folder:
 
     def _rename(self, name: str, to: str) -> None:
         there: dict[str, Any] = {}
-        if _BY_DESCRIPTOR:
+        if BY_DESCRIPTOR:
             there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
         os.replace(self._at(name), self._at(to), **there)
 
@@ -323,93 +326,15 @@ class Folder:
                 raise
 
     def _sync(self) -> None:
-        if _BY_DESCRIPTOR:
+        if BY_DESCRIPTOR:
             with suppress(OSError):  # some file systems cannot
                 os.fsync(self._descriptor)
 
     def _at(self, name: str) -> str:
-        return name if _BY_DESCRIPTOR else os.path.join(self.path, name)
+        return name if BY_DESCRIPTOR else os.path.join(self.path, name)
 
     def _there(self) -> dict[str, Any]:
-        return {"dir_fd": self._descriptor} if _BY_DESCRIPTOR else {}
-
-
-def _walk(path: str, *, to_file: bool = False) -> tuple[str, int, str, list[int]]:
-    """Open the folder that a path leads to, going through every link by itself.
-
-    Returns the folder's path without links, a descriptor, with `to_file` the name of the file in
-    it that the path finally names, and the user of each link on the way: what the path was when it
-    was gone through, nobody can change any more.
-    """
-    if not _BY_DESCRIPTOR:
-        real = os.path.realpath(path)
-        folder, name = os.path.split(real) if to_file else (real, "")
-        return folder, -1, name, []
-    parts, makers, name = _parts(os.path.abspath(path)), list[int](), ""
-    real, descriptor = "/", os.open("/", _SEARCH)
-    try:
-        while parts:
-            name = parts.pop()
-            is_last = to_file and not parts
-            if (maker := _maker_of_link(name, descriptor, may_miss=is_last)) is not None:
-                makers.append(maker)
-                _check_link(maker, descriptor, path)
-                if len(makers) > _MOST_LINKS:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                target = os.readlink(name, dir_fd=descriptor)
-                parts += _parts(target)
-                name = "/" if target.startswith("/") else "."
-            elif is_last:
-                break
-            above, descriptor = descriptor, os.open(name, _SEARCH | _NO_FOLLOW, dir_fd=descriptor)
-            os.close(above)
-            real = os.path.normpath(os.path.join(real, name))
-        else:
-            if to_file:
-                raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
-        return real, _readable(descriptor), name if to_file else "", makers
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _parts(path: str) -> list[str]:
-    """Return the names in a path, the last one first."""
-    return [part for part in path.split("/")[::-1] if part not in ("", ".")]
-
-
-def _maker_of_link(name: str, folder: int, *, may_miss: bool) -> int | None:
-    """Return the user of a symbolic link, or None if it is none."""
-    try:
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        if may_miss:
-            return None
-        raise
-    return status.st_uid if stat.S_ISLNK(status.st_mode) else None
-
-
-def _check_link(maker: int, folder: int, path: str) -> None:
-    """Refuse a link that some other user has put into a folder that others may write into."""
-    if sys.platform != "win32" and maker not in (0, os.geteuid(), os.fstat(folder).st_uid):
-        raise OSError(errno.EINVAL, "it goes through another user's link", path)
-
-
-def _readable(descriptor: int) -> int:
-    """Return a descriptor of the same folder that can list and sync it, if that is permitted."""
-    try:
-        readable = os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=descriptor)
-    except PermissionError:
-        return descriptor
-    os.close(descriptor)
-    return readable
-
-
-def _check_makers(path: str, makers: list[int], owner: os.stat_result) -> None:
-    """Refuse another user's link by which root would write or remove a third user's files."""
-    if is_root() and any(maker not in (0, owner.st_uid) for maker in makers):
-        reason = "it is another user's link to what is not theirs"
-        raise OSError(errno.EINVAL, reason, path)
+        return {"dir_fd": self._descriptor} if BY_DESCRIPTOR else {}
 
 
 def replace_file(path: str, content: bytes) -> bool:
@@ -435,11 +360,6 @@ def read_owned(path: str) -> tuple[bytes, os.stat_result]:
     """As `read_regular`; but root reads no third user's file through another user's link."""
     with Folder.of(path) as (folder, name):
         return folder.read(name)
-
-
-def is_root() -> bool:
-    """Return whether files of other users can be made and given away (POSIX)."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def give_to_owner(descriptor: int, like: os.stat_result) -> None:

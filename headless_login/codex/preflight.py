@@ -8,8 +8,9 @@ import stat
 import sys
 from contextlib import suppress
 
-from headless_login.codex.files import PATH_ONLY, Folder
+from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
+from headless_login.codex.links import PATH_ONLY
 from headless_login.codex.locks import check_lockable
 from headless_login.errors import LocalTrouble
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
-from headless_login.codex.files import TEMPORARY, Folder, is_root, signals_held, try_lock
+from headless_login.codex.files import TEMPORARY, Folder, signals_held, try_lock
 from headless_login.codex.home import CodexHome
+from headless_login.codex.links import is_root
 from headless_login.errors import LocalTrouble
 
 FOLDER = ".headless-login"
