@@ -13,13 +13,13 @@ from tests.support.program import Piped, Terminal, Variables, run
 from tests.support.two_calls import FINISH, START, answered, begin
 
 # Counts in the child: each opening of the folder of pending attempts, each reading of a record,
-# each unwrapping of a pasted text. A folder is opened by its name or, relative to the Codex
+# each decoding of a pasted text. A folder is opened by its name or, relative to the Codex
 # folder, by its own last part; a record by its own name.
 COUNTING = """
 import json, os, sys
 from headless_login.oauth import answers
 
-counts = {"folder": 0, "record": 0, "unwrap": 0}
+counts = {"folder": 0, "record": 0, "decoded": 0}
 
 def watch(event, details):
     if event == "open" and isinstance(details[0], str):
@@ -27,11 +27,11 @@ def watch(event, details):
         counts["folder"] += name == ".headless-login"
         counts["record"] += len(name) == 37 and name.endswith(".json")
 
-def unwrap(text, genuine=answers.unwrap):
-    counts["unwrap"] += 1
+def views(text, genuine=answers.views):
+    counts["decoded"] += 1
     return genuine(text)
 
-answers.unwrap = unwrap
+answers.views = views
 sys.addaudithook(watch)
 from headless_login.cli import main
 code = main(sys.argv[1:])
@@ -49,7 +49,7 @@ def test_finish_opens_its_folder_and_reads_its_record_once(environ: Variables) -
     outcome = run(*FINISH, "-", environ=environ, stdin=answered(environ), command=COMMAND)
     counts = json.loads(outcome.out.splitlines()[-1])
     assert counts["folder"] <= 4
-    assert (counts["record"], counts["unwrap"]) == (3, 1)
+    assert (counts["record"], counts["decoded"]) == (3, 1)
 
 
 def test_a_pasted_answer_is_judged_once(environ: Variables) -> None:
@@ -57,7 +57,7 @@ def test_a_pasted_answer_is_judged_once(environ: Variables) -> None:
     with Terminal("login", "--paste-redirect", environ=environ, command=COMMAND) as terminal:
         terminal.paste(approve(terminal.read_url()))
         assert terminal.wait() == 0
-        assert json.loads(terminal.text.splitlines()[-1])["unwrap"] == 1
+        assert json.loads(terminal.text.splitlines()[-1])["decoded"] == 1
 
 
 @pytest.mark.parametrize("calls", ["login", "start and finish"])

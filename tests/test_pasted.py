@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -98,11 +99,7 @@ def test_every_way_of_copying_is_taken(where: str) -> None:
     wrap = WRAPS[where]
     for url in (URL.replace("127.0.0.1", "localhost"), URL.replace("-", "%2D")):
         assert REQUEST.accept(wrap(url)).code == CODE
-    if where == "brackets and a full stop":  # whether that is the code's cannot be told
-        with pytest.raises(RejectedAnswer):
-            REQUEST.accept(wrap(CODE_LAST))
-    else:
-        assert REQUEST.accept(wrap(CODE_LAST)).code == CODE
+    assert REQUEST.accept(wrap(CODE_LAST)).code == CODE
 
 
 def test_only_the_port_of_this_sign_in_is_taken() -> None:
@@ -158,7 +155,7 @@ def test_a_damaged_code_is_not_tried(damage: str) -> None:
     with pytest.raises(RejectedAnswer) as caught:
         REQUEST.accept(f"{BASE}state={STATE}&code={DAMAGED[damage]}")
     assert caught.value.error in {"not_a_redirect", "missing_code"}
-    assert "damaged" in caught.value.message
+    assert re.search("damaged|unclear", caught.value.message)
 
 
 @pytest.mark.parametrize(("quote", "inside"), [('"', "'"), ("'", "'\\''")])
@@ -192,10 +189,8 @@ def test_the_very_code(code: str, order: str, base: str, layers: tuple[str, ...]
     try:
         assert REQUEST.accept(text).code == code
     except RejectedAnswer:
-        quoted, broken_up = layers[:2] != ("nothing", "nothing"), layers[3] != "nothing"
         assert order == CODE_AT_THE_END
-        assert quoted
-        assert broken_up
+        assert layers[3] != "nothing" or layers[:2] != ("nothing", "nothing")
 
 
 @given(CODES, ORDER, st.sampled_from([*COMMANDS]))
@@ -297,7 +292,7 @@ def test_any_mixture_is_judged(text: str) -> None:
 @settings(max_examples=500)
 def test_any_other_text_is_refused_in_words(text: str) -> None:
     """Nonsense, syntax without sense, and answers to another sign-in lead to nothing else."""
-    assert isinstance(Pasted(text).state, str)
+    assert all(map(str.isascii, Pasted(text).states))
     with pytest.raises(RejectedAnswer) as caught:
         REQUEST._replace(state="x" * 22).accept(text)
     assert caught.value.message

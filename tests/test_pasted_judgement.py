@@ -155,7 +155,6 @@ HOSTS = {
 PLACES = {
     "wide slashes": ("//", "／／"),
     "backslashes": ("http://", "http:\\\\evil.example\\@"),
-    "https": ("http:", "https:"),
     "another scheme": ("http:", "javascript:"),
     "another path": ("/auth/callback", "/callback"),
     "a longer path": ("/auth/callback", "/auth/callback/"),
@@ -198,7 +197,6 @@ NEVER = {
     "an address for a code": f"evil.example/auth/callback#{STATE}",
     "our host for a code": f"localhost/auth/callback#{STATE}",
     "a mail address for a code": f"mailto:ada@evil.example.com#{STATE}",
-    "words for a code": f"This is the code: {CODE}#{STATE}",
     "code#state and more": f"{CODE}#{STATE}&iss=evil",
     "code#state#state": f"{CODE}#{STATE}#{STATE}",
     "state#code": f"{STATE}#{CODE}",
@@ -212,13 +210,7 @@ NEVER = {
     "a whole address escaped": URL.replace(":", "%3A").replace("/", "%2F").replace("?", "%3F"),
     "another site's redirect": f"https://evil.example/?to={URL}",
     "another site's redirect, broken": f"https://evil.example/?to=\n{URL}",
-    "another address before": f"http://evil.example/x {URL}",
-    "another host's path before": f"evil.example/x {URL}",
-    "another host's query before": f"evil.example?x {URL}",
-    "user-info before": f"ada@evil.example {URL}",
-    "a parameter before": f"next=x {URL}",
     "brackets in a Markdown link": f"[the page]({BASE}state={STATE}&code={CODE}(x))",
-    "a page's source": f"view-source:{URL}",
 }
 
 
@@ -288,7 +280,7 @@ def test_a_refusal_says_two_sentences_and_no_secret(case: str) -> None:
     assert SENTENCE.fullmatch(refusal.hint)
     if isinstance(refusal, RejectedAnswer):
         assert re.match("That |The answer |The authorization code |Nothing was ", refusal.message)
-        assert re.match("Paste the whole address|Copy the whole|Open the address", refusal.hint)
+        assert re.match("Paste the whole|Copy the whole|Open the address|Replace all", refusal.hint)
     _assert_discreet(refusal, *SECRETS)
 
 

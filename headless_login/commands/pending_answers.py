@@ -33,14 +33,15 @@ class PendingAnswers:
         self.found = None
         pasted = Pasted(text)
         waiting = self._pending.waiting()
-        name = identifier_of(pasted.state) if pasted.state else ""
+        names = {identifier_of(state) for state in pasted.states}
         for attempt in waiting:
-            if identifier(attempt) == name:
+            if identifier(attempt) in names:
                 self.found = attempt
                 return attempt.accept(pasted)
-        if name and self._pending.knows(name):
-            raise self._pending.reason(name)
-        if not waiting and (not name or self._pending.is_blank):
+        for name in names:
+            if self._pending.knows(name):
+                raise self._pending.reason(name)
+        if not waiting and (not names or self._pending.is_blank):
             raise self._pending.reason()
         raise _wrong_form(pasted, waiting) or refusal("unknown")
 

@@ -1,293 +1,361 @@
-"""What people paste, brought back to the authorization response that it was.
+"""Finding an answer in whatever was pasted: around this sign-in's own state, wherever it stands.
 
-Every form of the contract is taken here; what none of them fits is named for what it is.
+A sign-in knows its state, 128 random bits, and the place that the browser ends at. So the text is
+searched, not parsed. What is found goes to the strict parser and the judge (`redirect`), which
+alone decide; where another reader of the text could find something different, nothing is taken.
 """
 
 from __future__ import annotations
 
-import binascii
-import json
 import re
-import unicodedata
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import parse_qs
 
 from headless_login.errors import RejectedAnswer
-from headless_login.oauth.redirect import RESPONSE_PARAMETERS, Parameters, parse_query
-from headless_login.oauth.text import identifier
-
-# CSI and OSC sequences and character sets; also as `cat -v` shows CSI, and the bracketed-paste
-# marks alone, which shells leave behind without their ESC.
-_TERMINAL = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]"
-    r"|\^\[\[[0-9;]*[A-Za-z~]|\[20[01]~"
+from headless_login.oauth.decodings import HARD, Text, views
+from headless_login.oauth.naming import (
+    Expected,
+    address_to_open,
+    cannot_tell,
+    damaged,
+    foreign,
+    not_a_redirect,
+    unanchored,
 )
-_HALF_MARKS = re.compile(r"(2?0?)0~(.*)\1(?:1~)", re.S)  # what readline leaves of ESC [ 200 ~
-_ENTITY = re.compile(
-    r"&(?:amp;)*((?:amp|quot|apos|lt|gt|nbsp|#[0-9]{1,7}|#x[0-9a-f]{1,6});)", re.I | re.A
-)
-_CONTINUED = re.compile(r"(?:[\\^]|(?<!`)`)\n")  # as in sh, in cmd.exe and in PowerShell
-_ESCAPED = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
-_CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^", re.A)  # where cmd.exe needs one: not in a word
-_QUOTES = "\"'`´“”„‟‘’‚‛«»‹›<>()「」『』【】《》（）＂＇"
-_MARKS = re.escape(_QUOTES + "*")
-_FULL_STOPS = ".,;!。，；！、…"
-
-_COMMAND = re.compile(
-    r"[^?]*?(?<![\w.\-~=&+#])(?:curl|wget|iwr|Invoke-WebRequest|fetch)(?:\.exe)?[\s(]", re.I | re.A
-)
-# A line break inside quotes, or in a word that is not quoted, was the terminal's; a comma or a
-# bracket behind quotes is the program's.
-_ARGUMENT = re.compile(
-    r"""(?:\$'(?:[^'\\]|\\.)*'|'[^']*'|"(?:[^"\\]|\\.)*"|\\.|(?!(?<=['"])[,;)])[^\s'"\\]"""
-    r"""|(?<![\s'"])\n(?!['"\s]|https?:))+""",
-    re.S,
-)
-_QUOTED = re.compile(r'''(\\.)|\$'((?:[^'\\]|\\.)*)'|'([^']*)'|"((?:[^"\\]|\\.)*)"''', re.S)
-_ADDRESS = re.compile(r"(?:--url=)?((?:https?:|localhost\b|127\.|\[::1).*)", re.I | re.A | re.S)
-# Titles, greetings and dates, but nothing that an address could hold.
-_WORDS_BEFORE = re.compile(
-    rf"(?![{_MARKS}\s]*http)(?:[^?#&=/@]|[?&/](?=\s)|(?<=\d)/(?=\d))*?"
-    rf"\s(?=[{_MARKS}]*https?://)",
-    re.I | re.A,
-)
-_LINK = re.compile(  # Markdown's, maybe with a title, or Slack's
-    rf"""[{_MARKS}]*(?:!?\[.*?\]\(<?([^()<>"']+)>?(?:"[^"]*")?\)|<([^<>|]+)\|[^<>]*>)"""
-    rf"(?!\))[{_MARKS}{_FULL_STOPS}]*"  # a second bracket may be the code's
-)
-
-
-def unwrap(text: str) -> str:
-    """Return the answer in a pasted text, without a blank or anything else that is not its own."""
-    text = _resolved(_without_borders(_visible(text)))
-    if command := _COMMAND.match(text):
-        text = _command_address(text[command.end() :])
-    elif words := _WORDS_BEFORE.match(text):
-        text = text[words.end() :]
-    text = _resolved("".join(text.split()))  # once more: an escape may have been broken in two
-    text = _ESCAPED.sub(_unescaped, text)
-    if link := _LINK.fullmatch(text):
-        return link[1] or link[2]
-    return _without_marks(text)
-
-
-def _visible(text: str) -> str:
-    """Return the text as a person sees it: no formatting, no control characters but blanks."""
-    text = _TERMINAL.sub("", "".join(c for c in text if not _is_format(c)))
-    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) != "Cc").strip()
-    halves = _HALF_MARKS.fullmatch(text)
-    return halves[2] if halves else text
-
-
-def _is_format(character: str) -> bool:
-    # Variation selectors, the grapheme joiner and the object mark are no Cf, but as invisible.
-    return (
-        unicodedata.category(character) == "Cf"
-        or "\ufe00" <= character <= "\ufe0f"
-        or character in "\u034f\ufffc"
-    )
-
-
-def _without_borders(text: str) -> str:
-    """Take off the quote marks of mails and chats, the sides of boxes, and line continuations."""
-    lines = (
-        "".join(c for c in line if not "\u2500" <= c <= "\u259f") for line in text.splitlines()
-    )
-    lines = (line.lstrip("> \t\xa0|").rstrip(" \t\xa0|") for line in lines)
-    return _CONTINUED.sub("", "\n".join(filter(None, lines)))
-
-
-def _resolved(text: str) -> str:
-    """Undo HTML's escapes, doubled ones too, and cmd.exe's, which browsers copy along."""
-    from html import unescape
-
-    return _ENTITY.sub(lambda found: unescape(f"&{found[1]}"), _CARET.sub("", text))
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16)) if found[1] else found[2]
-
-
-def _command_address(arguments: str) -> str:
-    """Return the argument that is the address, or everything if none is."""
-    addresses = []
-    for argument in _ARGUMENT.findall(arguments):
-        bare = "".join(_QUOTED.sub(lambda found: found[found.lastindex or 0], argument).split())
-        if address := _ADDRESS.fullmatch(_ESCAPED.sub(_unescaped, bare)):
-            addresses.append(address[1])
-    answers = [address for address in addresses if "?" in address]  # neither proxy nor referrer
-    return (answers + addresses + [arguments])[0]
-
-
-def _without_marks(text: str) -> str:
-    """Take off quotes, emphasis and full stops, but not what a code itself may end in."""
-    bare = text.lstrip(_QUOTES + "*")
-    if not re.split("[?&]", bare)[-1].startswith("code="):
-        return bare.rstrip(_QUOTES + "*" + _FULL_STOPS)
-    inside = len(bare) - (len(text) - len(bare))  # as much closes as opens, or it cannot be told
-    return text if bare[inside:].strip(_QUOTES + "*") else bare[:inside]
-
+from headless_login.oauth.redirect import Parameters, check_state, named_in, parse_query
 
 LONGEST_ANSWER = 64 * 1024  # bytes
+_MOST_ANCHORS = 32
+_FARTHEST = 8192  # letters between a state and the beginning or end of its answer
+_STATE_LENGTH = 22  # of every state that this program makes
 
-# ASCII alone: without it, IGNORECASE takes a long s for an s, and \d the digits of every script.
-_URL = re.compile(r"([a-z][a-z0-9+.\-]*)://([^/?#]*)([^?#]*)(?:\?(.*)|#.*)?", re.I | re.A | re.S)
-_REDIRECT_AUTHORITY = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})", re.I | re.A)
-_QUERY = re.compile(r"[?&]|\w+=(?!=*#)", re.A)
-# Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven.
-_DAMAGED_CODE = re.compile(r"(?:^|&)code=[^&#]*(?:[<>\"\\^`{|}]|=[^=&#]|%(?![0-9A-Fa-f]{2}))")
-_BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
-_CODE_AND_STATE = re.compile(r"([A-Za-z0-9._~+%!*\-]+=*)#([^#&?]+)")  # no address, no query
-
-
-class Expected(NamedTuple):
-    """The two addresses of one sign-in: where it ends, and where it begins."""
-
-    redirect_uri: str
-    authorization_endpoint: str
+_GOES_ON = "&;?#"
+_SOFT = "'()[]*.,:!"  # may stand in an address, and close or end a sentence
+_CLOSING = dict(zip("([<{>“„«‹「『【《（‘‚", ")]>}<”“»›」』】》）’‘", strict=True))
+_OPENING = {*"\"'`*", *_CLOSING}
+_AROUND = {*HARD, *"([", *_CLOSING, *_CLOSING.values()}
+_CANDIDATE = re.compile(r"(?:state=|#)([A-Za-z0-9_-]+)")
+_CODE_ALONE = re.compile(r"[A-Za-z0-9._~+%!*\-]+=*")
+_CODE = re.compile(r"code=([^&]*)")
+_CODE_AND_MORE = re.compile(r"(?:.*[&;?#])?code=([^&;?#]*)&[A-Za-z_]\w*=", re.A)
+_SCHEME = re.compile(r"(?:(?:h?ttps?:)?//)?\Z", re.I | re.A)
+_BARE = re.compile(
+    r"(?:/auth/callback\?|[?&])[A-Za-z_]\w*=|(?:code|scope|state|iss|error(?:_\w+)?|session_state)=",
+    re.A,
+)
+_MARKS = r"[\[('*$]*"
+_SOME_MARKS = re.compile(_MARKS)
+_LABEL = re.compile(rf"{_MARKS}(?:[\w.\-]+[=:(])?{_MARKS}", re.A)  # URL=, view-source:, fetch('
+_TIME = re.compile(r"\W*\d\d?(?::\d\d)+\W*")
+_ENDS = re.compile(r'["<>\\^`{|}]|[^\x21-\x7e]|\]\(')  # what no address goes on behind
+# Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven. Three dots
+# or asterisks are a cut or a mask.
+_DAMAGED_CODE = re.compile(
+    r"(?:^|&)code=[^&#]*(?:[<>\"\\^`{|}]|[^\x21-\x7e]|\.{3}|\*{3}|=[^=&#]|%(?![0-9A-Fa-f]{2}))"
+)
 
 
 class Pasted:
-    """A pasted text, unwrapped once; which sign-in it answers is judged by each one's addresses."""
+    """A pasted text, decoded once; which sign-in it answers is judged by each one's own state."""
 
     def __init__(self, text: str) -> None:
-        """Unwrap a text of at most 64 KiB; a longer one is no answer."""
+        """A text of more than 64 KiB is no answer."""
         self.is_too_long = len(text.encode(errors="replace")) > LONGEST_ANSWER
-        self.text = "" if self.is_too_long else unwrap(text)
+        self._text = "" if self.is_too_long else text
 
-    @property
-    def state(self) -> str:
-        """The state that it carries, not judged yet: it tells whose answer this may be."""
-        if both := _CODE_AND_STATE.fullmatch(self.text):
-            return unquote(both[2])
-        pairs = (part.partition("=") for part in re.split("[&?#]", self.text))
-        states = {unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == "state"}
-        return states.pop() if len(states) == 1 else ""
+    @cached_property
+    def views(self) -> list[Text]:
+        """What it says as it stands and decoded, most likely first."""
+        return list(views(self._text))
+
+    @cached_property
+    def states(self) -> set[str]:
+        """Every state that it carries, not judged yet: they tell whose answer this may be."""
+        return {state for view in self.views for state in _states(view)}
+
+
+def _states(view: Text) -> Iterator[str]:
+    for found in _CANDIDATE.finditer(view.letters):
+        start, end = found.span(1)
+        yield view.letters[start : min(view.word_end(start), end)]
+        if end - start >= _STATE_LENGTH and not _is_grown(view, start + _STATE_LENGTH):
+            yield view.letters[start : start + _STATE_LENGTH]
 
 
 def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
-    """Return the response parameters in a pasted text; raises RejectedAnswer if it has none."""
+    """Return the response parameters around this sign-in's state in a pasted text.
+
+    Raises:
+        RejectedAnswer: it has none, or none that can be told for certain.
+    """
     if pasted.is_too_long:
-        raise _not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
-    if not pasted.text:
-        raise _not_a_redirect("Nothing was pasted.", sign_in)
-    return _read(pasted.text, sign_in)
+        raise not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
+    for view in pasted.views:
+        if answers := _answers(view, sign_in):
+            return _only(answers)
+    raise unanchored(pasted.views[0], sign_in)
 
 
-def _read(bare: str, sign_in: Expected) -> Parameters:
-    if _QUERY.match(bare):
-        return _read_query(bare.lstrip("?&"), sign_in)
-    if "://" in bare.partition("?")[0]:
-        return _read_url(bare, sign_in)
-    if bare.startswith("/") and not bare.startswith("//"):
-        bare = _own(sign_in)[2] + bare
-    if "?" in bare or _REDIRECT_AUTHORITY.match(bare):
-        return _read_url(f"http://{bare.removeprefix('//')}", sign_in)
-    if both := _CODE_AND_STATE.fullmatch(bare):
-        # Out of an address, escapes are undone; a `+` is its own: no code has blanks in it.
-        query = "code={}&state={}".format(*both.groups())
-        return _read_answer(query.replace("+", "%2B"), sign_in)
-    raise _unfit(bare, sign_in)
+def _answers(view: Text, sign_in: Expected) -> list[Parameters]:
+    """Return the answer at each place where the state stands; all of them have to be sound."""
+    place = re.compile(_place(sign_in.redirect_uri), re.A)
+    places = [found.span() for found in place.finditer(view.letters)]
+    anchors = [_Anchor(view, sign_in, places, *span) for span in _spans(view, sign_in.state)]
+    anchors = [anchor for anchor in anchors if not anchor.is_in_address_to_open]
+    if len(anchors) > _MOST_ANCHORS:
+        raise cannot_tell(sign_in)
+    return [anchor.parameters() for anchor in anchors]
 
 
-def _own(sign_in: Expected) -> re.Match[str]:
-    own = _URL.fullmatch(sign_in.redirect_uri)
-    assert own is not None  # noqa: S101  # nosec B101
-    return own
+def _place(redirect_uri: str) -> str:
+    """Return a pattern of the redirect URI behind its scheme, by each name of this machine."""
+    port, _, path = redirect_uri.rpartition(":")[2].partition("/")
+    return rf"(?:(?i:localhost)|127\.0\.0\.1|\[::1\]):0*{port}/{re.escape(path)}\?"
 
 
-def _read_url(url: str, sign_in: Expected) -> Parameters:
-    parts = _URL.fullmatch(url)
-    if parts is None:
-        raise _not_a_redirect("That is not a complete address.", sign_in)
-    scheme, authority, path, query = (part or "" for part in parts.groups())
-    _check_not_the_issuers(authority, path, query, sign_in)
-    if scheme.lower() != "http":
-        raise _not_a_redirect("That address is not the one this sign-in ends at.", sign_in)
-    local = _REDIRECT_AUTHORITY.fullmatch(authority)
-    if local is None:
-        raise _not_a_redirect("That address leads to another host.", sign_in)
-    own = _own(sign_in)
-    if local[1].lstrip("0") != own[2].rpartition(":")[2]:
-        raise _not_a_redirect("That address has another port than this sign-in.", sign_in)
-    if path != own[3]:
-        raise _not_a_redirect("That address has another path than this sign-in.", sign_in)
-    return _read_answer(query, sign_in)
+def _spans(view: Text, state: str) -> Iterator[tuple[int, int]]:
+    """Return where `state=` or `#` and this state begin and end."""
+    for found in re.finditer(f"(?:state=|#){re.escape(state)}", view.letters):
+        start = found.start()
+        if found[0][0] == "#":
+            # Behind a query it is the fragment, which is read with the query.
+            if "=" not in view.letters[view.word(start) : start].rstrip("="):
+                yield found.span()
+        elif view.word(start) == start or view.letters[start - 1] in "?&;#([{*'":
+            yield found.span()  # else it is the end of another parameter's name
 
 
-def _read_query(query: str, sign_in: Expected) -> Parameters:
-    parameters = _read_answer(query, sign_in)
-    if "code_challenge" in parameters:
-        raise _authorize_url(sign_in)
-    if not RESPONSE_PARAMETERS & parameters.keys():
-        raise _not_a_redirect("That is not an answer to a sign-in.", sign_in)
-    return parameters
-
-
-def _read_answer(query: str, sign_in: Expected) -> Parameters:
-    parameters = parse_query(query)
-    # A code is sent on as it stands: what a wrapping left in it would spend the whole sign-in.
-    if _DAMAGED_CODE.search(query):
-        raise _not_a_redirect(
-            "The answer is damaged: its code is not as browsers write it.", sign_in
-        )
-    return parameters
-
-
-def _check_not_the_issuers(authority: str, path: str, query: str, sign_in: Expected) -> None:
-    """Name the two pages of the issuer that people paste in place of the answer."""
-    own = _URL.fullmatch(sign_in.authorization_endpoint)
-    at_issuer = own is not None and authority.lower() == own[2].lower()
-    if re.search(r"(?:^|&)code_challenge=", query) or (own and at_issuer and path == own[3]):
-        raise _authorize_url(sign_in)
-    if at_issuer and path == "/error":
+def _only(answers: list[Parameters]) -> Parameters:
+    """Return the one answer that all of them are."""
+    told = [{name: each.get(name) for name in ("code", "error", "iss")} for each in answers]
+    if any(each["code"] for each in told) and any(each["error"] for each in told):
         raise RejectedAnswer(
-            "issuer_error_page",
-            f"That is the issuer's error page{_error_page_details(query)}: the sign-in failed "
-            "there.",
+            "ambiguous_response", "The answer contains a code and an error together."
         )
-    if at_issuer:
-        raise _not_a_redirect("That is a page of the issuer: the sign-in is not done yet.", sign_in)
-
-
-def _error_page_details(query: str) -> str:
-    """Return ` (errorCode, request …)` from the payload of auth.openai.com/error, or nothing."""
-    found = re.search(r"(?:^|&)payload=([^&#]*)", query)
-    payload = unquote(found[1] if found else "").translate(str.maketrans("-_ ", "+/+"))
-    try:
-        page = json.loads(binascii.a2b_base64(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(page, dict):
-        return ""
-    code, request_id = identifier(page.get("errorCode")), identifier(page.get("requestId"))
-    told = [code] * bool(code) + [f"request {request_id}"] * bool(request_id)
-    return f" ({', '.join(told)})" if told else ""
-
-
-def _unfit(bare: str, sign_in: Expected) -> RejectedAnswer:
-    if bare.startswith("sk-"):
-        return _not_a_redirect("That looks like an API key.", sign_in)
-    if _BARE_CODE.fullmatch(bare):
-        return RejectedAnswer(
-            "missing_state",
-            "That looks like a code alone, without the state that shows whose it is.",
-            _wanted(sign_in),
+    if any(each != told[0] for each in told):
+        raise RejectedAnswer(
+            "duplicate_parameter", "That holds different answers to this sign-in, not one."
         )
-    return _not_a_redirect("That is not the address of the page that failed to load.", sign_in)
+    return answers[0]
 
 
-def _authorize_url(sign_in: Expected) -> RejectedAnswer:
-    return RejectedAnswer(
-        "authorize_url_pasted",
-        "That is the address to open, not the one the browser ends at.",
-        _wanted(sign_in),
-    )
+def _is_grown(view: Text, end: int) -> bool:
+    """Return whether letters go on behind a state, which makes it another one."""
+    for at in range(end, view.word_end(end - 1)):
+        letter = view.letters[at]
+        if _ENDS.match(view.letters, at) or (at == end and letter in _GOES_ON):
+            return False
+        if letter not in _SOFT + _GOES_ON:
+            return True
+    return False
 
 
-def _not_a_redirect(message: str, sign_in: Expected) -> RejectedAnswer:
-    return RejectedAnswer("not_a_redirect", message, _wanted(sign_in))
+class _Anchor(NamedTuple):
+    """Where this sign-in's state stands, from which its answer is read outward."""
 
+    view: Text
+    sign_in: Expected
+    places: list[tuple[int, int]]  # where this sign-in's own place stands
+    start: int
+    end: int
 
-def _wanted(sign_in: Expected) -> str:
-    return f"Paste the whole address that begins with {sign_in.redirect_uri}?"
+    @property
+    def is_in_address_to_open(self) -> bool:
+        """Whether the state is that of the authorization request, which answers nothing."""
+        before = self.view.letters[max(0, self.start - _FARTHEST) : self.start]
+        _, found, query = before.rpartition(f"{self.sign_in.authorization_endpoint}?")
+        return bool(found) and "code_challenge=" in query and "://" not in query
+
+    def parameters(self) -> Parameters:
+        """Return the parameters of this answer; raises RejectedAnswer."""
+        view = self.view
+        if _is_grown(view, self.end):
+            check_state("another", self.sign_in.state)
+        if view.letters[self.start] == "#":
+            return self._code_and_state()
+        begin, address = self._beginning()
+        before = self._unquoted(view.letters[begin : self.start], address)
+        query = f"{before}{view.letters[self.start : self.end]}{self._behind(address)}"
+        # Only iss and error_uri may hold an address.
+        if re.search(r"://|\]\(", re.sub(r"(?:^|&)(?:iss|error_uri)=[^&]*", "", before)):
+            raise foreign(before, self.sign_in)
+        parameters = parse_query(query)
+        if "code_challenge" in parameters:
+            raise address_to_open(self.sign_in)
+        if "?" in before:  # another query begins
+            raise foreign(before, self.sign_in)
+        code = _CODE.search(view.letters, begin, self.start)
+        if _DAMAGED_CODE.search(query) or (code and self._is_mixed(*code.span(1))):
+            raise damaged(self.sign_in)
+        return parameters
+
+    def _beginning(self) -> tuple[int, int]:
+        """Return where the query begins, and where the address does."""
+        letters = self.view.letters
+        nearest = [place for place in self.places if place[1] <= self.start][-1:]
+        if nearest and self.start - nearest[0][1] <= _FARTHEST:
+            start, query = nearest[0]
+            scheme = _SCHEME.search(letters, max(0, start - 8), start)
+            address = start - len(scheme[0]) if scheme else start
+            if self._stands_free(address, has_scheme=address < start - 2):
+                return query, address
+            raise foreign(letters[start : self.start], self.sign_in)
+        word = self.start
+        while word >= max(0, self.start - _FARTHEST):
+            marks = _SOME_MARKS.match(letters, word)
+            at = marks.end() if marks else word
+            bare = _BARE.match(letters, at)
+            if bare and bare[0][0] == "&" and self.view.gaps[word] in "12" and word:
+                bare = None  # in the middle of a query that is broken up
+            if bare and self.view.gaps[word] != "4" and self._stands_free(at, has_scheme=False):
+                return at + bare[0].find("?") + 1 + (bare[0][0] == "&"), at
+            word = self.view.word(word - 1) if word else -1
+        raise foreign(letters[max(0, self.start - _FARTHEST) : self.end], self.sign_in)
+
+    def _stands_free(self, at: int, *, has_scheme: bool) -> bool:
+        """Return whether nothing before an address makes it part of a longer one."""
+        letters, gaps = self.view
+        word = self.view.word(at)
+        if not (_LABEL if has_scheme else _SOME_MARKS).fullmatch(letters, word, at):
+            return False
+        if word == 0 or gaps[word] == "3" or gaps[word] == "4":
+            return True
+        if gaps[word] == "0":  # behind a mark that no address has
+            around = letters[self.view.word(word - 1) : word - 1]
+            if not (has_scheme or letters[word - 1] in _AROUND):
+                return False
+            return not re.search(r"\?|://|@", around) or any(
+                word - len(around) <= end <= word for _, end in self.places
+            )
+        before = self._lines_before(word)
+        if f"{self.sign_in.authorization_endpoint}?" in before:
+            return True
+        if has_scheme and word < at and _SOME_MARKS.fullmatch(letters, word, at):
+            return before[-1] not in "=&?"
+        if has_scheme and word == at:
+            return before[-1] not in "=&?/@%" and ("://" not in before or before[-1].isalnum())
+        if has_scheme:
+            return not re.search(r"://|\?|/|@", before)
+        return not re.search(r"[./:@=&?%]\w|[/@=&?%]\Z", before) or bool(_TIME.fullmatch(before))
+
+    def _lines_before(self, word: int) -> str:
+        """Return the word before one, and the lines of one word before that."""
+        first = word
+        while first > max(0, word - _FARTHEST):
+            first = self.view.blank(first - 1)
+            if self.view.gaps[first] != "2" or self.view.gaps[word] != "2":
+                break
+        return self.view.letters[first:word]
+
+    def _unquoted(self, query: str, address: int) -> str:
+        """Undo what a shell's single quotes do to one inside them."""
+        if self.view.letters[address - 1 : address] != "'" or "'" not in query:
+            return query
+        if self.view.letters[address - 2 : address] == "$'":
+            return query  # \' it was
+        bare = query.replace("'''", "\0")  # '\'' it was
+        if "'" in bare:
+            raise damaged(self.sign_in)
+        return bare.replace("\0", "'")
+
+    def _is_mixed(self, start: int, end: int) -> bool:
+        """Return whether a code has blanks in its lines: a neighbour's text, or line numbers."""
+        gaps = self.view.gaps[start + 1 : end]
+        return "1" in gaps and ("2" in gaps or "3" in gaps)
+
+    def _code_and_state(self) -> Parameters:
+        """Return what `code#state` says, in a sentence or alone."""
+        view, start = self.view, self.start
+        code = view.letters[:start].lstrip("".join(_OPENING))
+        if view.letters[self.end :].strip("".join(_CLOSING.values()) + "\"'`*.,") or (
+            not _CODE_ALONE.fullmatch(code)
+        ):
+            word = view.word(start if view.gaps[start] == "0" else start - 1)
+            code = view.letters[word:start].lstrip("'([*")
+            before = view.letters[view.blank(word - 1) : word] if word else ""
+            is_piece = view.gaps[word] == "2" and re.search(r"[\d_~+%*-]|\w{16}", before, re.A)
+            if is_piece or not self._stands_free(start - len(code), has_scheme=False):
+                raise cannot_tell(self.sign_in)
+        goes_on = view.letters[self.end : self.end + 1] in {*_GOES_ON}
+        if goes_on or not _CODE_ALONE.fullmatch(code):
+            raise foreign(code, self.sign_in)
+        # Out of an address, escapes are undone; a `+` is its own: no code has blanks in it.
+        return parse_query(f"code={code.replace('+', '%2B')}&state={self.sign_in.state}")
+
+    def _behind(self, address: int) -> str:
+        """Return what of the query stands behind the state."""
+        letters, gaps = self.view
+        if letters[self.end : self.end + 1] not in {*_GOES_ON}:
+            return ""
+        stop = self._stop()
+        run_end = self.end if gaps[self.end] != "0" else self.view.word_end(self.end)
+        run, joined = letters[self.end : min(stop, run_end)], letters[self.end : stop]
+        names = named_in(joined)
+        if not names.keys() & {"code", "iss", "error", "state"}:
+            return run
+        closed = self._closed(address, stop)
+        if closed is not None:
+            return closed
+        is_last = re.search(r"(?:^|[&;?#])(?:code|iss)(?:=[^&;?#]*)?\Z", run)
+        is_cut = is_last and stop < len(letters) and gaps[stop] == "0"
+        if (joined == run or self._is_regular(address, stop)) and not is_cut:
+            return joined
+        if names == named_in(run) and not is_last:
+            return run
+        code = _CODE_AND_MORE.match(joined)
+        if code and not self._is_mixed(self.end + code.start(1), self.end + code.end(1)):
+            return code[0] if names == named_in(code[0]) else joined
+        if "code" not in names and parse_qs(joined).get("iss") == [self.sign_in.issuer]:
+            return joined
+        raise cannot_tell(self.sign_in)
+
+    def _stop(self) -> int:
+        """Return where whatever stands behind the state can go on no longer."""
+        letters, gaps = self.view
+        ends = [start for start, _ in self.places if start > self.end]
+        ends += [at for at in (gaps.find("3", self.end), gaps.find("4", self.end)) if at >= 0]
+        if hard := _ENDS.search(letters, self.end):
+            ends.append(hard.start())
+        return min([*ends, len(letters), self.end + _FARTHEST])
+
+    def _closed(self, address: int, stop: int) -> str | None:
+        """Return what stands behind the state, if a mark closes that opened before the address."""
+        letters, gaps = self.view
+        mark = letters[address - 1] if address else ""
+        closing = _CLOSING.get(mark, mark if mark in _OPENING else "")
+        text = letters[self.end : stop]
+        if not closing or closing in HARD or not closing.isascii() or text.count(closing) == 0:
+            end = letters[stop : stop + 1]
+            return text if closing and (end == closing or (end == "|" and mark == "<")) else None
+        count = address - len(letters[:address].rstrip(mark))
+        one = re.escape(closing)
+        found = [each.span() for each in re.finditer(f"{one}{{{count}}}(?!{one})", text)]
+        is_one = len(found) == 1 and (mark == "*" or text.count(closing) == count)
+        for at, after in ((self.end + start, self.end + end) for start, end in found):
+            if letters[after : after + 2] == "\"'":  # '"'"', as shells quote a single quote
+                break
+            if is_one and (after >= stop or gaps[after] != "0" or letters[after] in _SOFT):
+                return letters[self.end : at]
+            # In a shell's line others may follow, but not where blanks break the address up.
+            if gaps[after : after + 1] == "1" and "1" not in gaps[address + 1 : at]:
+                return letters[self.end : at]
+        if found:
+            raise cannot_tell(self.sign_in)
+        return None
+
+    def _is_regular(self, address: int, stop: int) -> bool:
+        """Return whether lines of one length, and a shorter one, make up the address."""
+        gaps = self.view.gaps
+        breaks = [at for at in range(address + 1, stop) if gaps[at] != "0"]
+        lengths = [after - at for at, after in pairwise([*breaks, stop])]
+        last = self.view.letters[breaks[-1] : stop] if breaks else ""
+        return (
+            len(lengths) > 1
+            and len({gaps[at] for at in breaks}) == 1
+            and len({*lengths[:-1]}) == 1
+            and max(lengths[-1], breaks[0] - address) <= lengths[0]
+            and not re.fullmatch(r"[A-Za-z]+[.,:!]*", last)
+        )

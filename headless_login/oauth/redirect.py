@@ -33,7 +33,7 @@ def parse_query(query: str) -> Parameters:
     pairs = _pairs(query.partition("#")[0])
     if pairs is None:
         raise RejectedAnswer("not_a_redirect", "The answer is damaged: it cannot be decoded.")
-    named = _named(query)
+    named = named_in(query)
     if doubled := sorted(name for name, count in named.items() if count > 1):
         raise RejectedAnswer(
             "duplicate_parameter",
@@ -55,7 +55,7 @@ def _pairs(query: str) -> list[tuple[str, str]] | None:
         return None  # raised by the caller: the cause would carry the query along
 
 
-def _named(query: str) -> Counter[str]:
+def named_in(query: str) -> Counter[str]:
     """Count the parameters that any reader of the address could see, at `;`, `?` and `#` too."""
     names = (unquote_plus(part.partition("=")[0]) for part in re.split("[&;?#]", query))
     return Counter(name for name in names if name in RESPONSE_PARAMETERS)
@@ -70,7 +70,7 @@ def judge(parameters: Parameters, *, state: str, issuer: str, requires_iss: bool
         RejectedAnswer: not an answer to this request, or without a code.
         SignInRefused: the issuer's or the person's own refusal (RFC 6749 §4.1.2.1).
     """
-    _check_state(parameters.get("state", ""), state)
+    check_state(parameters.get("state", ""), state)
     if parameters.get("iss", None if requires_iss else issuer) != issuer:
         raise RejectedAnswer(
             "issuer_mismatch", "The answer comes from another authorization server."
@@ -86,7 +86,8 @@ def judge(parameters: Parameters, *, state: str, issuer: str, requires_iss: bool
     return code
 
 
-def _check_state(state: str, expected: str) -> None:
+def check_state(state: str, expected: str) -> None:
+    """Compare in constant time; raises RejectedAnswer if it is missing or another one."""
     if not state:
         raise RejectedAnswer(
             "missing_state", "The answer has no state, which shows to which sign-in it belongs."

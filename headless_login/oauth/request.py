@@ -108,10 +108,16 @@ class AuthorizationRequest(_RequestFields):
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.answers import Expected, Pasted, read_pasted
+        from headless_login.oauth.answers import Pasted, read_pasted
+        from headless_login.oauth.naming import Expected
 
         pasted = Pasted(answer) if isinstance(answer, str) else answer
-        expected = Expected(self.redirect_uri, self.provider.at.authorization_endpoint)
+        expected = Expected(
+            self.redirect_uri,
+            self.provider.at.authorization_endpoint,
+            self.state,
+            self.provider.issuer,
+        )
         return self._judged(read_pasted(pasted, expected))
 
     def accept_query(self, query: str) -> Grant:

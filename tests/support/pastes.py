@@ -35,6 +35,8 @@ FORMS = {
     "with a fragment": f"{URL}#_=_",
     "escaped more than needed": URL.replace("-", "%2D").replace("_", "%5F"),
     "with a full stop": f"{URL}.",
+    "https": URL.replace("http:", "https:"),
+    "the answer twice": f"{URL}\n{URL}",
 }
 
 
@@ -241,7 +243,7 @@ REJECTED: dict[str, tuple[str, str, str]] = {
     "a second code": (f"{URL}&code=other", "duplicate_parameter", "code more than once"),
     "a second code, escaped": (f"{URL}&%63ode=other", "duplicate_parameter", "code more"),
     "a second state": (f"{URL}&state={STATE}", "duplicate_parameter", "state more than once"),
-    "the answer twice": (f"{URL}\n{URL}", "duplicate_parameter", "scope and state more than once"),
+    "two answers": (f"{URL}\n{URL.replace('9pX', '8pX')}", "duplicate_parameter", "different answers"),
     "code and error": (f"{URL}&error=access_denied", "ambiguous_response", "a code and an error"),
     "a foreign iss": (f"{URL}&iss=https://evil.example", "issuer_mismatch", "another"),
     "an empty iss": (f"{URL}&iss=", "issuer_mismatch", "another authorization server"),
@@ -250,5 +252,5 @@ REJECTED: dict[str, tuple[str, str, str]] = {
     "a damaged code": (URL.replace(CODE, f"{CODE[:30]}|{CODE[30:]}"), NO_ANSWER, "damaged"),
     "too long": (URL + " " * 65536 + "x", NO_ANSWER, "longer than any answer (64 KiB)"),
     "too many parameters": (f"{URL}{'&a=b' * 70}", NO_ANSWER, "cannot be decoded"),
-    "no parameter of an answer": ("?utm_source=x", NO_ANSWER, "not an answer to a sign-in"),
+    "no parameter of an answer": ("?utm_source=x", NO_ANSWER, "not the address"),
 }

@@ -1,0 +1,211 @@
+"""What a pasted text says once everything that copying does to an address is undone."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+# CSI and OSC sequences and character sets; also as `cat -v` shows CSI, and the bracketed-paste
+# marks alone, which shells leave behind without their ESC.
+_TERMINAL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]"
+    r"|\^\[\[[0-9;]*[A-Za-z~]|\[20[01]~"
+)
+_HALF_MARKS = re.compile(r"(2?0?)0~(.*)\1(?:1~)", re.S)  # what readline leaves of ESC [ 200 ~
+_TAG = re.compile(r"</?(?:wbr|span|b|i|em|strong|mark)(?:[ \n][^<>]*)?/?>", re.I | re.A)
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_LEFT = "> |" + "".join(map(chr, [*range(0x2190, 0x2200), *range(0x2500, 0x25A0), 0x2936, 0x2937]))
+_RIGHT = _LEFT.replace(">", "")
+_COLUMN = re.compile("[\u2502\u2503\u2506\u2507\u250a\u250b\u2551\u258c\u2590]| [|] ")
+_MOST_COLUMNS = 8
+_NUMBER = re.compile(r" *(\d{1,6})(?: |[:.|)] ?)(?=\S)", re.A)
+
+# These are undone in the letters alone, so that a line break in the middle of one is bridged.
+_ENTITY = re.compile(
+    r"&(?:amp;)*((?:amp|quot|apos|lt|gt|nbsp|equals|quest|colon|sol|num|#\d{1,7}|#x[\da-f]{1,6});)",
+    re.I | re.A,
+)
+_ESCAPED = re.compile(r"(?<!\\)\\++(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
+_CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^", re.A)  # where cmd.exe needs one: not in a word
+_OLD_CMD = re.compile(r'"%"(?=[0-9A-Fa-f]{2})')  # as Chromium quoted for it until 2021
+_UNRESERVED = re.compile(r"%(?:2D|2E|5F|7E)", re.I)  # the same address (RFC 3986 §6.2.2.2)
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_RUN = re.compile(r"""[^&=?"'<>]+""")  # what may be encoded as a whole
+_URLDEFENSE = re.compile(
+    r"https://urldefense\.[a-z.]{1,30}/v(?:3/__(.{1,8192}?)__;|2/url\?u=([\w.\-]{1,8192}))", re.A
+)
+# Its end is certain in quotes, before a comma, at the end, or before the next label.
+_LABELLED = re.compile(
+    r"""(?<![\w&?%.\-])(code|state|iss|error)(?:["']? ?(?::|=>?) ?|(?<=^code) |(?<=^state) )"""
+    r"""(?:"([^"\s]{,2100})"|'([^'\s]{,2100})'|([^\s"',;}]{1,2100}+)"""
+    r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?[ :=]))|[,;}]))""",
+    re.A | re.I | re.M,
+)
+
+
+# Never in an address (RFC 3986 §2), so that one ends before it.
+HARD = '"<>\\^`{|}'
+
+
+class Text(NamedTuple):
+    """A text's letters without blanks, and for each what stood before it.
+
+    That is "0" for nothing, "1" for blanks, "2" for a line break, "3" for an empty line, and "4"
+    at both ends of what was percent-encoded as a whole.
+    """
+
+    letters: str
+    gaps: str
+
+    def blank(self, at: int) -> int:
+        """Return where the word begins that goes on at `at`."""
+        while at > 0 and self.gaps[at] == "0":
+            at -= 1
+        return at
+
+    def word(self, at: int) -> int:
+        """Return the same, or what stands behind a mark that no address has, if that is nearer."""
+        while at > 0 and self.gaps[at] == "0":
+            before = self.letters[at - 1]
+            if not "!" <= before <= "~" or before in HARD or self.letters[at - 2 : at] == "](":
+                break
+            at -= 1
+        return at
+
+    def word_end(self, at: int) -> int:
+        """Return where the word ends that `at` is in."""
+        at += 1
+        while at < len(self.gaps) and self.gaps[at] == "0":
+            at += 1
+        return min(at, len(self.gaps))
+
+    @classmethod
+    def of(cls, text: str) -> Text:
+        """Return a text whose line breaks are all line feeds."""
+        letters, gaps = [], []
+        for blanks, word in re.findall(r"(\s*)(\S+)", text.strip()):
+            breaks = blanks.count("\n")
+            gap = min(breaks, 2) + 1 if breaks else len(blanks[:1])
+            letters.append(word)
+            gaps.append(f"{gap}{'0' * len(word[1:])}")
+        return cls("".join(letters), "".join(gaps))
+
+    def replaced(self, pattern: re.Pattern[str], by: Callable[[re.Match[str]], str]) -> Text:
+        """Replace whatever matches; the blanks within it are gone."""
+        letters, gaps, last = [], [], 0
+        for found in pattern.finditer(self.letters):
+            start, end = found.span()
+            put = by(found)
+            letters += [self.letters[last:start], put]
+            gaps += [self.gaps[last:start], (self.gaps[start] + "0" * len(put))[: len(put)]]
+            last = end
+        return Text("".join(letters) + self.letters[last:], "".join(gaps) + self.gaps[last:])
+
+
+def views(text: str) -> Iterator[Text]:
+    """Return what a text says as it stands and decoded; the first one that answers counts."""
+    text = _visible(text)
+    yield (plain := _read(text))
+    if "=3D" in text:  # quoted-printable, as in the source of a mail
+        soft = re.sub(r"= *\n", "", text)
+        yield _read(re.sub(r"=([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), soft))
+    once = _percent_decoded(plain)
+    yield once
+    yield _percent_decoded(once)
+    yield Text.of(_labelled(text))
+
+
+def _visible(text: str) -> str:
+    """Return what a person sees: no formatting, one kind of blank and of line break."""
+    text = _TERMINAL.sub("", "".join(c for c in text if not _is_format(c)))
+    text = "\n".join(text.splitlines())
+    text = "".join(
+        # Blanks that nobody types are a program's, which breaks addresses with them.
+        (" " if c.isascii() and c != "\n" else "\n") if c.isspace() else c
+        for c in text
+        if c.isspace() or unicodedata.category(c) != "Cc"
+    ).strip()
+    if {*"\uff1f\uff06\uff1d"} & {*text}:  # a Chinese or Japanese keyboard's ? & =
+        text = text.translate(_WIDE)
+    halves = _HALF_MARKS.fullmatch(text)
+    return halves[2] if halves else text
+
+
+def _is_format(character: str) -> bool:
+    # Variation selectors, the grapheme joiner and the object mark are no Cf, but as invisible.
+    return (
+        unicodedata.category(character) == "Cf"
+        or "\ufe00" <= character <= "\ufe0f"
+        or character in "\u034f\ufffc"
+    )
+
+
+def _read(text: str) -> Text:
+    """Return the letters of a visible text, without borders and escapes."""
+    text = re.sub(r"<br ?/?>", "\n", _TAG.sub("", text), flags=re.I)
+    read = Text.of(_without_borders(text)).replaced(_CARET, lambda _: "")
+    read = read.replaced(_ENTITY, lambda found: unescape(f"&{found[1]}").replace("\xa0", ""))
+    read = read.replaced(_ESCAPED, lambda found: chr(int(found[1], 16)) if found[1] else found[2])
+    read = read.replaced(_OLD_CMD, lambda _: "%")
+    read = read.replaced(_URLDEFENSE, _defended)
+    return read.replaced(_UNRESERVED, lambda found: unquote(found[0]))
+
+
+def _defended(found: re.Match[str]) -> str:
+    """Return the address in a mail filter's link, in quotes, as the rest of the link follows."""
+    # What version 3 puts elsewhere is not looked up: in a code it counts as damage.
+    inner = (found[1] or "").replace("*", "\ufffd")
+    return f'"{inner or unquote(found[2].translate(str.maketrans("-_", "%/")))}"'
+
+
+def _without_borders(text: str) -> str:
+    """Take off quote marks, the sides of boxes, arrows, line numbers, and line continuations."""
+    rows = [
+        _COLUMN.split(line.lstrip(_LEFT).rstrip(_RIGHT), maxsplit=_MOST_COLUMNS)
+        for line in text.split("\n")
+    ]
+    count = max(map(len, rows))  # each column is a text of its own
+    columns = ([row[i].strip() for row in rows if i < len(row)] for i in range(count))
+    return "\n\n".join("".join(map(_continued, _without_numbers(lines))) for lines in columns)
+
+
+def _continued(line: str) -> str:
+    """Return a line with its break, or without the mark that joins it to the next (a shell's)."""
+    is_mark = line.endswith(("\\", "^")) or (line.endswith("`") and line.count("`") == 1)
+    return line[:-1] if is_mark else f"{line}\n"
+
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    """Take off the numbers of lines where all have one, and the sign of a patch."""
+    full = [line for line in lines if line]
+    if len(full) < 2:
+        return lines
+    numbers = [int(found[1]) if (found := _NUMBER.match(line)) else 0 for line in full]
+    if numbers == [*range(numbers[0] or 1, (numbers[0] or 1) + len(full))]:
+        return [_NUMBER.sub("", line, count=1) for line in lines]
+    return [line[1:] for line in lines] if {line[0] for line in full} in ({"+"}, {"-"}) else lines
+
+
+def _percent_decoded(text: Text) -> Text:
+    """Decode what is encoded as a whole, so that a link's own parameters stay outside of it."""
+    gaps, inside = [*text.gaps], bytearray(len(text.letters))
+    for found in _RUN.finditer(text.letters):
+        start, end = found.span()
+        if not re.search("%(?:25)?3d", found[0], re.I):
+            continue
+        inside[start:end] = b"\1" * (end - start)
+        gaps[start : start + 1], gaps[end : end + 1] = ["4"], ["4"] * len(gaps[end : end + 1])
+    return Text(text.letters, "".join(gaps)).replaced(
+        _PERCENT, lambda found: unquote(found[0]) if inside[found.start()] else found[0]
+    )
+
+
+def _labelled(text: str) -> str:
+    """Return the query that `code: …` and `state: …` on their own are."""
+    found = [(each[1].lower(), each[each.lastindex or 1]) for each in _LABELLED.finditer(text)]
+    pairs = dict.fromkeys(found)  # without what is said twice
+    return "&".join(f"{name}={quote(value, errors='replace')}" for name, value in pairs)
