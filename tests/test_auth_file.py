@@ -83,11 +83,10 @@ def test_modes_do_not_depend_on_the_umask(mask: int, tmp_path: Path) -> None:
     with umask(mask):
         assert home.make() is True
         with Folder.opened(home.path) as folder:
-            name, descriptor = folder.make_temporary()
-            status = folder.status_of(name)
+            os.close(folder.make("new"))
+            status = folder.status_of("new")
             assert (stat.S_IMODE(status.st_mode), status.st_size) == (0o600, 0)
-            os.close(descriptor)
-            folder.discard(name)
+            folder.discard("new")
         store(home, NEW)
     assert _mode(home.path) == 0o700
     assert {_mode(path) for path in Path(home.path).iterdir()} == {0o600}

@@ -252,14 +252,14 @@ def test_what_was_left_behind_is_thrown_away(pending: Pending, codex_home: Path)
     alive, dead = pending.begin(), pending.begin(10)
     pending.passes(20)
     folder = codex_home / PENDING
-    for name in (".auth-half", "x.lock", "x.used", "x.json"):
+    for name in ("x.new", "x.lock", "x.used", "x.json"):
         (folder / name).touch()
         aged(folder / name)
     (folder / "y.used").touch()
     pending.begin()
     names = {path.name for path in folder.iterdir()}
     assert {f"{identifier(alive)}.json", f"{identifier(dead)}.expired", "y.used"} <= names
-    assert not names & {".auth-half", "x.lock", "x.used", "x.json", f"{identifier(dead)}.json"}
+    assert not names & {"x.new", "x.lock", "x.used", "x.json", f"{identifier(dead)}.json"}
 
 
 def test_a_won_grant_is_kept(pending: Pending) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from headless_login.codex.auth_file import Credentials
-from headless_login.codex.files import replace_file, signals_held
+from headless_login.codex.replace import replace_file, signals_held
 from tests.support.machine import in_namespace, python
 from tests.support.program import COMMAND, environment
 from tests.support.stored_files import LOCKS, OLD

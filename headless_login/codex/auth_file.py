@@ -14,6 +14,7 @@ from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.codex.preflight import cannot_write
+from headless_login.codex.replace import remove, replace, sweep
 from headless_login.oauth.identity import Identity
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
@@ -117,14 +118,14 @@ class AuthFile:
 
     def store(self, credentials: Credentials) -> bool:
         """Replace it; returns whether it had to be written in place, as a mounted file."""
-        self._folder.sweep()
-        return self._folder.replace(self._name, credentials.content)
+        sweep(self._folder)
+        return replace(self._folder, self._name, credentials.content)
 
     def remove(self) -> bool:
         """Remove it, or empty a mounted file of every credential; returns whether there was one."""
-        self._folder.sweep()
+        sweep(self._folder)
         try:
-            self._folder.remove(self._name, or_write=_SIGNED_OUT)
+            remove(self._folder, self._name, or_write=_SIGNED_OUT)
         except FileNotFoundError:
             return False
         return True

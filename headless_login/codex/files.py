@@ -1,23 +1,15 @@
-"""Files and folders: the one place that opens, reads, replaces, locks and removes them.
+"""Files and folders: the one place that opens, reads, makes, locks and removes them.
 
 Everything happens relative to an opened folder. Whatever is put in the place of its name later
 (by another user, in whose home root works) changes nothing: root writes into no other folder.
-
-A file is replaced whole: temporary file in the same folder, 0600 from its first byte, fsync,
-rename, fsync of the folder. Where a rename is refused (a single file mounted into a container),
-it is written in place and put back if that fails.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
-import signal
 import stat
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
@@ -31,23 +23,17 @@ from headless_login.codex.links import (
     walk,
 )
 
-TEMPORARY = ".auth-"  # as Codex calls its own
-_TRIED = f"{TEMPORARY}try-"  # of a probe, which takes no lock, and holds no secret
-_TRIED_STAY = 3600.0  # seconds
-_LEFT_OVER = re.compile(r"\.auth-(?:(?:try-)?[0-9a-f]{12}|[A-Za-z0-9]{6})")  # ours, and Codex's
 LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 
 # Opening a pipe would wait for its writer, and a terminal would become ours.
 UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
-_REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS}
-_UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # no failure
-_NOT_RENAMED = {errno.EBUSY, errno.EXDEV}  # says nothing about why the file is not writable
+# Linux: a file without a name, and where an open one can be linked to a name.
+_UNNAMED = getattr(os, "O_TMPFILE", 0)
+_OPENED = "/proc/self/fd"
+
 _UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
-
-# SIGHUP: a connection that breaks at this very moment must not leave half of anything either.
-_HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Folder:
@@ -84,7 +70,7 @@ class Folder:
             owner = folder.status()
             if folder.has(name):
                 owner = folder.status_of(name)
-                _check_regular(owner, path)
+                check_regular(owner, path)
             check_makers(path, makers, owner)
             yield folder, name
 
@@ -146,101 +132,61 @@ class Folder:
             return False
         return True
 
+    def is_regular(self, name: str) -> bool:
+        """Return whether there is a regular file of that name."""
+        with suppress(OSError):
+            return stat.S_ISREG(self.status_of(name).st_mode)
+        return False
+
     def read(self, name: str) -> tuple[bytes, os.stat_result]:
         """Return content and status of a regular file that is no link; never waits."""
         return _read(self.open(name, os.O_RDONLY), name)
-
-    def replace(self, name: str, content: bytes) -> bool:
-        """Replace a file, or make it; returns whether it had to be written in place.
-
-        Raises:
-            OSError: nothing was changed, and no temporary file is left.
-        """
-        refused: OSError
-        with signals_held():
-            try:
-                self._write_beside_and_rename(name, content)
-            except OSError as error:
-                if error.errno not in _REFUSED or not self._is_regular(name):
-                    raise
-                refused = error
-            else:
-                return False
-            try:
-                self._write_in_place(name, content)
-            except OSError as error:
-                known = error.errno in _REFUSED and refused.errno not in _NOT_RENAMED
-                raise (refused if known else error) from None
-        return True
-
-    def remove(self, name: str, *, or_write: bytes | None = None) -> None:
-        """Remove a file; what cannot be removed (a mounted file) gets `or_write` as its content."""
-        with signals_held():
-            try:
-                self.discard(name)
-            except OSError as error:
-                refused = error.errno in _REFUSED and self._is_regular(name)
-                if or_write is None or not refused:
-                    raise
-            else:
-                self._sync()
-                return
-            self._write_in_place(name, or_write)
 
     def discard(self, name: str) -> None:
         """Remove a file of which nothing depends on surviving a power cut."""
         os.unlink(self._at(name), **self._there())
 
-    def left_overs(self) -> list[str]:
-        """Return the names of what a write that was killed has left."""
-        return [name for name in self.names() if _LEFT_OVER.fullmatch(name)]
+    def make(self, name: str) -> int:
+        """Make an empty file (0600) of a new name; returns a descriptor.
 
-    def sweep(self) -> None:
-        """Remove what a write that was killed has left, secrets and all; call it under the lock."""
-        with suppress(OSError):
-            for name in self.left_overs():
-                with suppress(OSError):
-                    status = self.status_of(name)
-                    ours = not hasattr(os, "geteuid") or status.st_uid in (
-                        os.geteuid(),
-                        self.status().st_uid,
-                    )
-                    in_use = name.startswith(_TRIED) and time.time() - status.st_mtime < _TRIED_STAY
-                    if stat.S_ISREG(status.st_mode) and ours and not in_use:
-                        self.discard(name)
-
-    def try_replacing(self, room: bytes) -> None:
-        """Go through the steps of `replace` with nothing but temporary files, and `room` in them.
-
-        Two at once: a disk has to take the new content beside the old one.
+        O_EXCL follows no link, so root makes and gives away no other one.
         """
-        names: list[str] = []
-        with signals_held():
-            try:
-                for _ in range(2):
-                    name, descriptor = self.make_temporary(_TRIED)
-                    names.append(name)
-                    with open(descriptor, "wb") as file:
-                        file.write(room)
-                        file.flush()
-                        _fsync(descriptor)
-                self._rename(*names)
-            finally:
-                for name in names:
-                    with suppress(OSError):
-                        self.discard(name)
+        return self._made(name, os.O_CREAT | os.O_EXCL)
+
+    def make_unnamed(self) -> int:
+        """Make an empty file (0600) that is gone when it is closed, unless it is linked (Linux)."""
+        if not _UNNAMED:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        return self._made(".", _UNNAMED)
+
+    def _made(self, name: str, flags: int) -> int:
+        flags |= os.O_RDWR | NO_FOLLOW | UNBLOCKED
+        descriptor = os.open(self._at(name), flags, 0o600, **self._there())
+        make_private(descriptor)  # a umask can have taken even the owner's rights
+        give_to_owner(descriptor, self.status())
+        return descriptor
+
+    def link(self, descriptor: int, name: str) -> None:
+        """Give a file that was made without a name a new one."""
+        os.link(f"{_OPENED}/{descriptor}", name, dst_dir_fd=self._descriptor)
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name, in the place of what has that now."""
+        there: dict[str, Any] = {}
+        if BY_DESCRIPTOR:
+            there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
+        os.replace(self._at(name), self._at(to), **there)
+
+    def sync(self) -> None:
+        """Let what was renamed or removed survive a power cut."""
+        if BY_DESCRIPTOR:
+            with suppress(OSError):  # some file systems cannot
+                os.fsync(self._descriptor)
 
     def mark(self, name: str) -> None:
         """Make an empty file, if there is nothing of that name."""
         with suppress(FileExistsError):
-            os.close(self._make(name))
-
-    def make_temporary(self, prefix: str = TEMPORARY) -> tuple[str, int]:
-        """Make an empty file (0600) under a new name; returns the name and a descriptor."""
-        while True:
-            name = f"{prefix}{os.urandom(6).hex()}"
-            with suppress(FileExistsError):
-                return name, self._make(name)
+            os.close(self.make(name))
 
     def open(self, name: str, flags: int) -> int:
         """Return a descriptor of a file that is no link; never waits."""
@@ -257,7 +203,7 @@ class Folder:
         with suppress(FileNotFoundError):
             return self._open_lock(name, of_any_kind=follow)
         try:
-            return self._make(name)
+            return self.make(name)
         except FileExistsError:  # another program was quicker
             return self._open_lock(name, of_any_kind=follow)
 
@@ -271,80 +217,17 @@ class Folder:
             descriptor = self.open(name, os.O_RDONLY)
         try:
             if not of_any_kind:
-                _check_regular(os.fstat(descriptor), name)
+                check_regular(os.fstat(descriptor), name)
         except OSError:
             os.close(descriptor)
             raise
         return descriptor
-
-    def _make(self, name: str) -> int:
-        """Make a new file: O_EXCL follows no link, so root makes and gives away no other one."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | UNBLOCKED
-        descriptor = os.open(self._at(name), flags, 0o600, **self._there())
-        _make_private(descriptor)  # a umask can have taken even the owner's rights
-        give_to_owner(descriptor, self.status())
-        return descriptor
-
-    def _is_regular(self, name: str) -> bool:
-        with suppress(OSError):
-            return stat.S_ISREG(self.status_of(name).st_mode)
-        return False
-
-    def _write_beside_and_rename(self, name: str, content: bytes) -> None:
-        temporary, descriptor = self.make_temporary()
-        try:
-            with open(descriptor, "wb") as file:
-                if self._is_regular(name):
-                    give_to_owner(descriptor, self.status_of(name))
-                file.write(content)
-                file.flush()
-                _fsync(descriptor)
-            self._rename(temporary, name)
-        except BaseException:
-            with suppress(OSError):
-                self.discard(temporary)
-            raise
-        self._sync()
-
-    def _rename(self, name: str, to: str) -> None:
-        there: dict[str, Any] = {}
-        if BY_DESCRIPTOR:
-            there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
-        os.replace(self._at(name), self._at(to), **there)
-
-    def _write_in_place(self, name: str, content: bytes) -> None:
-        descriptor = self.open(name, os.O_RDWR)
-        with open(descriptor, "r+b", buffering=0) as file:
-            _check_regular(os.fstat(descriptor), name)
-            _make_private(descriptor)
-            before = file.read()
-            try:
-                _rewrite(descriptor, content)
-            except OSError:
-                with suppress(OSError):
-                    _rewrite(descriptor, before)
-                raise
-
-    def _sync(self) -> None:
-        if BY_DESCRIPTOR:
-            with suppress(OSError):  # some file systems cannot
-                os.fsync(self._descriptor)
 
     def _at(self, name: str) -> str:
         return name if BY_DESCRIPTOR else os.path.join(self.path, name)
 
     def _there(self) -> dict[str, Any]:
         return {"dir_fd": self._descriptor} if BY_DESCRIPTOR else {}
-
-
-def replace_file(path: str, content: bytes) -> bool:
-    """Replace what `path` finally names; returns whether it had to be written in place.
-
-    Raises:
-        OSError: nothing was changed, and no temporary file is left.
-    """
-    with Folder.of(path) as (folder, name):
-        return folder.replace(name, content)
 
 
 def read_regular(path: str) -> tuple[bytes, os.stat_result]:
@@ -367,31 +250,6 @@ def give_to_owner(descriptor: int, like: os.stat_result) -> None:
     if sys.platform != "win32" and is_root():
         with suppress(OSError):  # not every file system knows owners
             os.fchown(descriptor, like.st_uid, like.st_gid)
-
-
-@contextmanager
-def signals_held() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP wait until the end, and act then.
-
-    By handlers and not by a signal mask: a signal that this thread blocks goes to another one,
-    and Python raises its exception here all the same.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no signal is ever raised here
-        return
-    arrived: list[int] = []
-    before = {}
-    try:
-        for number in _HELD:
-            if (handler := signal.getsignal(number)) is not None:
-                before[number] = handler
-                signal.signal(number, lambda number, _: arrived.append(number))
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in arrived:
-            signal.raise_signal(number)
 
 
 if sys.platform == "win32":
@@ -424,7 +282,7 @@ else:
 def _read(descriptor: int, path: str) -> tuple[bytes, os.stat_result]:
     try:
         status = os.fstat(descriptor)
-        _check_regular(status, path)
+        check_regular(status, path)
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(LONGEST + 1)
     finally:
@@ -434,7 +292,7 @@ def _read(descriptor: int, path: str) -> tuple[bytes, os.stat_result]:
     return content, status
 
 
-def _check_regular(status: os.stat_result, path: str) -> None:
+def check_regular(status: os.stat_result, path: str) -> None:
     """Raise the OSError that says what is there instead of a regular file."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
@@ -442,29 +300,8 @@ def _check_regular(status: os.stat_result, path: str) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file", path)
 
 
-def _make_private(descriptor: int) -> None:
+def make_private(descriptor: int) -> None:
+    """Take all rights of other users to an open file away (POSIX)."""
     if sys.platform != "win32":
         with suppress(OSError):  # a file system without modes
             os.fchmod(descriptor, 0o600)
-
-
-def _rewrite(descriptor: int, content: bytes) -> None:
-    """Write a file in place so that it is whole at every moment, if its content is JSON.
-
-    One write puts blanks where the old content was longer; they are cut off afterwards.
-    """
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    left = memoryview(content.ljust(os.fstat(descriptor).st_size))
-    while left:
-        left = left[os.write(descriptor, left) :]
-    _fsync(descriptor)
-    os.ftruncate(descriptor, len(content))
-    _fsync(descriptor)
-
-
-def _fsync(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _UNSYNCED:
-            raise

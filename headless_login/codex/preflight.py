@@ -12,6 +12,7 @@ from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.links import PATH_ONLY
 from headless_login.codex.locks import check_lockable
+from headless_login.codex.replace import try_replacing
 from headless_login.errors import LocalTrouble
 
 # More than any auth.json needs: a full disk must show before the code is spent, not after.
@@ -54,7 +55,7 @@ def _refusal_in(folder: Folder, name: str) -> OSError | None:
 
 def _try_beside(folder: Folder) -> OSError | None:
     try:
-        folder.try_replacing(_ROOM)
+        try_replacing(folder, _ROOM)
     except OSError as error:
         return error
     return None

@@ -11,6 +11,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING
 from headless_login.codex.pending.store import PendingAttempts
 from headless_login.codex.preflight import cannot_write
+from headless_login.codex.replace import left_overs
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.codex.verdict import still_signed_in
 from headless_login.commands.context import Context
@@ -70,7 +71,7 @@ def _remove(home: CodexHome, context: Context) -> bool:
 def _has_left_overs(home: CodexHome) -> bool:
     """Return whether a write that was killed has left a file, with secrets in it."""
     with suppress(OSError), Folder.opened(home.path) as folder:
-        return bool(folder.left_overs())
+        return bool(left_overs(folder))
     return False
 
 

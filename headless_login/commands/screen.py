@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from headless_login.codex.files import replace_file
+from headless_login.codex.replace import replace_file
 from headless_login.commands import words
 from headless_login.commands.command_line import tunnel_advice
 from headless_login.commands.context import Context, Options

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
-from headless_login.codex.files import TEMPORARY, Folder, signals_held, try_lock
+from headless_login.codex.files import Folder, try_lock
 from headless_login.codex.home import CodexHome
 from headless_login.codex.links import is_root
+from headless_login.codex.replace import replace, signals_held
 from headless_login.errors import LocalTrouble
 
 FOLDER = ".headless-login"
 RECORD, LOCK, USED, EXPIRED = ".json", ".lock", ".used", ".expired"
-_MARKS_STAY = 86400.0  # seconds
-_LEFT_OVERS_STAY = 2 * 86400.0  # seconds; longer than any attempt can be pending
+_UNFINISHED = ".new"  # a record that is being written, under its lock
+# For how many seconds files of ours are kept; no attempt can be pending for longer than two days.
+_STAY = {USED: 86400.0, EXPIRED: 86400.0, RECORD: 172800.0, LOCK: 172800.0, _UNFINISHED: 0.0}
 
 
 class PendingFolder:
@@ -105,7 +107,11 @@ class PendingFolder:
 
     def write(self, identifier: str, content: bytes) -> None:
         """Replace a record, or make it; raises OSError."""
-        self._there.replace(identifier + RECORD, content)
+        with self.locked(identifier):  # unless the caller has locked it already
+            temporary = identifier + _UNFINISHED
+            with suppress(OSError):
+                self._there.discard(temporary)  # of a process that was killed
+            replace(self._there, identifier + RECORD, content, temporary=temporary)
 
     @contextmanager
     def locked(self, identifier: str) -> Iterator[bool]:
@@ -137,7 +143,6 @@ class PendingFolder:
         self,
         alive: set[str],
         *,
-        left_overs_stay: float = _LEFT_OVERS_STAY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Remove old marks and locks, and what a process that was killed left behind.
@@ -147,15 +152,15 @@ class PendingFolder:
         """
         for name in self._names():
             stem, kind = os.path.splitext(name)
-            stays = _stays(name, kind, left_overs_stay)
-            if stays is None or stem in alive:
+            stays = _STAY.get(kind)
+            if stays is None or (stem in alive and kind != _UNFINISHED):
                 continue
             with suppress(OSError):
                 if clock() - self._there.status_of(name).st_mtime >= stays:
                     self._sweep_away(name, stem, kind)
 
     def _sweep_away(self, name: str, stem: str, kind: str) -> None:
-        if kind in (RECORD, LOCK) and self._there.has(stem + LOCK):
+        if kind in (RECORD, LOCK, _UNFINISHED) and self._there.has(stem + LOCK):
             with self.locked(stem) as is_free:
                 if is_free:
                     self._there.discard(name)
@@ -184,12 +189,3 @@ def _is_ours(status: os.stat_result, home: Folder) -> bool:
     if sys.platform == "win32" or status.st_uid == os.geteuid():
         return True
     return is_root() and status.st_uid == home.status().st_uid
-
-
-def _stays(name: str, kind: str, left_overs_stay: float) -> float | None:
-    """Return for how many seconds a file of ours is kept; None for a foreign one."""
-    if name.startswith(TEMPORARY):
-        return left_overs_stay
-    if kind in (USED, EXPIRED):
-        return _MARKS_STAY
-    return _LEFT_OVERS_STAY if kind in (RECORD, LOCK) else None

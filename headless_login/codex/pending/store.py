@@ -175,7 +175,7 @@ class PendingAttempts:
     def forget_all(self) -> int:
         """Remove every pending attempt, and return how many there were."""
         count = sum(self._folder.forget(name) for name in self._folder.identifiers())
-        self._folder.sweep(set(), left_overs_stay=0.0)
+        self._folder.sweep(set())
         return count
 
     def _load(self, name: str) -> tuple[Attempt, Origin]:
