@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from tests.support.codex import NEWEST
 from tests.support.keyring import SecretService, secret_service
 from tests.support.own_etc import OwnEtc, own_etc
 from tests.support.program import environment, run
-from tests.support.stored_files import AUTH, ID_CLAIMS, document, jwt, part, with_tokens
+from tests.support.stored_files import AUTH, ID_CLAIMS, PROFILE, document, jwt, part, with_tokens
 
 NOW = 1_800_000_000.0
 LIVE = jwt({"exp": 4_000_000_000})
@@ -164,6 +165,11 @@ STRENGTHS: dict[str, Row] = {
 }
 
 
+def _raw(text: str | bytes) -> str:
+    content = text.encode() if isinstance(text, str) else text
+    return urlsafe_b64encode(content).decode().rstrip("=")
+
+
 def changed(**changes: object) -> dict[str, object]:
     return document(tokens={**chatgpt()["tokens"], **changes})  # type: ignore[dict-item]
 
@@ -199,6 +205,30 @@ OF_TOKENS: dict[str, tuple[object, ...]] = {
         jwt(ID_CLAIMS | {AUTH: {"chatgpt_account_id": "another"}}),
     ),
 }
+# What stands in an ID token, as it stands there. (Ours differs on what no issuer makes: an array
+# for an object, which Codex reads by position, and nesting that Python does not read.)
+CLAIMS: tuple[str | bytes, ...] = (
+    *('{"email":"a","email":"b"}', '{"x":1,"x":2}', f'{{"{AUTH}":{{}},"{AUTH}":{{}}}}'),
+    f'{{"{AUTH}":{{"chatgpt_account_id":"a","chatgpt_account_id":"b"}}}}',
+    f'{{"{AUTH}":{{"chatgpt_plan_type":"plus","chatgpt_plan_type":"pro"}}}}',
+    f'{{"{AUTH}":{{"chatgpt_user_id":"a","chatgpt_user_id":"b"}}}}',
+    f'{{"{AUTH}":{{"user_id":"a","user_id":"b"}}}}',
+    f'{{"{AUTH}":{{"user_id":7}}}}',
+    f'{{"{AUTH}":{{"user_id":"a","chatgpt_user_id":"b"}}}}',
+    f'{{"{AUTH}":{{"chatgpt_account_is_fedramp":"x"}}}}',
+    f'{{"{AUTH}":{{"chatgpt_account_is_fedramp":true,"chatgpt_account_is_fedramp":true}}}}',
+    f'{{"{AUTH}":{{"chatgpt_account_is_fedramp":null}}}}',
+    f'{{"{AUTH}":{{"x":1,"x":2}}}}',
+    f'{{"{PROFILE}":{{"email":"a","email":"b"}}}}',
+    f'{{"{PROFILE}":{{}},"{PROFILE}":{{}}}}',
+    *(f'{{"{AUTH}":null}}', f'{{"{PROFILE}":7}}'),
+    *("\ufeff{}", " {}\n", "null", "{} x", "", '{"exp":1,"exp":2}', '{"exp":[]}'),
+    *('{"x":NaN}', '{"x":Infinity}', '{"x":1e999}', '{"x":-0,"y":' + "9" * 5000 + "}"),
+    *('{"x":"\\ud800"}', '{"email":"\\ud800"}', '{"email":null}', '{"x":"\t"}', '{"x":01}'),
+    *('{"x":' + "[" * depth + "]" * depth + "}" for depth in (120, 127, 128)),
+    *(b'{"x":"\xff"}', b'{"email":"\xff"}', '{"x":1}'.encode("utf-16"), b"{}\0"),
+)
+PARTS = ("e31", "e30 ", "e30\n", "e3 0", " e30", "e30!", "e", "e30.e30.e30", "ey0", "\u00e9e30")
 TEXTS = [
     *("null", "[]", "", " \n", '{"auth_mode":null}', "{} x", "\ufeff{}", '{"x":01}'),
     *('{"a":1,}', '{"auth_mode":"apikey","OPENAI_API_KEY":"sk-1"'),
@@ -206,7 +236,14 @@ TEXTS = [
 TEXTS += [
     f'{{"auth_mode":"apikey","OPENAI_API_KEY":"sk-1",{more}}}'
     for more in (
-        *('"OPENAI_API_KEY":"sk-2"', '"x":NaN', '"x":"\t"', '"x":"\\ud800"', '"x":1,"x":2'),
+        *(
+            '"OPENAI_API_KEY":"sk-2"',
+            '"x":NaN',
+            '"x":"\t"',
+            '"x":"\\ud800"',
+            '"agent_identity":"\\ud800"',
+            '"x":1,"x":2',
+        ),
         '"x":1e999,"y":-0,"z":' + "9" * 400,
     )
 ]
@@ -217,6 +254,10 @@ SHAPES: dict[str, Row] = {
         for name, values in OF_TOKENS.items()
         for value in values
     },
+    **{
+        f"claims {text[-60:]!r}": Row(changed(id_token=f"e30.{_raw(text)}.c2ln")) for text in CLAIMS
+    },
+    **{f"claims as {text!r}": Row(changed(id_token=f"e30.{text}.c2ln")) for text in PARTS},
     **{f"as it stands: {text[-60:]!r}": Row(text) for text in TEXTS},
 }
 

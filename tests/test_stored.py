@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.stored import StoredSignIn, Torn, read_shape, read_stored
+from headless_login.codex.shape import Torn, read_shape
+from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.commands.status import report_status
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity

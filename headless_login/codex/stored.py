@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -14,162 +12,10 @@ from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
 from headless_login.codex.keys import masked
 from headless_login.codex.rules import WAY_OF_MODE
+from headless_login.codex.shape import Misshapen, Torn, read_shape
 from headless_login.errors import LocalTrouble
-from headless_login.oauth.identity import (
-    AUTH,
-    PROFILE,
-    Identity,
-    claims_of,
-    identity_of,
-    numeric_date,
-)
+from headless_login.oauth.identity import Identity, claims_of, identity_of, numeric_date
 from headless_login.oauth.text import printable
-
-
-class Misshapen(ValueError):
-    """Codex could not use this file; says why, as what comes after the file's name."""
-
-
-class Torn(Misshapen):
-    """It is not even JSON, but may be in a moment, when it is written whole."""
-
-
-def read_shape(content: bytes) -> dict[str, object]:
-    """Return the JSON object that an auth.json holds, or raise Misshapen."""
-    problem: Misshapen
-    try:
-        # Integers as floats: Python refuses those of thousands of digits, JSON does not.
-        document = json.loads(
-            content.decode(),
-            parse_int=float,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_without_twins,
-        )
-    except Misshapen as misshapen:
-        problem = misshapen
-    except ValueError:
-        problem = Torn(_why_not_json(content))
-    except RecursionError:
-        problem = Misshapen("is nested too deeply to be read")
-    else:
-        if not isinstance(document, dict):
-            raise Misshapen("is JSON of another shape than Codex writes")
-        if broken := _broken_rule(document):
-            raise Misshapen(f"cannot be used by Codex: {broken}")
-        return document
-    raise problem
-
-
-def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse a member that Codex knows if it stands there twice; of others the last counts."""
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        if twins := [name for name in _KNOWN if names.count(name) > 1]:
-            raise Misshapen(f"has {twins[0]} twice")
-    return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's
-
-
-def _why_not_json(content: bytes) -> str:
-    if not content.strip():
-        return "is empty"
-    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "begins with a byte-order mark, which Codex does not read"
-    return "is not valid JSON: it is torn or was changed by hand"
-
-
-# What each field has to be, whatever the mode: True is a text, False a text or nothing.
-_Shape = Mapping[str, "bool | _Shape"]
-_TOKENS: _Shape = {
-    "id_token": True,  # nosec B105
-    "access_token": True,  # nosec B105
-    "refresh_token": True,  # nosec B105
-    "account_id": False,
-    "login_owner_id": False,
-    "oauth_provenance": {"issuer": True, "client_id": True},
-}
-_SHAPE: _Shape = {
-    "OPENAI_API_KEY": False,
-    "personal_access_token": False,  # nosec B105
-    "agent_identity": False,
-    "bedrock_api_key": {"api_key": True, "region": True},
-    "bedrock_access_keys": {
-        "access_key_id": True,
-        "secret_access_key": True,  # nosec B105
-        "session_token": False,  # nosec B105
-        "region": False,
-    },
-    "tokens": _TOKENS,
-}
-_KNOWN = ("auth_mode", "last_refresh", *_SHAPE, *_TOKENS)
-_ID_CLAIMS: _Shape = {
-    "email": False,
-    PROFILE: {"email": False},
-    AUTH: {"chatgpt_account_id": False, "chatgpt_user_id": False, "chatgpt_plan_type": False},
-}
-_TIME = re.compile(
-    r"(?!0000)(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)",
-    re.A,
-)
-
-
-def _broken_rule(document: Mapping[str, object]) -> str:
-    """Return what Codex 0.169 could not read [seen]; a later version's mode has its own rules."""
-    mode = document.get("auth_mode")
-    if not isinstance(mode, str | None) or mode == "":
-        return "its auth_mode is not a mode"
-    if mode is not None and mode not in WAY_OF_MODE:
-        return ""
-    if misfit := _misfit(document, _SHAPE):
-        return misfit
-    if not _is_time(document.get("last_refresh")):
-        return "its last_refresh is not a time"
-    tokens = document.get("tokens")
-    if isinstance(tokens, dict) and not _is_id_token(str(tokens["id_token"])):
-        return "its id_token is not a JSON Web Token"
-    return ""
-
-
-def _misfit(value: Mapping[str, object], shape: _Shape) -> str:
-    for name, wanted in shape.items():
-        found = value.get(name)
-        if isinstance(wanted, bool):
-            if not isinstance(found, str) and (wanted or found is not None):
-                return f"its {name} is {'missing or ' * wanted}not a text"
-        elif found is not None:
-            if not isinstance(found, dict):
-                return f"its {name} {'are' if name.endswith('s') else 'is'} not an object"
-            if misfit := _misfit(found, wanted):
-                return misfit
-    return ""
-
-
-def _is_id_token(token: str) -> bool:
-    """Return whether Codex can decode it: three parts, none empty, the claims without padding."""
-    header, payload, signature = (*token.split("."), "", "", "")[:3]
-    if not (header and payload and signature) or payload.endswith("="):
-        return False
-    claims = claims_of(f"{header}.{payload}.{signature}")
-    return claims is not None and not _misfit(claims, _ID_CLAIMS)
-
-
-def _is_time(value: object) -> bool:
-    if not isinstance(value, str):
-        return value is None
-    if not (found := _TIME.fullmatch(value)):
-        return False
-    from datetime import datetime
-
-    try:
-        datetime.fromisoformat(f"{found[1]}T{found[2]}")
-    except ValueError:
-        return False
-    return True
-
 
 _NO_IDENTITY = Identity()
 _READINGS = 4

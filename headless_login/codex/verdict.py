@@ -126,7 +126,7 @@ def store_obstacle(
 
 def _is_readable(kept: bytes | None) -> bool:
     """Return whether Codex could use what the keyring holds; else it goes on to the file."""
-    from headless_login.codex.stored import Misshapen, read_shape
+    from headless_login.codex.shape import Misshapen, read_shape
 
     try:
         return kept is not None and read_shape(kept) is not None
