@@ -181,6 +181,35 @@ def test_an_option_that_does_not_go_with_it_is_named(line: str, calls: TwoCalls)
     assert not calls.issuer.requests
 
 
+MEANT = {
+    "lgoin": "Did you mean: headless-login login",
+    "log-out": "Did you mean: headless-login logout",
+    "start": "Did you mean: headless-login login start",
+    "finsh": "Did you mean: headless-login login finish",
+    "login stauts": "Did you mean: headless-login login status",
+    "login logout": "See: headless-login login --help",
+    "zzz": "See: headless-login --help",
+    "login http://127.0.0.1:1455/auth/callback?code=ac_secret": "No such command.",
+    "login --timeout 5m": "--timeout takes seconds",
+    "login --timeout nan": "For five minutes: --timeout 300",
+}
+
+
+@pytest.mark.parametrize("line", MEANT)
+def test_a_wrong_word_names_the_right_one(line: str, calls: TwoCalls) -> None:
+    """Across both levels of commands; what may be an answer is not repeated."""
+    outcome = assert_ended(calls.run(*line.split()), 2, MEANT[line])
+    assert "secret" not in outcome.err
+
+
+def test_everybodys_first_guesses(calls: TwoCalls) -> None:
+    """`status` is `login status`, and `-h` is `--help` at every depth; no sentence is cut."""
+    assert calls.run("status", "--json") == calls.run("login", "status", "--json")
+    for words in ((), ("login",), ("login", "start"), ("demo",)):
+        assert calls.run(*words, "-h") == calls.run(*words, "--help")
+    assert "no account, no network." in calls.run("-h").out
+
+
 @pytest.mark.parametrize("subcommand", ["start", "finish", "status"])
 def test_an_empty_home_is_not_the_default(subcommand: str, calls: TwoCalls) -> None:
     """A script's variable that is not set is refused on either side of the subcommand."""

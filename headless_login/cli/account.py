@@ -45,7 +45,7 @@ def logout(
 
 
 def demo(as_json: JsonOption = False) -> None:
-    """Show a whole sign-in against a built-in practice issuer: no account, no network."""
+    """Show a whole practice sign-in: no account, no network."""
     from headless_login.commands.demo import demo
 
     demo(Context(Output(events=Events(as_json))))

@@ -36,7 +36,9 @@ from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
 
 
-class _Commands(LazyGroup):
+class LoginCommands(LazyGroup):
+    """The commands below `login`."""
+
     modules: ClassVar = {
         "start": "headless_login.cli.start_finish",
         "finish": "headless_login.cli.start_finish",
@@ -45,7 +47,7 @@ class _Commands(LazyGroup):
 
 
 login = typer.Typer(
-    cls=_Commands,
+    cls=LoginCommands,
     help=(
         "Sign in with ChatGPT: by a browser that reaches this machine, or by pasting the address "
         "that the browser ends at, whichever comes first. Or store an API key or an access token. "
@@ -53,6 +55,7 @@ login = typer.Typer(
     ),
     short_help="Sign in with ChatGPT, or store an API key or an access token.",
     rich_markup_mode=None,
+    add_completion=False,  # the program has it
     invoke_without_command=True,
 )
 

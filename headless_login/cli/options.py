@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +37,22 @@ QrFileOption = Annotated[
     str | None,
     typer.Option("--qr-file", metavar="PATH", help="Also write the QR code as .png or .svg."),
 ]
-TimeoutOption = Annotated[float, typer.Option(metavar="SECONDS", help="For the whole sign-in.")]
+
+
+def _seconds(given: str) -> float:
+    """Return a time-out in seconds, or raise WrongUsage."""
+    with suppress(ValueError):
+        if 0 < (seconds := float(given)) <= 86400:
+            return seconds
+    raise WrongUsage(
+        "--timeout takes seconds, more than 0 and at most 86400 (a day).",
+        "For five minutes: --timeout 300",
+    )
+
+
+TimeoutOption = Annotated[
+    float, typer.Option(metavar="SECONDS", parser=_seconds, help="For the whole sign-in.")
+]
 IssuerOption = Annotated[
     str | None,
     typer.Option(
@@ -157,8 +173,6 @@ def options_of(
         raise WrongUsage("--qr takes auto, always, never or graphics.")
     if qr_file is not None and not qr_file.lower().endswith((".png", ".svg")):
         raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
-    if not 0 < timeout <= 86400:
-        raise WrongUsage("--timeout takes seconds, more than 0 and at most 86400 (a day).")
     folder = CodexFolder.find(codex_home, context.environ)._replace(store_anyway=store_anyway)
     provider = _provider_of(above, context, *client)
     return Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)

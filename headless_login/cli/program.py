@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -42,17 +43,46 @@ class LazyGroup(TyperGroup):
             app = typer.Typer(rich_markup_mode=None, add_completion=False)
             # A help text that is longer than a docstring should be stands beside the function.
             text = getattr(module, f"{cmd_name.upper()}_HELP", None)
-            app.command(cmd_name, help=text)(found)
+            first = (found.__doc__ or "").partition("\n")[0]  # which the list shows whole
+            app.command(cmd_name, help=text, short_help=first)(found)
             found = app
         command = get_command(found)
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and arguments; raises WrongUsage, which names the nearest one."""
+        name = args[0]
+        if name in self.modules or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        told = f"There is no command `{name}`." if _WORD.fullmatch(name) else "No such command."
+        raise WrongUsage(told, _nearest(name, ctx.command_path.split()[1:]))
+
+
+_WORD = re.compile(r"[a-z-]{1,20}")  # anything else may be an answer, and so a secret
+
+
+def _nearest(name: str, above: list[str]) -> str:
+    """Return what was meant, as far as can be told; `above` are the words before the name."""
+    from difflib import get_close_matches
+
+    from headless_login.cli.login import LoginCommands
+
+    below = [f"login {each}" for each in LoginCommands.modules]
+    meant = {each.rpartition(" ")[2]: each for each in below} | {each: each for each in below}
+    if not above:
+        meant |= {each: each for each in _Commands.modules}
+    near = get_close_matches(name.lower(), meant, n=1)
+    if near:
+        return f"Did you mean: headless-login {meant[near[0]]}"
+    return f"See: {' '.join(['headless-login', *above, '--help'])}"
 
 
 class _Commands(LazyGroup):
     modules: ClassVar = {
         "login": "headless_login.cli.login",
         "logout": "headless_login.cli.account",
+        "status": "headless_login.cli.account",
         "demo": "headless_login.cli.account",
     }
 
@@ -62,7 +92,7 @@ app = typer.Typer(
     help="Sign in to Codex on a machine that has no browser and no tunnel.",
     rich_markup_mode=None,  # rich would double the time to every help text and error
     pretty_exceptions_enable=False,  # they print local variables, and those hold tokens
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
 )
 
@@ -90,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     # Not what the parser makes of it: it may be the command line that is wrong.
     output = Output(events=Events("--json" in given))
+    if "--install-completion" in given or "--show-completion" in given:
+        _have_zsh_complete_at_once()
     try:
         result = app(args=list(given), prog_name="headless-login", standalone_mode=False)
         if result == INTERRUPTED:  # typer makes an exit code of a KeyboardInterrupt
@@ -106,6 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
         return _fail_unforeseen(error, given, output)
+
+
+def _have_zsh_complete_at_once() -> None:
+    """Add to Typer's script for zsh what makes it complete when it is loaded, by the first TAB."""
+    from typer._completion_shared import _completion_scripts
+
+    at_once = '[[ $zsh_eval_context[-1] == loadautofunc ]] && %(complete_func)s "$@"'
+    _completion_scripts["zsh"] += at_once
 
 
 def _end(message: str, exit_code: int, output: Output) -> int:
@@ -133,6 +173,12 @@ def _fail_unforeseen(error: Exception, arguments: Sequence[str], output: Output)
         for value in sorted(_values(arguments), key=len, reverse=True):
             text = text.replace(value, "…")  # it may be a key or a pasted answer
         told = WrongUsage(text)
+    elif isinstance(error, OSError) and "--install-completion" in arguments:
+        told = LocalTrouble(
+            "store_failed",
+            f"Completion cannot be installed: {error.strerror}.",
+            "Put what `headless-login --show-completion` prints where this shell reads it.",
+        )
     else:
         told = LocalTrouble("internal_error", f"This is a defect of headless-login ({_at(error)}).")
     output.tell_error(told)
