@@ -11,9 +11,21 @@ from typing import NoReturn
 
 from headless_login.errors import Terminated
 
+_ENDING = [signal.SIGTERM]
+if sys.platform != "win32":
+    _ENDING.append(signal.SIGHUP)
+
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
-    raise Terminated
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)  # they come together, and must not break off the end
+    raise Terminated(number)
+
+
+def _heed_signals() -> None:
+    for each in _ENDING:
+        if signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
+            signal.signal(each, _terminate)
 
 
 def run() -> NoReturn:
@@ -25,14 +37,14 @@ def run() -> NoReturn:
     exit_code = 130
     gc.disable()  # nothing is thrown away while a command starts; who waits long, enables it
     try:
-        signal.signal(signal.SIGTERM, _terminate)
+        _heed_signals()
         from headless_login.cli import main
 
         exit_code = main()
     except KeyboardInterrupt:
         pass
-    except Terminated:
-        exit_code = 143
+    except Terminated as ended:
+        exit_code = ended.exit_code
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):

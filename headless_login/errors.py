@@ -167,10 +167,16 @@ class Cancelled(HeadlessLoginError):
 
 
 class Terminated(SystemExit):
-    """SIGTERM arrived; it passes every `except Exception`.
+    """SIGTERM or SIGHUP arrived; it passes every `except Exception`.
 
     A SystemExit, because asyncio keeps whatever else is raised inside a task.
     """
+
+    def __init__(self, number: int = 15) -> None:
+        """`number` is the signal's."""
+        super().__init__(128 + number)
+        self.exit_code = 128 + number
+        self.pending = ""
 
 
 # An error that the issuer named in its own word (RFC 6749 §4.1.2.1).

@@ -140,7 +140,7 @@ def test_slow_down_is_remembered(calls: TwoCalls) -> None:
     calls.begin_code()
     calls.issuer.polls = json_answer(400, {"error": "slow_down"})
     for seconds in (6, 11):
-        assert_ended(calls.ask(), 5, "still pending", f"not before {seconds} seconds")
+        assert_ended(calls.ask(), 5, "still pending", f"in {seconds} seconds or later")
 
 
 def test_a_wait_ends_with_the_code(calls: TwoCalls) -> None:

@@ -124,11 +124,11 @@ def test_where_the_browser_is(place: Place, remote: bool) -> None:
 
 
 SSH_LINES = (
-    "Tunnel: ssh -L {0}:localhost:{0} {1}",
-    "Or in this very session: press Enter, ~C, and type -L {0}:localhost:{0}",
+    "Or run, in a second terminal on the browser's machine:",
+    "ssh -N -L {0}:localhost:{0} {1}",
 )
 CONTAINER_LINES = (
-    "Tunnel: {1} run -p 127.0.0.1:{0}:{0} …",
+    "Or start the container with: {1} run -p 127.0.0.1:{0}:{0} …",
     "and in it: headless-login login --bind 0.0.0.0 --port {0}",
 )
 BOUND = "Reachable from the host if it was started with: docker run -p 127.0.0.1:1455:1455 …"
@@ -147,7 +147,7 @@ FORWARDED = "VS Code forwards port 1455 by itself; if not, open Ports and add 14
         (DOCKER, 1455, None, CONTAINER_LINES, "docker"),
         (PODMAN, 1457, None, CONTAINER_LINES, "podman"),
         (DOCKER, 1455, "0.0.0.0", (BOUND,), ""),  # noqa: S104
-        (POD, 1455, None, ("Tunnel: kubectl -n team port-forward pod/web-0 {0}:{0}",), ""),
+        (POD, 1455, None, ("Or: kubectl -n team port-forward pod/web-0 {0}:{0}",), ""),
         (CODESPACE, 1455, None, (FORWARDED,), ""),
     ],
 )

@@ -108,8 +108,8 @@ def _let_it_see_its_size(terminal: Terminal, live_line: str) -> None:
     """Have what is live on the screen redrawn twice: the size is looked at after each time."""
     if live_line == PROMPT:
         terminal.send("\x15")
-        for count in (1, 2):
-            terminal.send("x")
+        for count in (2, 4):
+            terminal.send("xx")
             terminal.read_screen_until(rf"\({count} characters\)")
     else:
         before = terminal.text.count(live_line)

@@ -239,7 +239,13 @@ def test_two_hundred_forgeries_change_nothing(scene: Scene) -> None:
 # Without a terminal, or with half of one.
 
 
-@pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE], ids=["null", "open"])
+NO_TERMINAL = {
+    subprocess.DEVNULL: "There is no terminal to paste into",
+    subprocess.PIPE: "into the standard input",
+}
+
+
+@pytest.mark.parametrize("stdin", NO_TERMINAL, ids=["null", "open"])
 def test_without_a_terminal_the_browser_is_enough(stdin: int, scene: Scene) -> None:
     """Neither with nothing to paste into nor with a pipe that stays open; nothing flickers."""
     with scene.piped(stdin=stdin) as piped:
@@ -247,7 +253,7 @@ def test_without_a_terminal_the_browser_is_enough(stdin: int, scene: Scene) -> N
         assert piped.process.wait(PATIENCE) == 0
         outcome = piped.finish()
     assert "Signed in to Codex" in page.text
-    assert "There is no terminal to paste into" in outcome.err
+    assert NO_TERMINAL[stdin] in outcome.err
     assert "\r" not in outcome.err
     assert "\x1b" not in outcome.err
 
@@ -316,7 +322,7 @@ def test_the_time_left_is_live_and_costs_nothing(scene: Scene) -> None:
 
         def has_ticked() -> bool:
             last = next(line for line in reversed(terminal.lines) if line)
-            found = re.findall(r"^Paste the address it ends at:.* (\d:\d\d:\d\d) left$", last)
+            found = re.findall(r"^Paste the whole address here:.* (\d:\d\d:\d\d) left$", last)
             seen.extend(time for time in found if time not in seen)
             return len(seen) == 4
 

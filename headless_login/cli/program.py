@@ -17,7 +17,7 @@ from headless_login import __version__
 from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
 from headless_login.terminal.output import AnswerConsole, Events, Output
 
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED = 130
 
 
 class LazyGroup(TyperGroup):
@@ -132,8 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return _end("Interrupted.", INTERRUPTED, output)
-    except Terminated:
-        return _end("Terminated.", TERMINATED, output)
+    except Terminated as ended:
+        return _end("Terminated.", ended.exit_code, output, ended.pending)
     except SystemExit as ended:  # the parser's own, when the reader of a help text is gone
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
@@ -148,9 +148,16 @@ def _have_zsh_complete_at_once() -> None:
     _completion_scripts["zsh"] += at_once
 
 
-def _end(message: str, exit_code: int, output: Output) -> int:
-    output.say(message)
-    output.events.emit("error", error="interrupted", message=message, hint="", exit_code=exit_code)
+def _end(message: str, exit_code: int, output: Output, pending: str = "") -> int:
+    output.say(message, *([pending] if pending else []))
+    output.events.emit(
+        "error",
+        error="interrupted",
+        message=message,
+        hint=pending,
+        exit_code=exit_code,
+        pending=bool(pending),
+    )
     return exit_code
 
 

@@ -65,15 +65,15 @@ def _editor(place: Place, port: int, bind: str | None) -> list[str]:  # noqa: AR
 
 
 def _ssh(place: Place, port: int, bind: str | None) -> list[str]:  # noqa: ARG001
-    """ssh(1): -L, and the escape ~C, which OpenSSH 9.2 and newer take only if it is enabled."""
+    """ssh(1): -L, from a second terminal, as OpenSSH 9.2 and newer refuse the escape ~C."""
     if place.ssh is None:
         return []
-    forward = f"-L {port}:localhost:{port}"
     user = f"{place.ssh.user}@" if place.ssh.user else ""
     other_port = f" -p {place.ssh.port}" if place.ssh.port != 22 else ""
+    target = f"{user}{place.ssh.address or 'THIS-MACHINE'}"
     return [
-        f"Tunnel: ssh {forward}{other_port} {user}{place.ssh.address or 'THIS-MACHINE'}",
-        f"Or in this very session: press Enter, ~C, and type {forward}",
+        "Or run, in a second terminal on the browser's machine:",
+        f"ssh -N -L {port}:localhost:{port}{other_port} {target}",
     ]
 
 
@@ -81,7 +81,7 @@ def _pod(place: Place, port: int, bind: str | None) -> list[str]:  # noqa: ARG00
     if place.pod is None:
         return []
     namespace, name = place.pod
-    return [f"Tunnel: kubectl -n {namespace} port-forward pod/{name} {port}:{port}"]
+    return [f"Or: kubectl -n {namespace} port-forward pod/{name} {port}:{port}"]
 
 
 def _container(place: Place, port: int, bind: str | None) -> list[str]:
@@ -91,6 +91,6 @@ def _container(place: Place, port: int, bind: str | None) -> list[str]:
     if bind in _WIDE:
         return [f"Reachable from the host if it was started with: {published} …"]
     return [
-        f"Tunnel: {published} …",
+        f"Or start the container with: {published} …",
         f"and in it: headless-login login --bind 0.0.0.0 --port {port}",
     ]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from headless_login.commands import words
 from headless_login.commands.context import Context
 from headless_login.commands.words import WithoutInput, tell_signed_in
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
@@ -20,13 +21,14 @@ from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
 from headless_login.signin import SignedIn
 from headless_login.terminal.countdown import Countdown
-from headless_login.terminal.input import can_be_asked
+from headless_login.terminal.input import can_be_asked, interrupted
 
 if TYPE_CHECKING:
+    from headless_login.commands.kept import KeptAttempt
     from headless_login.commands.screen import Screen
     from headless_login.terminal.prompt import AnswerPrompt
 
-PASTE_LABEL = "Paste the address it ends at: "
+PASTE_LABEL = "Paste the whole address here: "
 SHORT_LABEL = "Paste the address: "
 _NARROW = 50  # columns, of a terminal on a phone
 _BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
@@ -50,17 +52,21 @@ class Conversation:
         *,
         screen: Screen | None = None,
         sockets: Sequence[socket.socket] = (),
+        kept: KeptAttempt | None = None,
     ) -> None:
         """`judge` is the attempt, or what finds it by the answer; `left` returns seconds.
 
-        `screen` may be drawn again when the terminal has got another size. On `sockets` the
-        browser is awaited; then `judge` has to be an attempt.
+        `screen` may be drawn again when the terminal has got another size, and has the keys of the
+        question. On `sockets` the browser is awaited; then `judge` has to be an attempt, which is
+        `kept` once nothing can be pasted here any more.
         """
         self._judge = judge
         self._context = context
         self._left = left
         self._screen = screen
         self._sockets = sockets
+        self._kept = kept
+        self._ended = False
         self._console = context.output.console
         self._pasted = PastedAnswers(judge)
         self._size = self._console.size
@@ -115,7 +121,7 @@ class Conversation:
         try:
             way, grant = self._runner.run(first_grant(ways, self._left()))
         except NoWayLeft:
-            reason = WithoutInput()
+            reason = WithoutInput(ended=self._ended)
         except _Interrupted:
             reason = KeyboardInterrupt()
         else:
@@ -140,9 +146,27 @@ class Conversation:
     async def _win_by_paste(self) -> Grant | None:
         grant = await win_by_paste(self._pasted, self._ask, self._reject)
         if grant is None and self._listener is not None:
+            self._live = None
+            self._tell_how_it_goes_on()
             self._live = Countdown(self._console, "Waiting for the browser,", self._left)
-            await self._live.show(self._look)
+            await self._live.show(self._look_aside)
         return grant
+
+    def _tell_how_it_goes_on(self) -> None:
+        """Say that the browser alone is awaited, and how an answer can be given nevertheless."""
+        if self._kept is not None and not self._kept.is_kept:
+            self._kept.keep()
+            if self._kept.is_kept:
+                self._context.say(words.NO_MORE_ASKED)
+                self._console.write(f"{self._kept.command}\n")
+
+    def _look_aside(self) -> None:
+        """Notice Ctrl-C, and that the sign-in was finished elsewhere."""
+        if interrupted():
+            raise _Interrupted
+        if self._kept is not None:
+            self._kept.check()
+        self._look()
 
     def _reject(self, rejected: RejectedAnswer) -> None:
         """Say why an answer was not taken; only a person can be asked again."""
@@ -159,16 +183,18 @@ class Conversation:
         return answer
 
     async def _from_terminal(self) -> str | None:
-        from headless_login.terminal.prompt import AnswerPrompt
+        from headless_login.terminal.prompt import AnswerPrompt, NoMoreAnswers
 
         label = PASTE_LABEL if self._console.size[0] >= _NARROW else SHORT_LABEL
-        if self._console.is_dumb:
-            self._console.write(label)
+        keys = None if self._screen is None else self._screen.keys()
         self._live = AnswerPrompt(
-            self._console, label, self._pasted.settles, self._left, self._look
+            self._console, label, self._pasted.settles, self._left, self._look, keys
         )
         try:
             answer = await self._live.ask()
+        except NoMoreAnswers:
+            self._ended = True
+            return None
         except EOFError:
             return None
         if answer is None:

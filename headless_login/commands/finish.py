@@ -14,7 +14,7 @@ from headless_login.commands.command_line import own_command
 from headless_login.commands.context import Context
 from headless_login.commands.conversation import Conversation, conclude, wait_for_approval
 from headless_login.commands.pending_answers import PendingAnswers, device_code_among
-from headless_login.commands.words import WithoutInput
+from headless_login.commands.words import WithoutInput, duration
 from headless_login.delivery.destination import CodexFolder, Destination
 from headless_login.errors import (
     HeadlessLoginError,
@@ -102,6 +102,26 @@ def finish_another(
         context.say("That answers the sign-in that `login start` began; finishing that one.")
         finishing = _Finishing(pending, destination, Rules.read(home), context, home)
         return _complete(finishing, answers, outcome)
+
+
+def finish_kept(
+    attempt: Attempt,
+    grant: Grant | Tokens,
+    home: CodexHome,
+    destination: Destination,
+    rules: Rules,
+    context: Context,
+) -> SignedIn:
+    """Finish an attempt that `login` has kept, by the grant that it has won itself.
+
+    Raises:
+        RejectedAnswer: `no_pending_login`; another call was quicker.
+        HeadlessLoginError: as `finish`.
+    """
+    with PendingAttempts.opened(home) as pending, pending.claim(identifier(attempt)) as claim:
+        claim.check()
+        finishing = _Finishing(pending, destination, rules, context, home)
+        return _exchange(finishing, claim, grant)
 
 
 class _Finishing(NamedTuple):
@@ -241,7 +261,8 @@ def _wait(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
     context, code = finishing.context, _code_of(claim, finishing.context.time_of_day)
     context.say(f"Waiting for the code {code.user_code} at {code.verification_uri}")
     pause = max(0.0, code.interval - claim.age(context.time_of_day()))
-    return wait_for_approval(claim.attempt._replace(awaits=code), context, first_pause=pause)
+    with quiet_input():
+        return wait_for_approval(claim.attempt._replace(awaits=code), context, first_pause=pause)
 
 
 def _ask_once(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
@@ -257,8 +278,7 @@ def _ask_once(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
         claim.keep(claim.attempt._replace(awaits=code))
     raise TimedOut(
         f"The code {code.user_code} has not been typed yet; the sign-in is still pending.",
-        f"Ask again, not before {code.interval:.0f} seconds have passed: "
-        f"{finishing.command('--no-wait')}",
+        f"Ask again, in {duration(code.interval)} or later: {finishing.command('--no-wait')}",
     )
 
 

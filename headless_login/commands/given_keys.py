@@ -98,16 +98,14 @@ def _given(context: Context, label: str, pipe: str) -> bytes:
 def _asked(context: Context, label: str) -> str:
     import asyncio
 
-    from headless_login.terminal.prompt import AnswerPrompt
+    from headless_login.terminal.prompt import AnswerPrompt, NoMoreAnswers
 
     console = context.output.console
-    if console.is_dumb:
-        console.write(label)
     with quiet_input():
         prompt = AnswerPrompt(console, label, lambda _: False, lambda: None, lambda: None)
         try:
             answer = asyncio.run(prompt.ask())
-        except EOFError:
+        except (EOFError, NoMoreAnswers):
             return ""
     if answer is None:
         raise KeyboardInterrupt

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.rules import Rules
 from headless_login.commands.context import Context, Options
+from headless_login.commands.kept import KeptAttempt
 from headless_login.commands.screen import show
 from headless_login.commands.words import WithoutInput
 from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer, SignInRefused
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.signin import SignedIn, begin, complete
-from headless_login.terminal.input import quiet_input
+from headless_login.terminal.input import has_input, quiet_input
 
 if TYPE_CHECKING:
     import socket
@@ -34,29 +35,49 @@ def login(options: Options, context: Context) -> SignedIn:
     rules = options.destination.check(context.say)
     with quiet_input():
         begun = _begin(options, rules, context, left)
-        screen = show(begun.attempt, begun.listening_port, options, context)
-        from headless_login.commands.conversation import Conversation, conclude
+        kept = KeptAttempt(begun.attempt, options, context)
+        with kept.until_answered():
+            return _sign_in(begun, kept, rules, options, context, left)
 
-        context.warm_up()
-        talk = Conversation(begun.attempt, context, left, screen=screen, sockets=begun.sockets)
-        try:
-            with talk:
-                grant = talk.win()
-                signed_in = complete(
-                    grant,
-                    begun.attempt,
-                    options.destination,
-                    rules=rules,
-                    client=context.client(options.provider),
-                    timeout=max(_SHORTEST_EXCHANGE, left()),
-                    say=context.say,
-                )
-                return conclude(signed_in, context)
-        except RejectedAnswer as error:
-            rejected = error
-        except WithoutInput:
-            raise begun.instead_of or _keep(begun.attempt, options, context) from None
-        return _finish_another(talk.last_answer, rejected, options, context)
+
+def _sign_in(
+    begun: _Begun,
+    kept: KeptAttempt,
+    rules: Rules,
+    options: Options,
+    context: Context,
+    left: Callable[[], float],
+) -> SignedIn:
+    """Show the attempt, wait for its answer and store what that brings."""
+    if begun.sockets and context.person is None and not has_input():
+        kept.keep()
+    screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
+    from headless_login.commands.conversation import Conversation, conclude
+
+    context.warm_up()
+    sockets = begun.sockets
+    talk = Conversation(begun.attempt, context, left, screen=screen, sockets=sockets, kept=kept)
+    try:
+        with talk:
+            grant = talk.win()
+            kept.is_answered = True
+            if kept.is_kept:
+                return kept.complete(grant, rules)
+            signed_in = complete(
+                grant,
+                begun.attempt,
+                options.destination,
+                rules=rules,
+                client=context.client(options.provider),
+                timeout=max(_SHORTEST_EXCHANGE, left()),
+                say=context.say,
+            )
+            return conclude(signed_in, context)
+    except RejectedAnswer as error:
+        rejected = error
+    except WithoutInput as unanswered:
+        raise kept.unanswered(begun.instead_of or unanswered) from None
+    return _finish_another(talk.last_answer, rejected, options, context)
 
 
 class _Begun(NamedTuple):
@@ -102,18 +123,6 @@ def _bind(options: Options, context: Context) -> tuple[int, list[socket.socket]]
         take_over=options.take_over,
         on_passed_over=lambda text: context.say(f"Note: {text}"),
     )
-
-
-def _keep(attempt: Attempt, options: Options, context: Context) -> WithoutInput:
-    """Keep an attempt that was shown and cannot be answered here; returns what to raise."""
-    from headless_login.codex.pending.store import PendingAttempts
-    from headless_login.commands.command_line import own_command
-
-    try:
-        PendingAttempts.keep(options.home, attempt)
-    except LocalTrouble:
-        return WithoutInput()
-    return WithoutInput(own_command(options.home, context.environ, "login", "finish", "-"))
 
 
 def _finish_another(

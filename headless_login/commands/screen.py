@@ -29,12 +29,17 @@ from headless_login.terminal.qr.matrix import Matrix, load, matrix_of
 
 _QUESTION = 1  # row
 _FEWEST_COLUMNS, _FEWEST_ROWS = 75, 42  # for an authorize URL in half blocks
+_SMALL_COLUMNS, _SMALL_ROWS = 60, 21  # below either, less is said
+_CLEARED = "\x1b[2J\x1b[H"
 
 
-def show(attempt: Attempt, port: int | None, options: Options, context: Context) -> Screen | None:
+def show(
+    attempt: Attempt, port: int | None, options: Options, context: Context, finish: str = ""
+) -> Screen | None:
     """Show address or one-time code, open a browser where one is here, and say what comes next.
 
-    `port` is the one that is listened on, if any. Returns the screen, where there is an address
+    `port` is the one that is listened on, if any; `finish` the command that takes an answer where
+    nothing can be pasted here. Returns the screen, where there is an address
     whose QR code may be drawn again.
 
     Raises:
@@ -50,7 +55,8 @@ def show(attempt: Attempt, port: int | None, options: Options, context: Context)
             context.say(f"The QR code is in {picture}")
         return None
     can_paste = context.person is not None or can_be_asked()
-    scene = Scene(detect_place(context.environ), port, options.bind, options.qr, can_paste)
+    place = detect_place(context.environ)
+    scene = Scene(place, port, options.bind, options.qr, can_paste, command=finish)
     screen = Screen(context.output.console, attempt.url, scene)
     screen.show_address()
     if picture:
@@ -67,7 +73,7 @@ def show(attempt: Attempt, port: int | None, options: Options, context: Context)
 class Scene(NamedTuple):
     """What the words depend on; without a port, nothing but a paste can end the sign-in.
 
-    `words` and `command` stand in place of all that `login` says around the address.
+    `words` stand in place of all that `login` says around the address; `command` below, whole.
     """
 
     place: Place
@@ -106,7 +112,8 @@ class Screen:
         if opened and self._scene.qr == "auto":
             self._console.write(f"\n{self._after(drawn=False)}\n")
         elif reason := self._draw():
-            told = self._scene.qr != "never" and not (self._scene.words and self._console.is_dumb)
+            told = not (self._scene.qr == "never" or self._is_small)
+            told = told and not (self._scene.words and self._console.is_dumb)
             self._console.say(*(["", f"({reason})"] if told else []))
             self._console.write(f"\n{self._after(drawn=False)}\n")
 
@@ -119,6 +126,44 @@ class Screen:
             return None
         drawing, fits_all = chosen
         return lambda: self._write(drawing, fits_all, again=True)
+
+    def keys(self) -> dict[str, Callable[[], None]]:
+        """Return what one key does while nothing is typed."""
+        return {
+            "c": self._copy,
+            "a": lambda: self._console.write(f"{self._url}\n"),
+            "q": lambda: self._hide() if self._drawn else self._show_code(),
+            "?": lambda: self._console.say(words.KEYS),
+        }
+
+    def _copy(self) -> None:
+        from headless_login.terminal.clipboard import copy
+
+        copied = copy(self._console, self._url)
+        self._console.say(words.COPIED if copied else words.CANNOT_COPY)
+
+    def _hide(self) -> None:
+        """Show everything but the code, on a screen that was cleared."""
+        self._drawn, self._scene = False, self._scene._replace(qr="never")
+        self._console.write(f"{_CLEARED}{self._address()}\n{self._after(drawn=False)}\n")
+
+    def _show_code(self) -> None:
+        """Show the code, without the address if both do not fit, or say why not."""
+        if self._scene.qr == "never":
+            self._scene = self._scene._replace(qr="auto")
+        matrix = None if self._console.is_dumb else matrix_of(self._url)
+        if matrix is None:
+            no_code = words.NO_QR_HERE if self._console.is_dumb else words.NO_QR_FOR_THIS
+            self._console.say(no_code)
+            return
+        self._matrix, look = matrix, self._look()
+        if chosen := self._choose(matrix, look):
+            self._write(*chosen, again=True)
+        elif alone := choose(matrix, look, look.rows - _QUESTION):
+            self._drawn = True
+            self._console.write(alone.draw())
+        else:
+            self._console.say(self._too_small(least(matrix, look), look))
 
     def _may_draw(self) -> bool:
         """Return whether the terminal could be large enough for a code."""
@@ -183,13 +228,15 @@ class Screen:
         texts = list(scene.words) or words.explanations(
             listening=scene.port is not None,
             can_paste=scene.can_paste,
+            by_finish=bool(scene.command),
             opened=self._opened,
             by_phone=drawn,
+            brief=self._is_small,
         )
         lines = [line for text in [*texts, doubt] if text for line in self._console.wrapped(text)]
         if scene.command:
             lines.append(scene.command)
-        if scene.port is not None:
+        if scene.port is not None and not self._is_small:
             # Not wrapped: a command has to be copied whole.
             lines += tunnel_advice(scene.place, scene.port, scene.bind)
         return "\n".join([*lines, ""])
@@ -202,6 +249,11 @@ class Screen:
         columns = max(look.columns, drawing.columns)
         rows = -(-len(self._url) // columns) + drawing.rows + _QUESTION
         return words.too_small((columns, rows), (look.columns, look.rows), self._scene.place)
+
+    @property
+    def _is_small(self) -> bool:
+        columns, rows = self._console.size
+        return self._console.is_terminal and (columns < _SMALL_COLUMNS or rows < _SMALL_ROWS)
 
 
 def is_wide(bind: str | None) -> bool:

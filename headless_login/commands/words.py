@@ -20,20 +20,36 @@ OPEN_ANYWHERE = "Open this address on any device that has a browser, and sign in
 OPEN_HERE = "Open this address in your browser, and sign in:"
 COPY_IT = "copy the whole address from the address bar and paste it here."
 WILL_FAIL = f"Then the page will fail to load. That is expected: {COPY_IT}"
-MAY_FAIL = "The page may fail to load. That is expected: paste its whole address here."
+MAY_FAIL = f"Then the page may fail to load. That is expected: {COPY_IT}"
 BY_PIPE = (
-    "Then the page will fail to load. That is expected: write its whole address to the standard "
-    "input of this command. If nothing can: headless-login login start"
+    "Then the page {} fail to load. That is expected: copy its whole address from the address bar, "
+    "and paste or write it, with a line break, into the standard input of this command."
 )
 NOWHERE_TO_PASTE = (
-    "There is no terminal to paste into, so the browser has to reach this machine. If it cannot: "
-    "headless-login login start"
+    "There is no terminal to paste into: this waits for the browser. If that ends at a page that "
+    "fails to load, copy the whole address from the address bar, and run with it in place of "
+    "ADDRESS:"
 )
 OPENED = "A browser was opened here; if you see none, open the address yourself."
 ONLY_YOURSELF = (
-    "Go on only if you started this yourself, and give nobody the address it ends at: it signs in "
-    "as you."
+    "Go on only if you started this yourself, and give nobody the address of that page: it signs "
+    "in as you."
 )
+# In place of both where the screen is small.
+BRIEFLY = (
+    "Even if the page fails to load: copy its whole address and paste it here. Only if you started "
+    "this yourself: it signs in as you."
+)
+NO_MORE_ASKED = (
+    "Nothing more is asked here; this waits for the browser. The address of the page that fails to "
+    "load is taken by:"
+)
+KEYS = (
+    "While nothing is typed: c copies the address to your clipboard, a shows it again, q shows or "
+    "hides the QR code. Ctrl-D stops asking here; Ctrl-C ends the sign-in."
+)
+COPIED = "The address was sent to your clipboard, which the terminal may have refused."
+CANNOT_COPY = "This terminal cannot copy: select the address above."
 BY_PHONE = (
     "From a phone: by a shared clipboard, a message to yourself, or ssh. Shorter: --device-auth"
 )
@@ -63,16 +79,19 @@ NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
 
 
-def explanations(*, listening: bool, can_paste: bool, opened: bool, by_phone: bool) -> list[str]:
-    """Return what comes next, in whole sentences."""
-    if not listening and not can_paste:
-        return [BY_PIPE, ONLY_YOURSELF]
-    if listening and not can_paste:
-        return [*([OPENED] if opened else []), NOWHERE_TO_PASTE, ONLY_YOURSELF]
-    if opened:
-        return [OPENED, MAY_FAIL, ONLY_YOURSELF]
+def explanations(
+    *, listening: bool, can_paste: bool, by_finish: bool, opened: bool, by_phone: bool, brief: bool
+) -> list[str]:
+    """Return what comes next, in whole sentences; with `by_finish` a command has to follow."""
+    first = [OPENED] if opened else []
+    if by_finish:
+        return [*first, ONLY_YOURSELF, NOWHERE_TO_PASTE]
+    if not can_paste:
+        return [*first, BY_PIPE.format("may" if listening else "will"), ONLY_YOURSELF]
+    if brief:
+        return [*first, BRIEFLY]
     ends_at = MAY_FAIL if listening else WILL_FAIL
-    return [ends_at, *([BY_PHONE] if by_phone else []), ONLY_YOURSELF]
+    return [*first, ends_at, *([BY_PHONE] if by_phone and not opened else []), ONLY_YOURSELF]
 
 
 def too_small(needed: tuple[int, int], present: tuple[int, int], place: Place) -> str:
@@ -88,6 +107,13 @@ def wide(bind: str, port: int) -> str:
         f"Warning: listening on {bind}, where other machines may reach it. Publish the port for "
         f"this machine only: docker run -p 127.0.0.1:{port}:{port}"
     )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: `1 second`, `90 seconds`, `15 minutes`."""
+    if seconds >= 120:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} seconds" if seconds >= 1.5 else "1 second"
 
 
 def announce(events: Events, attempt: Attempt, **more: object) -> None:
@@ -149,14 +175,13 @@ def used_from_now_on(steps: Sequence[str]) -> str:
 
 
 class WithoutInput(WrongUsage):
-    """Nothing can be pasted into this process; `finish` is the command that takes it later."""
+    """Nothing can be pasted into this process, or nothing more will be."""
 
-    def __init__(self, finish: str = "") -> None:
-        """`finish` is the command, if the attempt was kept for it."""
-        start = "headless-login login start"
+    def __init__(self, *, ended: bool = False) -> None:
+        """`ended` tells that there was a terminal, and Ctrl-D pressed."""
         super().__init__(
-            "There is no terminal and no input, so nothing can be pasted here.",
-            f"The sign-in stays pending: echo 'ADDRESS' | {finish} (Next time: {start})"
-            if finish
-            else f"Sign in by two calls: {start}, and then headless-login login finish",
+            "Nothing was pasted, and nothing else can end this sign-in here."
+            if ended
+            else "There is no terminal and no input, so nothing can be pasted here.",
+            "Without a terminal: headless-login login start, and then login finish.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from headless_login.terminal.input import interrupted
 from headless_login.terminal.output import Console
 
 EVERY = 1.0  # seconds between two looks at the clock
@@ -62,6 +63,8 @@ class Countdown:
         while (rest := until - clock()) > 0:
             self.tick()
             sleep(min(EVERY, rest))
+            if interrupted():
+                raise KeyboardInterrupt
 
     def clear(self) -> None:
         """Take it off the screen."""

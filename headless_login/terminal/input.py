@@ -100,6 +100,26 @@ def is_silent() -> bool:
         return False
 
 
+def has_hung_up(descriptor: int) -> bool:
+    """Return whether a terminal, or the other end of a pipe, is gone (POSIX)."""
+    return _polled(descriptor)[1]
+
+
+def interrupted() -> bool:
+    """Return whether Ctrl-C has come as a sequence, of which the terminal makes no signal (POSIX).
+
+    While `quiet_input` holds and nothing is asked; whatever else was typed is dropped.
+    """
+    if sys.platform == "win32" or not can_be_asked():
+        return False
+    from headless_login.terminal.keys import PlainKeys
+
+    descriptor, typed = sys.stdin.fileno(), b""
+    while _polled(descriptor)[0] and (chunk := _read(descriptor)):
+        typed += chunk
+    return "\x03" in PlainKeys().of(typed.decode(errors="ignore"))
+
+
 def _is_ended(descriptor: int) -> bool:
     """Return whether a pipe is empty and no process is left that could write into it."""
     holds_something, has_ended = _polled(descriptor)

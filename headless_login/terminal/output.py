@@ -201,4 +201,5 @@ class Output:
             message=error.message,
             hint=error.hint,
             exit_code=error.exit_code,
+            pending=bool(error.pending),
         )

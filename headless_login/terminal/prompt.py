@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Point
+from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
 from headless_login.terminal.countdown import EVERY, time_left
+from headless_login.terminal.input import has_hung_up
+from headless_login.terminal.keys import PlainKeys
 from headless_login.terminal.output import Console
 
-# A pasted line break looks like the Enter key unless the terminal marks pastes: an Enter that is
-# followed by more within this time (seconds) was part of the paste.
-_ENTER_SETTLES = 0.15
-# Columns that the count of characters and the time take.
+# A pasted line break looks like the Enter key unless the terminal marks pastes, and so does a
+# pasted letter like a key: what is followed by more within this time (seconds) was part of it.
+_SETTLES = 0.15
+_HINT = "(? for keys)"
+# Columns that the count of characters, or the hint, and the time take.
 _BESIDE_LABEL = 32
 _LONGEST = 64 * 1024 + 1
+
+
+class NoMoreAnswers(Exception):
+    """Ctrl-D: the person will paste nothing."""
 
 
 class AnswerPrompt:
@@ -37,20 +46,24 @@ class AnswerPrompt:
         enough: Callable[[str], bool],
         left: Callable[[], float | None],
         look: Callable[[], None],
+        keys: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         """`enough` tells that a marked paste needs no Enter after it.
 
         `left` returns the seconds that are left to answer in, None for no end; `look` is called
-        after each redraw, and so after each change of the terminal's size.
+        after each redraw, and so after each change of the terminal's size. `keys` is what one key
+        does while nothing is typed.
         """
         self._console = console
         self._label = label
+        self._one_key = keys or {}
         self._enough = enough
         self._left = left
         self._text = ""
         self._application: Application[str | None] = Application(
             layout=Layout(VSplit([Window(self._control(), height=1), self._clock()])),
             key_bindings=self._keys(),
+            input=_keyboard(),
             output=_output(console),
             refresh_interval=EVERY,
             erase_when_done=True,
@@ -62,9 +75,17 @@ class AnswerPrompt:
         """Return what was pasted, or None after Ctrl-C (which must not be raised in a task).
 
         Raises:
-            EOFError: Ctrl-D on an empty answer, or the terminal is gone.
+            NoMoreAnswers: Ctrl-D on an empty answer.
+            EOFError: the terminal is gone.
         """
-        return await self._application.run_async(handle_sigint=False)
+        is_dumb = self._console.is_dumb
+        self._console.write(self._label if is_dumb else "")
+        try:
+            return await self._application.run_async(handle_sigint=False)
+        except OSError:
+            raise EOFError from None
+        finally:
+            self._console.write("\n" if is_dumb else "")
 
     def _rendered(self, _: object) -> None:
         # Later, not now: what it shows must not come in the middle of a redraw.
@@ -74,6 +95,11 @@ class AnswerPrompt:
         """Have something said above the question, which then stands below it as before."""
         if not self._application.is_running:
             say()
+            return
+        if self._console.is_dumb:
+            self._console.write("\n")
+            say()
+            self._console.write(self._label)
             return
         self._application.renderer.erase()
         say()
@@ -89,14 +115,21 @@ class AnswerPrompt:
 
     def _control(self) -> FormattedTextControl:
         return FormattedTextControl(
-            lambda: f"{self._line()} ",  # the blank is where the cursor stands
+            lambda: [("", self._counted()), ("class:hint", self._hint()), ("", " ")],
             focusable=True,
-            get_cursor_position=lambda: Point(x=len(self._line()), y=0),
+            get_cursor_position=lambda: Point(x=len(self._counted()), y=0),
         )
 
-    def _line(self) -> str:
-        count = len("".join(self._text.split()))
-        return f"{self._label}({count} characters)" if count else self._label
+    def _hint(self) -> str:
+        roomy = self._console.size[0] > len(self._label) + len(_HINT)
+        is_empty = self._counted() == self._label
+        return _HINT if is_empty and self._one_key and roomy else ""
+
+    def _counted(self) -> str:
+        text = "".join(self._text.split())
+        if not text or text in self._one_key:
+            return self._label
+        return f"{self._label}({len(text)} character{'s' if len(text) > 1 else ''})"
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
@@ -112,8 +145,10 @@ class AnswerPrompt:
         return keys
 
     def _typed(self, event: KeyPressEvent) -> None:
-        if len(event.data) == 1 or event.data.isprintable():
+        if event.data >= " " or event.data == "\t":
             self._add(event.data)
+        if self._text.strip() in self._one_key:
+            self._settle(event.app)
 
     def _add(self, text: str) -> None:
         self._text = (self._text + text)[:_LONGEST]
@@ -125,17 +160,24 @@ class AnswerPrompt:
 
     def _entered(self, event: KeyPressEvent) -> None:
         self._add("\n")
-        length = len(self._text)
+        self._settle(event.app)
 
-        def settle() -> None:
-            if len(self._text) != length or not event.app.is_running or event.app.is_done:
+    def _settle(self, application: Application[str | None]) -> None:
+        """See whether more comes; if not, this was a key, or the end of the answer."""
+        text = self._text
+
+        def settled() -> None:
+            if self._text != text or not application.is_running or application.is_done:
                 return
-            if self._text.strip():
-                event.app.exit(result=self._text)
-            else:
-                self._text = ""  # ssh's escapes begin with Enter, and so do impatient people
+            bare = text.strip()
+            if bare and bare not in self._one_key:
+                application.exit(result=text)
+                return
+            self._text = ""  # ssh's escapes begin with Enter, and so do impatient people
+            if bare:
+                self.say_above(self._one_key[bare])
 
-        asyncio.get_running_loop().call_later(_ENTER_SETTLES, settle)
+        asyncio.get_running_loop().call_later(_SETTLES, settled)
 
     def _rubbed_out(self, event: KeyPressEvent) -> None:  # noqa: ARG002
         self._text = self._text[:-1]
@@ -148,7 +190,30 @@ class AnswerPrompt:
 
     def _ended(self, event: KeyPressEvent) -> None:
         if not self._text:
-            event.app.exit(exception=EOFError)
+            event.app.exit(exception=NoMoreAnswers)
+
+
+class _Reader(PosixStdinReader):
+    """Reads keys in any mode; and the end, where a lost terminal would be read for ever."""
+
+    def __init__(self, descriptor: int, encoding: str) -> None:
+        super().__init__(descriptor, encoding=encoding)
+        self._keys = PlainKeys()
+
+    def read(self, count: int = 1024) -> str:
+        text = super().read(count)
+        self.closed = self.closed or (not text and has_hung_up(self.stdin_fd))
+        return self._keys.of(text)
+
+
+def _keyboard() -> Input:
+    keyboard = create_input()
+    if sys.platform != "win32":
+        from prompt_toolkit.input.vt100 import Vt100Input
+
+        if isinstance(keyboard, Vt100Input):
+            keyboard.stdin_reader = _Reader(keyboard.fileno(), sys.stdin.encoding)
+    return keyboard
 
 
 def _output(console: Console) -> Output:

@@ -26,7 +26,7 @@ import pyte
 
 COMMAND = str(Path(sys.executable).with_name("headless-login"))
 T = TypeVar("T")
-PROMPT = "Paste the address it ends at:"
+PROMPT = "Paste the whole address here:"
 Variables = dict[str, str]  # of an environment
 
 

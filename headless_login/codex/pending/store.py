@@ -172,6 +172,16 @@ class PendingAttempts:
                 return
         raise cannot_write(os.path.join(self._home.path, FOLDER), refused)
 
+    def check(self, name: str) -> None:
+        """Raise RejectedAnswer (`no_pending_login`) if an attempt is not pending any more."""
+        if not self._folder.has(name, RECORD):
+            ended = self._folder.has(name, USED, EXPIRED)
+            raise self._gone(name) if ended else refusal("forgotten")
+
+    def forget(self, name: str) -> None:
+        """Remove one pending attempt."""
+        self._folder.forget(name)
+
     def forget_all(self) -> int:
         """Remove every pending attempt, and return how many there were."""
         count = sum(self._folder.forget(name) for name in self._folder.identifiers())

@@ -1,0 +1,110 @@
+"""The attempt of a `login` that `login finish` can answer, too: whatever was shown stays good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from headless_login.codex.rules import Rules
+from headless_login.commands.context import Context, Options
+from headless_login.errors import Cancelled, HeadlessLoginError, LocalTrouble, Terminated, TimedOut
+from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.values import Grant, Tokens
+from headless_login.signin import LIFETIME, SignedIn
+
+
+class KeptAttempt:
+    """Keeps an attempt as pending where its answer may have to come by another process.
+
+    From then on it is claimed before its answer is exchanged, as by `finish`: one answer is one
+    exchange. What is imported here inside is needed for nothing but that.
+    """
+
+    def __init__(self, attempt: Attempt, options: Options, context: Context) -> None:
+        """Nothing is kept yet."""
+        self._attempt = attempt
+        self._options = options
+        self._context = context
+        self._begun = context.time_of_day()
+        self.is_kept = False
+        self.is_answered = False
+
+    @property
+    def command(self) -> str:
+        """The command that finishes it; empty if it is not kept."""
+        from headless_login.commands.command_line import own_command
+
+        if not self.is_kept:
+            return ""
+        words = ("login", "finish", *(() if self._attempt.user_code else ("-",)))
+        command = own_command(self._options.home, self._context.environ, *words)
+        return command if self._attempt.user_code else f"echo 'ADDRESS' | {command}"
+
+    @property
+    def told(self) -> str:
+        """What an error says about it; empty if it is not kept."""
+        return f"The sign-in stays pending: {self.command}" if self.is_kept else ""
+
+    def keep(self) -> None:
+        """Keep it for 15 minutes since it was begun, or longer; a full disk is no reason to end.
+
+        For a process that ends before, by a short time-out or a signal, its address is still open.
+        """
+        from headless_login.codex.pending.store import PendingAttempts
+
+        attempt = self._attempt
+        if attempt.user_code is None:
+            longest = max(attempt.expires_at, self._begun + LIFETIME)
+            attempt = attempt._replace(expires_at=longest)
+        if not self.is_kept and attempt.left(self._context.time_of_day()):
+            with suppress(LocalTrouble):
+                PendingAttempts.keep(self._options.home, attempt)
+                self.is_kept = True
+
+    def forget(self) -> None:
+        """Keep it no longer."""
+        if self.is_kept:
+            from headless_login.codex.pending.record import identifier
+            from headless_login.codex.pending.store import PendingAttempts
+
+            with PendingAttempts.opened(self._options.home) as pending:
+                pending.forget(identifier(self._attempt))
+            self.is_kept = False
+
+    def check(self) -> None:
+        """Raise RejectedAnswer (`no_pending_login`) if another call has finished it meanwhile."""
+        if self.is_kept:
+            from headless_login.codex.pending.record import identifier
+            from headless_login.codex.pending.store import PendingAttempts
+
+            with PendingAttempts.opened(self._options.home) as pending:
+                pending.check(identifier(self._attempt))
+
+    @contextmanager
+    def until_answered(self) -> Iterator[None]:
+        """Keep it if the wait ends by a time-out or a signal, and forget it after Ctrl-C."""
+        try:
+            yield
+        except (TimedOut, Terminated) as ended:
+            if not self.is_answered:
+                self.keep()
+                ended.pending = self.told
+            raise
+        except (KeyboardInterrupt, Cancelled):
+            self.forget()
+            raise
+
+    def unanswered(self, instead_of: HeadlessLoginError) -> HeadlessLoginError:
+        """Keep it, as nothing can be pasted here; returns what to raise."""
+        self.keep()
+        instead_of.pending = self.told
+        return instead_of
+
+    def complete(self, grant: Grant | Tokens, rules: Rules) -> SignedIn:
+        """Finish it as `login finish` does; raises as that."""
+        from headless_login.commands.finish import finish_kept
+
+        options = self._options
+        return finish_kept(
+            self._attempt, grant, options.home, options.destination, rules, self._context
+        )
