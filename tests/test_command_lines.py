@@ -219,6 +219,18 @@ def test_an_empty_home_is_not_the_default(subcommand: str, calls: TwoCalls) -> N
     assert not list(calls.home.iterdir())
 
 
+def test_a_tilde_that_no_shell_has_replaced(tmp_path: Path) -> None:
+    """`CODEX_HOME='~/.codex'`: Codex finds nothing there, and no folder named `~` is made."""
+    environ = environment(None, None, CODEX_HOME="~/.codex", HOME=str(tmp_path))
+    for words in ("login start", "login status", "logout"):
+        done = subprocess.run(
+            [COMMAND, *words.split()], cwd=tmp_path, env=environ, capture_output=True, text=True
+        )
+        assert done.returncode == 6
+        assert "no shell has replaced" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", [("login", "start"), ("login", "status"), ("logout",)])
 def test_a_folder_that_is_gone(command: tuple[str, ...], tmp_path: Path) -> None:
     """A relative CODEX_HOME in a present folder that was removed: one sentence, no defect."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from headless_login.practice.wire import Parameters, json_answer, nested, text_a
 from headless_login.signin import begin
 from headless_login.terminal.output import Console, Output
 from tests.support.misbehaving import AnsweringIssuer
+from tests.support.program import Terminal
 from tests.support.stored_files import OLD
 from tests.support.two_calls import exchanges
 
@@ -273,6 +275,30 @@ def test_page_and_code_stand_alone_on_their_lines(sign_in: Callable[..., DeviceS
     assert "only if you started this sign-in yourself" in lines[4]
     assert "ChatGPT Settings, Security" in lines[5]
     assert "--paste-redirect" in lines[5]
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(30, 15), (44, 24), (50, 20), (61, 24)])
+def test_a_narrow_screen_breaks_nothing(columns: int, rows: int, environ: dict[str, str]) -> None:
+    """Words stay whole, and letters that do not fit in one row stand in two, or not at all."""
+    arguments = ("login", "--device-auth")
+    with Terminal(*arguments, environ=environ, columns=columns, rows=rows) as terminal:
+        terminal.read_until(r"--paste-redirect\.\r\n")
+        texts = terminal.text.splitlines()
+        assert [text for text in texts if len(text) > columns and " " in text] == []
+        code = next(text for text in texts if re.fullmatch(r"\w{4}-\w{4}", text))
+        drawn = [text for text in texts if re.search("[▀▄█]", text)]
+        halves = [line for half in (code[:5], code[5:]) for line in large(half)]
+        assert drawn in ([], halves, large(code))
+        assert bool(drawn) is (columns > 30)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.2, "1 second"), (1, "1 second"), (4, "4 seconds"), (90, "90 seconds"), (900, "15 minutes")],
+)
+def test_times_in_words(seconds: float, told: str) -> None:
+    """In the unit that tells it best, and in the right number."""
+    assert words.duration(seconds) == told
 
 
 def test_trouble_is_told_once(sign_in: Callable[..., DeviceSignIn]) -> None:

@@ -26,6 +26,21 @@ LOCK = (PROJECT / "requirements.lock").read_text()
 PINS = re.findall(r"(?m)^([\w.-]+)==([^ ]+)(.*)\\\n((?: {4}--hash=sha256:\w{64}(?: \\)?\n)+)", LOCK)
 
 
+def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+    """`scripts/login` says that alone, and leaves nothing behind."""
+    for name in ("sh", "dirname", "cksum", "cat", "rm"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    environ = {"PATH": str(tmp_path), "HEADLESS_LOGIN_VENV": str(tmp_path / "venv")}
+    command = [tmp_path / "sh", PROJECT / "scripts" / "login"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 6
+    assert done.stderr.startswith("Python 3.11 or newer is needed")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "venv").exists()
+
+
 def test_the_lock_fits() -> None:
     """It has everything that pyproject.toml asks for, within its bounds (else scripts/lock)."""
     locked = defaultdict(list)

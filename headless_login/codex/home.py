@@ -23,13 +23,19 @@ class CodexHome(NamedTuple):
 
         Raises:
             WrongUsage: an empty text is given.
-            LocalTrouble: `store_failed`; this user's home folder is not known.
+            LocalTrouble: `store_failed`; the folder is not known.
         """
         if given is not None:
             if not given:  # a script's variable that is not set must not mean the default
                 raise WrongUsage("--codex-home names no folder.")
             return cls(_absolute(os.path.expanduser(given), "--codex-home"))
         if chosen := environ.get("CODEX_HOME"):
+            if chosen.partition("/")[0] == "~" and not os.path.isdir(chosen):
+                raise LocalTrouble(
+                    "store_failed",
+                    "CODEX_HOME begins with a ~ that no shell has replaced, and Codex does not.",
+                    'For example: export CODEX_HOME="$HOME/.codex"',
+                )
             return cls(_absolute(chosen, "CODEX_HOME"))  # Codex takes a `~` literally [seen]
         return cls(os.path.join(_user_folder(environ), ".codex"))
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from headless_login.commands.words import CODE_ONLY_YOURSELF, OPEN_PAGE, SWITCHED_OFF, TYPE_CODE
+from headless_login.commands.words import (
+    CODE_ONLY_YOURSELF,
+    OPEN_PAGE,
+    SWITCHED_OFF,
+    TYPE_CODE,
+    duration,
+)
 from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.output import Console
 
@@ -24,10 +30,9 @@ def show_code(
 
     A `command` stands below it, whole.
     """
-    minutes = max(1, round(attempt.left(time.time()) / 60))
-    valid = f"{minutes} minute{'s' if minutes > 1 else ''}"
-    user_code = attempt.user_code or ""
-    head = f"{OPEN_PAGE}\n{attempt.url}\n{TYPE_CODE.format(valid)}\n{user_code}\n"
+    valid, user_code = duration(attempt.left(time.time())), attempt.user_code or ""
+    above, between = console.wrapped(OPEN_PAGE), console.wrapped(TYPE_CODE.format(valid))
+    head = "\n".join([*above, attempt.url, *between, user_code, ""])
     after = [line for text in advice for line in console.wrapped(text)]
     after += [command] if command else []
     drawn = _drawn(console, attempt.url, user_code, qr, console.rows_of(head) + len(after) + 1)
@@ -50,13 +55,18 @@ def _drawn(console: Console, url: str, user_code: str, qr: str, other_rows: int)
     if drawing is None and matrix is not None and qr == "always":
         drawing = forced(matrix, look)
     if drawing is None:
-        return large(user_code) if len(letters) <= rows else []
+        fitting = (each for each in (large(user_code), letters) if _fits(each, look.columns, rows))
+        return next(fitting, []) if letters else []
     lines = drawing.draw().splitlines()
     if drawing.columns + _BESIDE + max(map(len, letters), default=0) > look.columns:
         return lines
     beside = [""] * ((len(lines) - len(letters)) // 2) + letters
     beside += [""] * (len(lines) - len(beside))
     return [f"{line}{' ' * _BESIDE}{text}".rstrip() for line, text in zip(lines, beside)]  # noqa: B905
+
+
+def _fits(lines: list[str], columns: int, rows: int) -> bool:
+    return len(lines) <= rows and max(map(len, lines), default=0) <= columns
 
 
 def _letters(user_code: str) -> list[str]:

@@ -86,7 +86,8 @@ class KeptAttempt:
         try:
             yield
         except (TimedOut, Terminated) as ended:
-            if not self.is_answered:
+            is_dead = isinstance(ended, TimedOut) and ended.error == "device_code_expired"
+            if not self.is_answered and not is_dead:
                 self.keep()
                 ended.pending = self.told
             raise

@@ -64,7 +64,7 @@ def _show_address(attempt: Attempt, options: Options, context: Context) -> None:
     said = (
         words.SEND_ADDRESS.format(attempt.request.redirect_uri),
         words.ONLY_ON_REQUEST,
-        words.THEN_RUN.format(_duration(options.timeout)),
+        words.THEN_RUN.format(words.duration(options.timeout)),
     )
     scene = Scene(
         detect_place(context.environ),
@@ -99,7 +99,3 @@ def _picture(address: str, qr: str) -> dict[str, str]:
 
     matrix = None if qr == "never" else matrix_of(address)
     return {} if matrix is None else {"qr_png_base64": b64encode(png(matrix, _SCALE)).decode()}
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
