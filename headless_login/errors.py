@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _COPY_AGAIN = "Copy the whole address from the address bar once more and paste it."
-_OPEN_AGAIN = "Open the address shown above, sign in there, and paste the address that it ends at."
+_OPEN_AGAIN = "Open the address shown above again, and paste that of the page that fails to load."
 _PASTE_ADDRESS = "Paste the whole address of the page that failed to load."
 _CODE_WORKS_ONCE = "Start a new sign-in: a code works once, and only for minutes."
 
@@ -37,7 +37,7 @@ REMEDIES = {
     "usage": Remedy(2, "See: headless-login login --help"),
     "not_a_redirect": Remedy(3, _PASTE_ADDRESS),
     "authorize_url_pasted": Remedy(3, _PASTE_ADDRESS),
-    "issuer_error_page": Remedy(3, "Open the address above again, and paste what it ends at."),
+    "issuer_error_page": Remedy(3, _OPEN_AGAIN),
     "missing_code": Remedy(3, _COPY_AGAIN),
     "missing_state": Remedy(3, _COPY_AGAIN),
     "duplicate_parameter": Remedy(3, _COPY_AGAIN),

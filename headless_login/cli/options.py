@@ -77,7 +77,8 @@ PasteOption = Annotated[
     bool,
     typer.Option(
         "--paste-redirect",
-        help="Bind no port: sign in on another device and paste the address it ends at.",
+        help="Bind no port: sign in on another device and paste the address of the page that "
+        "fails to load.",
     ),
 ]
 WithApiKeyOption = Annotated[
@@ -104,7 +105,7 @@ PortOption = Annotated[
     ),
 ]
 RedirectPortOption = Annotated[
-    int, typer.Option(metavar="N", min=1, max=65535, help="The port in the address it ends at.")
+    int, typer.Option(metavar="N", min=1, max=65535, help="The port of the page that it ends at.")
 ]
 BindOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Listen there; default 127.0.0.1 and ::1.")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from headless_login.codex.rules import Rules
 from headless_login.commands.context import Context, Options
 from headless_login.errors import Cancelled, HeadlessLoginError, LocalTrouble, Terminated, TimedOut
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import LIFETIME, SignedIn
+
+if TYPE_CHECKING:
+    from headless_login.codex.rules import Rules
 
 
 class KeptAttempt:
@@ -106,6 +109,10 @@ class KeptAttempt:
         from headless_login.commands.finish import finish_kept
 
         options = self._options
-        return finish_kept(
-            self._attempt, grant, options.home, options.destination, rules, self._context
-        )
+        try:
+            return finish_kept(
+                self._attempt, grant, options.home, options.destination, rules, self._context
+            )
+        except HeadlessLoginError as error:
+            error.pending = error.pending and self.told
+            raise

@@ -183,5 +183,7 @@ class WithoutInput(WrongUsage):
             "Nothing was pasted, and nothing else can end this sign-in here."
             if ended
             else "There is no terminal and no input, so nothing can be pasted here.",
-            "Without a terminal: headless-login login start, and then login finish.",
+            "To be asked again, run the same command."
+            if ended
+            else "Without a terminal: headless-login login start, and then login finish.",
         )
