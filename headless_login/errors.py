@@ -20,6 +20,10 @@ from typing import NamedTuple
 _COPY_AGAIN = "Copy the whole address from the address bar once more and paste it."
 _OPEN_AGAIN = "Open the address shown above again, and paste that of the page that fails to load."
 _PASTE_ADDRESS = "Paste the whole address of the page that failed to load."
+_CODE_DAMAGED = (
+    "Its code was damaged on the way, or is an older one. Copy the whole address from the address "
+    "bar once more, or open the address to sign in again, and paste what it ends at."
+)
 _CODE_WORKS_ONCE = "Start a new sign-in: a code works once, and only for minutes."
 
 
@@ -48,7 +52,7 @@ REMEDIES = {
     "missing_codex_entitlement": Remedy(
         3, "Ask the workspace's administrator for access to Codex."
     ),
-    "invalid_grant": Remedy(3, _CODE_WORKS_ONCE),
+    "invalid_grant": Remedy(3, _CODE_WORKS_ONCE, _CODE_DAMAGED),
     "id_token_invalid": Remedy(
         3,
         "Start a new sign-in; if it happens again, the issuer or the network is not to be trusted.",

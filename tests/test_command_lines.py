@@ -47,8 +47,8 @@ def _copy(
     calls.environ["PYTHONIOENCODING"] = "utf-8:strict"
     started = _run(COMMAND, *START, *options, calls=calls, home=home, cwd=folder)
     answer = approve(started.splitlines()[0].decode()).encode()
-    script = started[started.index(b"echo 'ADDRESS' | headless-login login finish -") :]
-    _run("sh", calls=calls, home=later, cwd="/", stdin=script.replace(b"ADDRESS", answer))
+    script = started[started.index(b"headless-login login finish -") :].rstrip(b"\n")
+    _run("sh", calls=calls, home=later, cwd="/", stdin=b"%s <<'END'\n%s\nEND\n" % (script, answer))
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -79,11 +80,11 @@ def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
 
 
 def test_the_two_calls_sign_in(environ: Variables, codex_home: Path) -> None:
-    """Both lines for agents run as they stand, with the person's answer in place of ADDRESS."""
+    """Both lines for agents run as they stand, with the person's answer in the file."""
     start, finish = _block("sh", "login start").splitlines()
     answer = approve(_shell(start, environ).splitlines()[0])
-    assert "'ADDRESS'" in finish
-    _shell(finish.replace("ADDRESS", answer), environ)
+    (codex_home.parent / "answer.txt").write_text(f"Here it is: {answer}\nAda")
+    _shell(f"cd {shlex.quote(str(codex_home.parent))}; {finish}", environ)
     assert (codex_home / "auth.json").exists()
 
 

@@ -172,12 +172,12 @@ def test_an_unanswered_exchange_uses_nothing_up(case: str, calls: TwoCalls) -> N
 
 @pytest.mark.parametrize(
     ("status", "told", "exit_code"),
-    [(400, {"error": "invalid_grant"}, 3), (200, {"access_token": "x"}, 4)],
+    [(200, {"id_token": "x", "access_token": "x", "refresh_token": "x"}, 3), (200, {}, 4)],
 )
 def test_what_the_issuer_has_judged_is_used_up(
     status: int, told: dict[str, str], exit_code: int, calls: TwoCalls
 ) -> None:
-    """A refusal or nonsense in place of tokens: a code works once."""
+    """Tokens that are not to be believed, or nonsense in their place: a code works once."""
     calls.issuer.tokens = json_answer(status, told)
     answer = calls.answered()
     assert_ended(calls.finish(answer), exit_code)
@@ -240,7 +240,7 @@ def test_start_on_a_terminal_shows_the_code_of_the_address(calls: TwoCalls) -> N
     assert lines[0].startswith("This signs in at 127.0.0.1:")
     assert lines[1].startswith("http")
     assert any("▀" in line for line in lines)
-    assert any(line.startswith("echo 'ADDRESS' | ") for line in lines[-3:])
+    assert any("login finish -" in line for line in lines[-3:])
 
 
 def test_logout_forgets_what_is_pending(calls: TwoCalls) -> None:

@@ -43,9 +43,9 @@ WITH AN ADDRESS THAT COMES BACK
    stay on that page, tap the address bar, select all, copy, and send
    it to me. It is not the address that I sent you: it begins with
    http://127.0.0.1:1455/auth/callback?code="
-3. Run the command that step 1 printed, with what they send in place
-   of ADDRESS. Line breaks, > and <...> in it do no harm; leave out
-   the words around it.
+3. Run the command that step 1 printed, with all that they send on its
+   standard input, as it is: the address is found in it. Write it to a
+   file (not by a shell command: it may hold anything), and add < FILE.
 4. Exit code 0: done, codex is signed in on this machine.
 
 \b
@@ -124,7 +124,6 @@ def finish(
     or later.
 
     \b
-    echo 'ADDRESS' | headless-login login finish -
     headless-login login finish - < FILE
     headless-login login finish            asks for it on a terminal
     headless-login login finish --no-wait  for a one-time code

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from headless_login.commands import words
 from headless_login.commands.context import Context
 from headless_login.commands.words import WithoutInput, tell_signed_in
-from headless_login.errors import HeadlessLoginError, RejectedAnswer
+from headless_login.errors import HeadlessLoginError, RejectedAnswer, SignInRefused
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.race import Judge, NoWayLeft, PastedAnswers, first_grant, win_by_paste
@@ -66,7 +66,7 @@ class Conversation:
         self._screen = screen
         self._sockets = sockets
         self._kept = kept
-        self._ended = False
+        self._ended = self.is_pasted = False
         self._console = context.output.console
         self._pasted = PastedAnswers(judge)
         self._size = self._console.size
@@ -125,12 +125,23 @@ class Conversation:
         except _Interrupted:
             reason = KeyboardInterrupt()
         else:
-            if way is _PASTE and self._listener is not None:
-                self._runner.run(self._listener.retire())
+            self.is_pasted = way is _PASTE
             if self._screen is not None:
                 self._context.say(f"{way}; fetching the tokens…")
             return grant
         raise reason
+
+    def goes_on_after(self, refused: SignInRefused) -> bool:
+        """Return whether another answer is awaited although the issuer has refused a grant.
+
+        It refuses the code of a paste that was damaged, too (`invalid_grant`): the right one is
+        still good. A person is told and asked again by the next `win`.
+        """
+        if refused.error != "invalid_grant" or not self.is_pasted or not self.can_ask_again:
+            return False
+        refused.pending = words.STILL_WAITING
+        self._context.output.tell_rejected(refused)
+        return True
 
     def _tell_once(self, rejected: RejectedAnswer) -> None:
         """Say once that something else came to the port; a flood must not fill the screen."""

@@ -111,6 +111,8 @@ def finish_kept(
     destination: Destination,
     rules: Rules,
     context: Context,
+    *,
+    is_pasted: bool,
 ) -> SignedIn:
     """Finish an attempt that `login` has kept, by the grant that it has won itself.
 
@@ -121,7 +123,7 @@ def finish_kept(
     with PendingAttempts.opened(home) as pending, pending.claim(identifier(attempt)) as claim:
         claim.check()
         finishing = _Finishing(pending, destination, rules, context, home)
-        return _exchange(finishing, claim, grant)
+        return _exchange(finishing, claim, grant, is_pasted=is_pasted)
 
 
 class _Finishing(NamedTuple):
@@ -163,8 +165,7 @@ def _by_input(finishing: _Finishing, seconds: float) -> SignedIn:
         except (WithoutInput, TimedOut):
             raise WrongUsage(
                 "There is no address: none came on standard input.",
-                f"Use: echo 'ADDRESS' | {finishing.command(_STDIN)} "
-                "(in a container: docker exec -i)",
+                f"Use: {finishing.command(_STDIN)} < FILE (in a container: docker exec -i)",
             ) from None
         except SignInRefused as refused:
             outcome = refused.with_traceback(None)
@@ -186,11 +187,15 @@ def _complete(
             claim.use_up()
             raise outcome
         claim.check()
-        return _exchange(finishing, claim, outcome)
+        return _exchange(finishing, claim, outcome, is_pasted=True)
 
 
-def _exchange(finishing: _Finishing, claim: Claim, grant: Grant | Tokens) -> SignedIn:
+def _exchange(
+    finishing: _Finishing, claim: Claim, grant: Grant | Tokens, *, is_pasted: bool = False
+) -> SignedIn:
     """Turn the grant into stored credentials; an issuer that has answered uses the attempt up.
+
+    But not by `invalid_grant` for a code that was pasted: it may be damaged or an older one.
 
     Raises:
         HeadlessLoginError: as `complete`; unanswered, the attempt stays pending.
@@ -214,7 +219,9 @@ def _exchange(finishing: _Finishing, claim: Claim, grant: Grant | Tokens) -> Sig
         )
         return conclude(signed_in, context)
     except (SignInRefused, IssuerTrouble) as error:
-        if exchanged or _is_final(error):
+        if is_pasted and error.error == "invalid_grant":
+            error.pending = _PENDING
+        elif exchanged or _is_final(error):
             claim.use_up()
         else:
             error.pending = _RUN_AGAIN

@@ -40,8 +40,7 @@ class KeptAttempt:
         if not self.is_kept:
             return ""
         words = ("login", "finish", *(() if self._attempt.user_code else ("-",)))
-        command = own_command(self._options.home, self._context.environ, *words)
-        return command if self._attempt.user_code else f"echo 'ADDRESS' | {command}"
+        return own_command(self._options.home, self._context.environ, *words)
 
     @property
     def told(self) -> str:
@@ -104,14 +103,20 @@ class KeptAttempt:
         instead_of.pending = self.told
         return instead_of
 
-    def complete(self, grant: Grant | Tokens, rules: Rules) -> SignedIn:
+    def complete(self, grant: Grant | Tokens, rules: Rules, *, is_pasted: bool) -> SignedIn:
         """Finish it as `login finish` does; raises as that."""
         from headless_login.commands.finish import finish_kept
 
         options = self._options
         try:
             return finish_kept(
-                self._attempt, grant, options.home, options.destination, rules, self._context
+                self._attempt,
+                grant,
+                options.home,
+                options.destination,
+                rules,
+                self._context,
+                is_pasted=is_pasted,
             )
         except HeadlessLoginError as error:
             error.pending = error.pending and self.told

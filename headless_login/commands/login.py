@@ -22,6 +22,9 @@ from headless_login.terminal.input import has_input, quiet_input
 if TYPE_CHECKING:
     import socket
 
+    from headless_login.commands.conversation import Conversation
+    from headless_login.oauth.values import Grant, Tokens
+
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
 
 
@@ -52,32 +55,59 @@ def _sign_in(
     if begun.sockets and context.person is None and not has_input():
         kept.keep()
     screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
-    from headless_login.commands.conversation import Conversation, conclude
+    from headless_login.commands.conversation import Conversation
 
     context.warm_up()
     sockets = begun.sockets
     talk = Conversation(begun.attempt, context, left, screen=screen, sockets=sockets, kept=kept)
     try:
         with talk:
-            grant = talk.win()
-            kept.is_answered = True
-            if kept.is_kept:
-                return kept.complete(grant, rules)
-            signed_in = complete(
-                grant,
-                begun.attempt,
-                options.destination,
-                rules=rules,
-                client=context.client(options.provider),
-                timeout=max(_SHORTEST_EXCHANGE, left()),
-                say=context.say,
-            )
-            return conclude(signed_in, context)
+            while True:
+                grant = talk.win()
+                kept.is_answered = True
+                try:
+                    return _complete(grant, talk, begun, kept, rules, options, context, left)
+                except SignInRefused as refused:
+                    if not talk.goes_on_after(refused):
+                        raise
+                    kept.is_answered = False
     except RejectedAnswer as error:
         rejected = error
     except WithoutInput as unanswered:
         raise kept.unanswered(begun.instead_of or unanswered) from None
     return _finish_another(talk.last_answer, rejected, options, context)
+
+
+def _complete(
+    grant: Grant | Tokens,
+    talk: Conversation,
+    begun: _Begun,
+    kept: KeptAttempt,
+    rules: Rules,
+    options: Options,
+    context: Context,
+    left: Callable[[], float],
+) -> SignedIn:
+    """Exchange and store; what the issuer refused of a paste from a pipe can come once more."""
+    from headless_login.commands.conversation import conclude
+
+    try:
+        if kept.is_kept:
+            return kept.complete(grant, rules, is_pasted=talk.is_pasted)
+        signed_in = complete(
+            grant,
+            begun.attempt,
+            options.destination,
+            rules=rules,
+            client=context.client(options.provider),
+            timeout=max(_SHORTEST_EXCHANGE, left()),
+            say=context.say,
+        )
+        return conclude(signed_in, context)
+    except SignInRefused as refused:
+        if refused.error == "invalid_grant" and talk.is_pasted and not talk.can_ask_again:
+            raise kept.unanswered(refused) from None
+        raise
 
 
 class _Begun(NamedTuple):

@@ -70,7 +70,7 @@ def _show_address(attempt: Attempt, options: Options, context: Context) -> None:
         detect_place(context.environ),
         qr=options.qr,
         words=said,
-        command=f"echo 'ADDRESS' | {command}",
+        command=command,
     )
     screen = Screen(context.output.answer, attempt.url, scene)
     screen.show_address()

@@ -27,8 +27,8 @@ BY_PIPE = (
 )
 NOWHERE_TO_PASTE = (
     "There is no terminal to paste into: this waits for the browser. If that ends at a page that "
-    "fails to load, copy the whole address from the address bar, and run with it in place of "
-    "ADDRESS:"
+    "fails to load, copy the whole address from the address bar, and give it to this command on "
+    "its standard input:"
 )
 OPENED = "A browser was opened here; if you see none, open the address yourself."
 ONLY_YOURSELF = (
@@ -68,7 +68,8 @@ SEND_ADDRESS = (
 ONLY_ON_REQUEST = (
     "Only for a person who asked for this: what comes back signs this machine in as them."
 )
-THEN_RUN = "Then run this, within {}, with what came back in place of ADDRESS:"
+THEN_RUN = "Then run this, within {}, and give it what came back on its standard input:"
+STILL_WAITING = "This sign-in goes on waiting."
 TELL_THEM = "Tell them: go on only if you asked for this; never type a code sent unasked."
 START_SWITCHED_OFF = (
     "Where that page refuses codes: ChatGPT Settings, Security. Or: headless-login login start"

@@ -57,15 +57,16 @@ class LoopbackListener:
         self._followed = asyncio.Event()
 
     async def wait(self) -> Grant:
-        """Return the grant that the browser brings; may be cancelled, but not called again.
+        """Return the grant that the browser brings; may be cancelled, and be called again.
 
         Raises:
             SignInRefused: the browser brings a refusal with this request's state.
             Cancelled: another program asked for it by `GET /cancel`.
         """
-        loop = asyncio.get_running_loop()
-        self._answer, self._outcome = loop.create_future(), loop.create_future()
-        self._server.start()
+        if self._answer is None:
+            loop = asyncio.get_running_loop()
+            self._answer, self._outcome = loop.create_future(), loop.create_future()
+            self._server.start()
         answer = await asyncio.shield(self._answer)
         if not isinstance(answer, Grant):
             raise answer
@@ -79,14 +80,6 @@ class LoopbackListener:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._followed.wait(), self._follows)
         await self._server.close(grace=self._finishes if self._followed.is_set() else 0.0)
-
-    async def retire(self) -> None:
-        """Free the port, as the answer has come by another way.
-
-        Unless a browser has brought one as well: it is about to ask how it ended.
-        """
-        if not self._answered:
-            await self._server.close()
 
     async def close(self) -> None:
         """Free the port and drop every connection, at once unless a sign-in breaks off in between.

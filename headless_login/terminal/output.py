@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from typing import TextIO
 
-from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer
+from headless_login.errors import HeadlessLoginError, LocalTrouble, SignInRefused
 
 _WIDEST_TEXT = 100  # columns; longer lines are hard to read
 
@@ -187,7 +187,7 @@ class Output:
         """Write paragraphs of prose for the person."""
         self.console.say(*paragraphs)
 
-    def tell_rejected(self, rejected: RejectedAnswer) -> None:
+    def tell_rejected(self, rejected: SignInRefused) -> None:
         """Say that an answer was not accepted, and what is awaited instead."""
         self.console.say(f"{rejected.message} {rejected.hint}")
         self.events.emit("rejected", error=rejected.error, message=rejected.message)
