@@ -92,7 +92,7 @@ def test_a_terminal_in_the_background_is_no_input(words: tuple[str, ...], calls:
 def test_a_pipe_that_stays_open_and_silent(calls: TwoCalls) -> None:
     """`--paste-redirect` waits for it, and says at once what else there is."""
     with calls.piped(*PASTE) as piped:
-        piped.read_until("write its whole address to the standard input")
+        piped.read_until("into the standard input of this command")
         piped.read_until("If nothing can: headless-login login start")
     assert not calls.records
 

@@ -23,7 +23,8 @@ WILL_FAIL = f"Then the page will fail to load. That is expected: {COPY_IT}"
 MAY_FAIL = f"Then the page may fail to load. That is expected: {COPY_IT}"
 BY_PIPE = (
     "Then the page {} fail to load. That is expected: copy its whole address from the address bar, "
-    "and paste or write it, with a line break, into the standard input of this command."
+    "and paste or write it, with a line break, into the standard input of this command. If nothing "
+    "can: headless-login login start"
 )
 NOWHERE_TO_PASTE = (
     "There is no terminal to paste into: this waits for the browser. If that ends at a page that "
