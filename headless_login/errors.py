@@ -1,10 +1,13 @@
 """What can go wrong, sorted by what the person does about it; and what that is, by its word.
 
     HeadlessLoginError
+    ├── NotSignedIn        1  sign in
     ├── WrongUsage         2  fix the command
     ├── SignInRefused      3  start a new sign-in
-    │   └── RejectedAnswer 3  paste another answer: the sign-in is still alive
+    │   ├── RejectedAnswer 3  paste another answer: the sign-in is still alive
+    │   └── RefreshRefused 3  sign in again: the refresh token is worth nothing any more
     ├── IssuerTrouble      4  try later, or look at the network
+    │   └── OutcomeUnknown 4  the same; and the refresh token may be used up
     ├── TimedOut           5  again, or another way
     ├── LocalTrouble       6  fix this machine: port, disk, permissions
     └── Cancelled        130  nothing: another program on this machine asked for it
@@ -24,6 +27,7 @@ _CODE_DAMAGED = (
     "Its code was damaged on the way, or is an older one. Copy the whole address from the address "
     "bar once more, or open the address to sign in again, and paste what it ends at."
 )
+_SIGN_IN = "Sign in: headless-login login"
 _CODE_WORKS_ONCE = "Start a new sign-in: a code works once, and only for minutes."
 
 
@@ -38,6 +42,7 @@ class Remedy(NamedTuple):
 # Every word of the contract that this program uses. Where an error knows more than its word (which
 # folder, which command), its own hint stands in place of the one here.
 REMEDIES = {
+    "not_signed_in": Remedy(1, _SIGN_IN),
     "usage": Remedy(2, "See: headless-login login --help"),
     "not_a_redirect": Remedy(3, _PASTE_ADDRESS),
     "authorize_url_pasted": Remedy(3, _PASTE_ADDRESS),
@@ -63,6 +68,8 @@ REMEDIES = {
     "login_method_not_allowed": Remedy(
         3, "Use the allowed way to sign in, or have the setting changed."
     ),
+    "unexpected_account": Remedy(3, "Sign in again, as the person who is meant."),
+    "refresh_refused": Remedy(3, "Sign in again: headless-login login"),
     "device_auth_disabled": Remedy(
         3,
         "Use --paste-redirect, or switch device codes on: ChatGPT Settings, Security (in a "
@@ -114,6 +121,16 @@ class HeadlessLoginError(Exception):
         return f"{hint} {self.pending}".strip()
 
 
+class NotSignedIn(HeadlessLoginError):
+    """There is no sign-in that could do what was asked."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """`hint` is how to sign in, where that is not plain."""
+        super().__init__("not_signed_in", message, hint)
+
+
 class WrongUsage(HeadlessLoginError):
     """The command cannot do what it was asked."""
 
@@ -134,10 +151,23 @@ class RejectedAnswer(SignInRefused):
     """A pasted or received answer was not accepted; the attempt itself goes on."""
 
 
+class RefreshRefused(SignInRefused):
+    """The issuer takes this refresh token never again (codex-facts.md §14)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """`code` is the issuer's own word, as `refresh_token_reused`."""
+        super().__init__("refresh_refused", message)
+        self.code = code
+
+
 class IssuerTrouble(HeadlessLoginError):
     """The issuer cannot be reached or answers nonsense."""
 
     exit_code = 4
+
+
+class OutcomeUnknown(IssuerTrouble):
+    """The request was sent and its answer was lost: what it asked for may have been done."""
 
 
 class TimedOut(HeadlessLoginError):

@@ -54,6 +54,8 @@ def test_a_sign_in_of_ours(home: CodexHome) -> None:
         "https://auth.openai.com",
         "app_EMoamEEZ73f0CkXaXp7hrann",
         workspace_id="acc-1",
+        access_token=jwt(ACCESS_CLAIMS),
+        last_refresh="2026-11-23T05:49:32.344965Z",
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands beside `login`: who is signed in, signing out, and the practice sign-in."""
+"""The commands beside `login`: who is signed in, signing out, a token, practice."""
 
 from __future__ import annotations
 
@@ -42,6 +42,48 @@ def logout(
 
     context = Context(Output(events=Events(as_json)))
     logout(CodexHome.find(codex_home, context.environ), context, revoke=revoke)
+
+
+TOKEN_HELP = """Print an access token that is valid, and nothing else.
+
+It is refreshed first if it ends soon, as Codex would do it: at the issuer that
+auth.json names, and without getting in the way of a Codex that runs. For
+scripts, and as the command of a model provider of Codex:
+
+\b
+  curl -H "Authorization: Bearer $(headless-login token)" ADDRESS
+  [model_providers.NAME.auth]
+  command = "headless-login"
+  args = ["token"]
+
+\b
+Exit code 0: the token is on standard output. It is the old one where the
+  issuer cannot be reached, as long as that is valid; standard error says so.
+  1  not signed in, or the sign-in has ended: headless-login login
+  3  the issuer takes the refresh token no more: headless-login login
+  4  the issuer cannot be reached, and the token has ended: try again
+  6  auth.json cannot be read, or not be written
+"""  # noqa: S105  # nosec B105
+
+
+def token(
+    min_valid: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Refresh it first if it ends before."),
+    ] = 900.0,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Refresh it in any case.")] = False,
+    api_key: Annotated[
+        bool, typer.Option("--api-key", help="Print an API key, too, if that is the sign-in.")
+    ] = False,
+    codex_home: CodexHomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print an access token that is valid."""
+    from headless_login.commands.token import print_token
+
+    context = Context(Output(events=Events(as_json, strict=True)))
+    home = CodexHome.find(codex_home, context.environ)
+    print_token(home, context, min_valid=min_valid, force=refresh, api_key=api_key)
 
 
 def demo(as_json: JsonOption = False) -> None:

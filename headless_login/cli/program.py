@@ -83,6 +83,7 @@ class _Commands(LazyGroup):
         "login": "headless_login.cli.login",
         "logout": "headless_login.cli.account",
         "status": "headless_login.cli.account",
+        "token": "headless_login.cli.account",  # nosec B105
         "demo": "headless_login.cli.account",
     }
 

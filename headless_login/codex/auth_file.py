@@ -18,7 +18,7 @@ from headless_login.codex.replace import remove, replace, sweep
 from headless_login.oauth.identity import Identity
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
-from headless_login.oauth.values import Tokens
+from headless_login.oauth.values import Refreshed, Tokens
 
 # What is left of a mounted file. Codex 0.169.0 answers exit code 1 to it, as without a file; an
 # empty object it reports as signed in.
@@ -56,9 +56,17 @@ class Credentials:
                     "login_owner_id": base64url(os.urandom(32)),
                     "account_id": identity.account_id,
                 },
-                "last_refresh": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "last_refresh": time_of_refresh(now),
             }
         )
+
+    @classmethod
+    def refreshed(cls, before: bytes, answer: Refreshed, last_refresh: str) -> Credentials:
+        """Return an auth.json with new tokens; all else stays, and what the answer leaves out."""
+        document = json.loads(before)
+        given = {name: value for name, value in answer._asdict().items() if value is not None}
+        document["tokens"].update(given)
+        return cls._of(document | {"last_refresh": last_refresh})
 
     @classmethod
     def api_key(cls, key: str) -> Credentials:
@@ -80,6 +88,11 @@ class Credentials:
     @classmethod
     def _of(cls, document: Mapping[str, object], *, comes_once: bool = True) -> Credentials:
         return cls(json.dumps(document, indent=2).encode(), comes_once)
+
+
+def time_of_refresh(now: float) -> str:
+    """Return a time (seconds since the epoch) as `last_refresh` has it (RFC 3339)."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class AuthFile:

@@ -27,7 +27,7 @@ class StoredSignIn(NamedTuple):
 
     Files of Codex before 0.169 are silent about issuer and client (None). By `workspace_id` Codex
     judges; the account id of `identity` may come from a token. `api_key` is an API key, or a
-    personal access token.
+    personal access token. `last_refresh` is a time as RFC 3339 writes it.
     """
 
     mode: str | None
@@ -41,6 +41,8 @@ class StoredSignIn(NamedTuple):
     private: bool = True
     workspace_id: str | None = None
     unknown_mode: bool = False
+    access_token: str | None = None
+    last_refresh: str | None = None
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -122,6 +124,8 @@ def interpret(content: bytes) -> StoredSignIn:
         issuer=_given(made_by, "issuer"),
         client_id=_given(made_by, "client_id"),
         workspace_id=_text(tokens, "account_id"),
+        access_token=_text(tokens, "access_token"),
+        last_refresh=_text(document, "last_refresh"),
     )
 
 

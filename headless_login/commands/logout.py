@@ -8,6 +8,7 @@ from contextlib import suppress
 from headless_login.codex.auth_file import AuthFile
 from headless_login.codex.files import Folder, read_owned
 from headless_login.codex.home import CodexHome
+from headless_login.codex.journal import no_refresh
 from headless_login.codex.locks import WAITING
 from headless_login.codex.pending.store import PendingAttempts
 from headless_login.codex.preflight import cannot_write
@@ -15,8 +16,9 @@ from headless_login.codex.replace import left_overs
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.codex.verdict import still_signed_in
 from headless_login.commands.context import Context
-from headless_login.errors import HeadlessLoginError, LocalTrouble
+from headless_login.errors import LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
+from headless_login.refresh import provider_of
 
 REVOKE_TIMEOUT = 10.0  # seconds; codex-facts.md §7
 
@@ -32,14 +34,16 @@ def logout(
         LocalTrouble: the file is still there.
     """
     revoked = None
-    stored = _readable(home, context) if revoke else None
-    if stored is not None:
-        text, revoked = _revoke(stored, context, revoke_timeout)
-        context.say(text)
-    with PendingAttempts.opened(home) as pending:
-        if pending.forget_all():
-            context.say("What `login start` had begun is forgotten.")
-    if removed := _remove(home, context):
+    with no_refresh(home, context.say):  # what that brings must not come back afterwards
+        stored = _readable(home, context) if revoke else None
+        if stored is not None:
+            text, revoked = _revoke(stored, context, revoke_timeout)
+            context.say(text)
+        with PendingAttempts.opened(home) as pending:
+            if pending.forget_all():
+                context.say("What `login start` had begun is forgotten.")
+        removed = _remove(home, context)
+    if removed:
         context.say(f"Signed out: the sign-in in {home.auth_file} is gone.")
     else:
         context.say(f"Nothing to do: there is no sign-in in {home.auth_file}")
@@ -90,11 +94,8 @@ def _revoke(stored: StoredSignIn, context: Context, timeout: float) -> tuple[str
     if stored.refresh_token is None:
         return "There is no refresh token to revoke.", None
     try:
-        provider = Provider(
-            CODEX.issuer if stored.issuer is None else stored.issuer,
-            CODEX.client_id if stored.client_id is None else stored.client_id,
-        )
-    except HeadlessLoginError:
+        provider = provider_of(stored)
+    except LocalTrouble:
         return (
             "The refresh token was not revoked: auth.json names no issuer that can be trusted.",
             False,

@@ -125,11 +125,15 @@ class CodexFolder(NamedTuple):
     def store(self, credentials: Credentials, say: Say = _silence) -> None:
         """Replace auth.json under Codex's locks, or else save the credentials in another file."""
         from headless_login.codex.auth_file import AuthFile, set_aside
+        from headless_login.codex.journal import no_refresh
         from headless_login.codex.locks import WAITING
 
         failed: LocalTrouble
         try:
-            with AuthFile.locked(self.home, on_wait=lambda: say(WAITING)) as auth_file:
+            with (
+                no_refresh(self.home, say),
+                AuthFile.locked(self.home, on_wait=lambda: say(WAITING)) as auth_file,
+            ):
                 replaced = _replaced(auth_file, credentials)
                 if auth_file.store(credentials):
                     say(IN_PLACE)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from joserfc.jwk import KeySet
 
-from headless_login.errors import IssuerTrouble
-from headless_login.issuer.transport import Transport, read_body
+from headless_login.errors import HeadlessLoginError, IssuerTrouble
+from headless_login.issuer.transport import Body, Transport, read_body
 from headless_login.oauth.device import (
     code_parameters,
     disabled,
@@ -30,9 +30,11 @@ from headless_login.oauth.token_response import (
     is_json,
     read_document,
     read_metadata_of_token,
+    read_refresh_response,
     read_token_response,
+    unknown_outcome,
 )
-from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
+from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Refreshed, Tokens
 
 if TYPE_CHECKING:
     import requests
@@ -144,6 +146,52 @@ class IssuerClient:
             },
             **self._transport.options(timeout),
         )
+
+    def refresh(
+        self, refresh_token: str, reason: str, *, timeout: float = EXCHANGE_TIMEOUT
+    ) -> Refreshed:
+        """Spend a refresh token, once (RFC 6749 §6, codex-facts.md §7, §14).
+
+        `reason` is one of Codex's words, as `proactive_expiry` or `forced`.
+
+        Raises:
+            RefreshRefused: the issuer takes it never again.
+            OutcomeUnknown: it may be used up, and what came for it is lost.
+            IssuerTrouble: no usable answer within `timeout` seconds; it was not used.
+        """
+        parameters = {"client_id": self.provider.client_id, "grant_type": "refresh_token"}
+        as_json = self.provider.dialect.json_requests
+        if as_json:
+            parameters["refresh_reason"] = reason
+        body = Body(parameters | {"refresh_token": refresh_token}, as_json=as_json)
+        judged: list[Refreshed | HeadlessLoginError] = []
+        trouble: IssuerTrouble | None = None
+        try:
+            self._transport.run(timeout, lambda: self._send_refresh(body, timeout, judged))
+        except IssuerTrouble as error:
+            trouble = error
+        for answer in judged:
+            if isinstance(answer, Refreshed):
+                return answer
+            raise answer
+        raise unknown_outcome(trouble) if trouble is None or body.is_sent else trouble
+
+    def _send_refresh(
+        self, body: Body, timeout: float, judged: list[Refreshed | HeadlessLoginError]
+    ) -> None:
+        originator = {"originator": "codex_cli_rs"} if self.provider.dialect.json_requests else {}
+        response = self._session.post(
+            self.provider.at.token_endpoint,
+            data=body,
+            headers=body.headers | originator,
+            withhold_token=True,
+            **self._transport.options(timeout),
+        )
+        content = read_body(response)
+        try:
+            judged.append(read_refresh_response(response.status_code, response.headers, content))
+        except HeadlessLoginError as error:
+            judged.append(error.with_traceback(None))  # its frames hold the body
 
     def request_device_code(self, *, timeout: float = EXCHANGE_TIMEOUT) -> DeviceCode:
         """Ask for a one-time code (codex-facts.md §4, RFC 8628 §3.1).

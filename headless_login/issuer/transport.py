@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import BytesIO
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
@@ -24,6 +27,24 @@ CONNECT_TIMEOUT = 10.0  # seconds
 _LARGEST_ANSWER = 1024 * 1024  # bytes
 
 _Result = TypeVar("_Result")
+
+
+class Body(BytesIO):
+    """A request's body that knows whether its sending has begun: from then on it may arrive."""
+
+    is_sent = False
+
+    def __init__(self, parameters: Mapping[str, str], *, as_json: bool) -> None:
+        """Encode the parameters as JSON or as a form."""
+        kind = "application/json" if as_json else "application/x-www-form-urlencoded"
+        text = json.dumps(parameters, separators=(",", ":")) if as_json else urlencode(parameters)
+        super().__init__(text.encode())
+        self.headers = {"Content-Type": kind, "Accept": "application/json"}
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes; no connection asks for them before it stands."""
+        self.is_sent = True
+        return super().read(size)
 
 
 class Transport:

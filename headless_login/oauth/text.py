@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_WORD = re.compile(r"[!-~]+")
 # No word of a human language is this long; codes, verifiers and tokens are.
 _TOKEN_LIKE = re.compile(r"(?<![A-Za-z0-9_\-.+/=~%])[A-Za-z0-9_\-.+/=~%]{40,}")
 
@@ -14,6 +15,11 @@ def printable(text: object, limit: int = 240) -> str:
     shown = _TOKEN_LIKE.sub("…", str(text))[: limit * 8]
     shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def is_one_word(text: object) -> bool:
+    """Return whether it can be a token in a header or on a line (RFC 6750 §2.1): visible ASCII."""
+    return isinstance(text, str) and bool(_WORD.fullmatch(text))
 
 
 def one_line(text: str) -> str:

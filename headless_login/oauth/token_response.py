@@ -9,9 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefused
-from headless_login.oauth.text import identifier, printable
-from headless_login.oauth.values import Tokens
+from headless_login.errors import (
+    HeadlessLoginError,
+    IssuerTrouble,
+    OutcomeUnknown,
+    RefreshRefused,
+    SignInRefused,
+)
+from headless_login.oauth.text import identifier, is_one_word, printable
+from headless_login.oauth.values import Refreshed, Tokens
 
 _TOKENS = ("id_token", "access_token", "refresh_token")
 _PASSES = (408, 425, 429)  # time-out, too early, too many: what is asked again may be answered
@@ -76,6 +82,54 @@ def read_trouble(status: int, headers: Mapping[str, str], body: bytes) -> Issuer
             "issuer_unreachable", f"The issuer is busy or broken (HTTP {status}{request})."
         )
     return None
+
+
+_REFUSED = {
+    "refresh_token_reused": "it was used before, by another program or by another copy of it",  # nosec B105
+    "refresh_token_expired": "it has expired",  # nosec B105
+    "refresh_token_invalidated": "it was revoked, as by a sign-out or a newer sign-in",  # nosec B105
+}
+_SPENT = "Run it again; if the refresh token is refused then, sign in again."
+
+
+def read_refresh_response(status: int, headers: Mapping[str, str], body: bytes) -> Refreshed:
+    """Return the tokens in an answer to a refresh; judged as Codex does (codex-facts.md §14).
+
+    Raises:
+        RefreshRefused: the refresh token is worth nothing any more.
+        OutcomeUnknown: a success without tokens: the refresh token may be used up.
+        IssuerTrouble: everything else; it may be otherwise when it is asked again.
+    """
+    document = read_document(body)
+    word, _ = read_error(document)
+    request = _request_id(headers)
+    if status == 401 or (
+        status in (400, 403) and (word in _REFUSED or (word == "invalid_grant" and status == 400))
+    ):
+        why = _REFUSED.get(word, "it is not accepted any more")
+        named = f"{word or f'HTTP {status}'}{request}"
+        raise RefreshRefused(word, f"The issuer refused the refresh token: {why} ({named}).")
+    if trouble := read_trouble(status, headers, body):
+        raise trouble
+    given = [document.get(name) or None for name in _TOKENS]
+    if status == 200 and any(given) and all(each is None or is_one_word(each) for each in given):
+        return Refreshed(*(None if each is None else str(each) for each in given))
+    what = f"HTTP {status}, {word}" if word else _shape(status, body, document)
+    if status == 200 and document:
+        what = "a token in it is none" if any(given) else "it holds no token"
+    told = f"The issuer's answer to the refresh is not usable: {what}{request}."
+    kind, hint = (OutcomeUnknown, _SPENT) if status == 200 else (IssuerTrouble, "Try again later.")
+    raise kind("token_response_invalid", told, hint)
+
+
+def unknown_outcome(trouble: IssuerTrouble | None) -> OutcomeUnknown:
+    """Return the error for a refresh whose answer was lost, and what lost it."""
+    why = trouble.message.rstrip(".") if trouble else "Its answer was lost on its way"
+    return OutcomeUnknown(
+        trouble.error if trouble else "issuer_unreachable",
+        f"{why}. The refresh had been sent, so that the refresh token may be used up.",
+        _SPENT,
+    )
 
 
 _METADATA = {

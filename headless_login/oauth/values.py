@@ -53,6 +53,18 @@ class Tokens(NamedTuple):
         return "Tokens()"
 
 
+class Refreshed(NamedTuple):
+    """What a refresh answers (RFC 6749 §6); what it leaves out (None) keeps its value."""
+
+    id_token: str | None
+    access_token: str | None
+    refresh_token: str | None
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return "Refreshed()"
+
+
 class AuthorizationPending(NamedTuple):
     """The person has not approved yet; `slow_down` asks for longer pauses (RFC 8628 §3.5)."""
 

@@ -37,11 +37,7 @@ class PendingFolder:
     @contextmanager
     def opened(cls, home: CodexHome) -> Iterator[Self]:
         """Open it, if it is there and ours."""
-        with ExitStack() as held:
-            parent = folder = None
-            with suppress(OSError):
-                parent = held.enter_context(Folder.opened(home.path))
-                folder = _enter(parent, held)
+        with our_folder(home) as (parent, folder):
             yield cls(parent, folder)
 
     @classmethod
@@ -53,19 +49,7 @@ class PendingFolder:
             LocalTrouble: `store_failed`; something in its place is not ours.
             OSError: it cannot be made.
         """
-        with ExitStack() as held:
-            parent = held.enter_context(Folder.opened(home.path))
-            parent.make_folder(FOLDER)
-            folder = None
-            with suppress(OSError):
-                folder = _enter(parent, held)
-            if folder is None:
-                raise LocalTrouble(
-                    "store_failed",
-                    f"{os.path.join(home.path, FOLDER)} is no folder of this user's.",
-                    "Move it away.",
-                )
-            folder.make_private()
+        with our_folder_made(home) as (parent, folder):
             yield cls(parent, folder)
 
     def origin(self) -> tuple[str, tuple[int, int]]:
@@ -177,6 +161,36 @@ class PendingFolder:
         with suppress(OSError):
             return self._there.names()
         return []
+
+
+@contextmanager
+def our_folder(home: CodexHome) -> Iterator[tuple[Folder | None, Folder | None]]:
+    """Open a Codex home, and the folder of ours in it; None for what is not there, or not ours."""
+    with ExitStack() as held:
+        parent = folder = None
+        with suppress(OSError):
+            parent = held.enter_context(Folder.opened(home.path))
+            folder = _enter(parent, held)
+        yield parent, folder
+
+
+@contextmanager
+def our_folder_made(home: CodexHome) -> Iterator[tuple[Folder, Folder]]:
+    """Open both, and make ours (0700) if it is missing; raises as `PendingFolder.made`."""
+    with ExitStack() as held:
+        parent = held.enter_context(Folder.opened(home.path))
+        parent.make_folder(FOLDER)
+        folder = None
+        with suppress(OSError):
+            folder = _enter(parent, held)
+        if folder is None:
+            raise LocalTrouble(
+                "store_failed",
+                f"{os.path.join(home.path, FOLDER)} is no folder of this user's.",
+                "Move it away.",
+            )
+        folder.make_private()
+        yield parent, folder
 
 
 def _enter(home: Folder, held: ExitStack) -> Folder | None:
