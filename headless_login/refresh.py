@@ -49,6 +49,7 @@ FORCED, EXPIRING = "forced", "proactive_expiry"  # Codex's words for why (codex-
 _OPAQUE_LIVES = 8 * 86400.0  # seconds that Codex gives a token whose end cannot be read
 _WAIT_FOR_CODEX = 3.0  # seconds; it has spent the token and is about to write
 _PAUSE = 0.1  # seconds
+_REFUSED_FOR = 60.0  # seconds in which a refusal is not asked for again, unless by --refresh
 
 Say = Callable[[str], object]  # takes one sentence for the person
 ClientOf = Callable[[StoredSignIn], "IssuerClient"]
@@ -153,13 +154,24 @@ def refresh(
         if _tokens(present) != _tokens(seen) or present.mode != seen.mode:
             return present, False
         failure = journal.failure(present.refresh_token or "")
-        if failure and journal.waited_since and failure.at >= journal.waited_since:
-            raise failure.trouble()  # what has just failed for another one, is not asked again
+        if failure and _is_still_so(failure, journal.waited_since, reason, now()):
+            raise failure.trouble()
         check_writable(home)
         asking = _Refresh(home, journal, content, present, failure)
         # Ctrl-C waits: an answer that nobody takes would be a refresh token lost.
         with signals_held():
             return asking.run(reason, client_of, say, now, sleep)
+
+
+def _is_still_so(failure: Failure, waited_since: float | None, reason: str, now: float) -> bool:
+    """Return whether asking again is idle: it has just failed for another process, or for good.
+
+    Codex may run a provider's command a dozen times in a row.
+    """
+    if waited_since is not None and failure.at >= waited_since:
+        return True
+    is_refusal = failure.error == "refresh_refused" and reason != FORCED
+    return is_refusal and 0 <= now - failure.at < _REFUSED_FOR
 
 
 def _read(home: CodexHome) -> tuple[bytes, StoredSignIn]:

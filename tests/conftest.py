@@ -17,6 +17,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from tests.support.misbehaving import AnsweringIssuer
 from tests.support.program import environment
+from tests.support.renewing import RefreshingIssuer, Renewing
 from tests.support.scene import Scene
 from tests.support.two_calls import TwoCalls
 
@@ -88,3 +89,10 @@ def calls(codex_home: Path) -> Iterator[TwoCalls]:
     """The command in that folder, with an issuer that answers as told."""
     with AnsweringIssuer() as issuer:
         yield TwoCalls(codex_home, issuer)
+
+
+@pytest.fixture
+def renewing(codex_home: Path) -> Iterator[Renewing]:
+    """A folder that is signed in, and whose access token ends soon."""
+    with RefreshingIssuer() as issuer:
+        yield Renewing(codex_home, issuer)

@@ -112,7 +112,13 @@ def read_refresh_response(status: int, headers: Mapping[str, str], body: bytes) 
     if trouble := read_trouble(status, headers, body):
         raise trouble
     given = [document.get(name) or None for name in _TOKENS]
-    if status == 200 and any(given) and all(each is None or is_one_word(each) for each in given):
+    if not isinstance(given[0], str):  # the old ID token does as well
+        given[0] = None
+    if (
+        status == 200
+        and any(given)
+        and all(each is None or is_one_word(each) for each in given[1:])
+    ):
         return Refreshed(*(None if each is None else str(each) for each in given))
     what = f"HTTP {status}, {word}" if word else _shape(status, body, document)
     if status == 200 and document:
