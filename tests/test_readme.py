@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
 
 
-def block(language: str, wanted: str = "") -> str:
+def _block(language: str, wanted: str = "") -> str:
     """Return the only block in a language that has some text in it."""
     blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     (block,) = (block for block in blocks if wanted in block)
@@ -67,7 +67,7 @@ told(shown[-1])
 def test_the_library_example_signs_in(folder: str, issuer: PracticeIssuer, tmp_path: Path) -> None:
     """The Python example runs as it stands, in a home without any folder, too."""
     codex_home = None if folder == ".codex" else tmp_path / folder
-    environ = environment(codex_home, None, HOME=str(tmp_path), EXAMPLE=block("python"))
+    environ = environment(codex_home, None, HOME=str(tmp_path), EXAMPLE=_block("python"))
     environ["PRACTICE_ISSUER"] = issuer.issuer
     assert _run(sys.executable, "-c", EXAMPLE, environ=environ) == "ada@example.com\n"
     assert (tmp_path / folder / "auth.json").exists()
@@ -75,13 +75,13 @@ def test_the_library_example_signs_in(folder: str, issuer: PracticeIssuer, tmp_p
 
 def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
     environ = environment(codex_home, None, OPENAI_API_KEY="sk-practice-key-0123456789")
-    _shell(block("sh", "printenv"), environ)
+    _shell(_block("sh", "printenv"), environ)
     assert "sk-practice-key-0123456789" in (codex_home / "auth.json").read_text()
 
 
 def test_the_two_calls_sign_in(environ: Variables, codex_home: Path) -> None:
     """Both lines for agents run as they stand, with the person's answer in the file."""
-    start, finish = block("sh", "login start").splitlines()
+    start, finish = _block("sh", "login start").splitlines()
     answer = approve(_shell(start, environ).splitlines()[0])
     (codex_home.parent / "answer.txt").write_text(f"Here it is: {answer}\nAda")
     _shell(f"cd {shlex.quote(str(codex_home.parent))}; {finish}", environ)
@@ -103,7 +103,16 @@ def test_the_help_of_start_names_what_there_is() -> None:
 
 
 def test_every_option_exists() -> None:
-    commands = ("", "login", "login start", "login finish", "login status", "logout", "demo")
+    commands = (
+        "",
+        "login",
+        "login start",
+        "login finish",
+        "login status",
+        "logout",
+        "token",
+        "demo",
+    )
     ours = re.findall(r"`(?:headless-login |login |logout |scripts/login )?[^`]*`", README)
     used = _options_in(" ".join(ours))
     assert used

@@ -294,12 +294,15 @@ HEAVY = {
 
 @pytest.mark.parametrize(
     "arguments",
-    [["login", "status"], ["login", "status", "--json"], ["logout"], ["login", "--with-api-key"]],
+    [
+        *(["login", "status"], ["login", "status", "--json"]),
+        *(["logout"], ["login", "--with-api-key"], ["token"]),
+    ],
     ids=" ".join,
 )
 def test_nothing_heavy_is_loaded(arguments: list[str], home: CodexHome) -> None:
     """Commands that need no network load nothing that could use it."""
-    write(home, CHATGPT)
+    write(home, with_tokens(access_token=jwt({"exp": 4_000_000_000})))
     done = subprocess.run(
         [sys.executable, "-c", WATCH, *arguments],
         input=f"{KEY}\n",

@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from headless_login.codex.home import CodexHome
-from headless_login.practice.wire import Answer, RecordedRequest, nested, text_answer
+from headless_login.practice.wire import nested, text_answer
 from tests.support.canned import raw_issuer
-from tests.support.codex import NEWEST, refreshed_by_codex, run_codex
+from tests.support.codex import refreshed_by_codex
 from tests.support.program import (
     COMMAND,
     Outcome,
@@ -27,7 +26,7 @@ from tests.support.program import (
     events_in,
     run,
 )
-from tests.support.renewing import RefreshingIssuer, Renewing
+from tests.support.renewing import Backend, Renewing, ask_model
 from tests.support.stored_files import KEY, document, jwt, with_tokens, write
 
 PERSONAL = "at-MARKED0123456789abcdefghij"
@@ -81,7 +80,7 @@ def test_what_is_printed(
 ) -> None:
     """One line or nothing on standard output, one sentence or nothing on the other; no request."""
     if content == with_tokens(access_token="opaque"):  # its age is all that is known
-        content = document(tokens=content["tokens"], last_refresh="2099-01-01T00:00:00Z")  # type: ignore[index]
+        content = document(tokens=content["tokens"], last_refresh="2099-01-01T00:00:00Z")
     if content is not None:
         write(home, content)
     outcome = _token(home, *options)
@@ -162,26 +161,6 @@ def test_a_token_that_nobody_takes_is_not_lost_unnoticed(home: CodexHome) -> Non
 # The real Codex beside it.
 
 
-class Backend(RefreshingIssuer):
-    """An issuer with the model's endpoint, which takes the newest of its access tokens alone."""
-
-    def answer(self, request: RecordedRequest) -> Answer:
-        if request.path != "/backend/responses":
-            return super().answer(request)
-        if request.headers.get("Authorization") != f"Bearer {self.issued[-1]}":
-            return nested(401, "token_expired", "no")
-        item = {"type": "message", "role": "assistant", "id": "m",
-                "content": [{"type": "output_text", "text": "PONG"}]}  # fmt: skip
-        usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
-        events: list[dict[str, Any]] = [
-            {"type": "response.created", "response": {"id": "r"}},
-            {"type": "response.output_item.done", "item": item},
-            {"type": "response.completed", "response": {"id": "r", "usage": usage}},
-        ]
-        text = "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events)
-        return Answer(200, text.encode(), (("Content-Type", "text/event-stream"),))
-
-
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[Renewing]:
     """A folder of the owner, signed in; the practice issuer has the model, too."""
@@ -191,33 +170,11 @@ def backend(tmp_path: Path) -> Iterator[Renewing]:
         yield Renewing(owners, issuer)
 
 
-def _config(backend: Renewing) -> str:
-    """Return README's config.toml with this machine's command, folder and model in it."""
-    from tests.test_readme import block
-
-    text = block("toml", "model_providers.broker.auth")
-    address = "https://chatgpt.com/backend-api/codex"
-    assert address in text
-    text = text.replace(address, f"{backend.issuer.issuer}/backend")
-    command, args = 'command = "headless-login"', 'args = ["token"]'
-    assert command in text
-    assert args in text
-    text = text.replace(command, f"command = {json.dumps(COMMAND)}")
-    return text.replace(args, f'args = ["token", "--codex-home", {json.dumps(str(backend.path))}]')
-
-
-def _ask_model(backend: Renewing, codex_home: Path) -> tuple[int, str]:
-    """Ask the model once, without Codex's own retries."""
-    once = 'wire_api = "responses"\nrequest_max_retries = 0\nstream_max_retries = 0'
-    config = _config(backend).replace('wire_api = "responses"', once)
-    (codex_home / "config.toml").write_text(config)
-    words = ("exec", "--skip-git-repo-check", "--sandbox", "read-only", "ping")
-    return run_codex(NEWEST, *words, codex_home=codex_home)
-
-
 def test_codex_works_by_our_command(backend: Renewing, codex_home: Path) -> None:
     """README's config.toml: no sign-in of its own, a fresh token, and a new one after a 401."""
-    exit_code, said = _ask_model(backend, codex_home)
+    exit_code, said = ask_model(
+        backend, codex_home, COMMAND, "token", "--codex-home", str(backend.path)
+    )
     assert (exit_code, "PONG" in said) == (0, True), said
     assert not (codex_home / "auth.json").exists()
     assert backend.issuer.spent_by_us()
@@ -227,7 +184,9 @@ def test_codex_works_by_our_command(backend: Renewing, codex_home: Path) -> None
 def test_codex_shows_our_remedy(backend: Renewing, codex_home: Path) -> None:
     """What is wrong and what to do reach the person through Codex's own last line."""
     backend.issuer.refreshing = nested(401, "refresh_token_expired", "no")
-    exit_code, said = _ask_model(backend, codex_home)
+    exit_code, said = ask_model(
+        backend, codex_home, COMMAND, "token", "--codex-home", str(backend.path)
+    )
     assert exit_code == 1
     assert "The issuer refused the refresh token: it has expired" in said
     assert "Sign in again: headless-login login" in said

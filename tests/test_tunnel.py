@@ -16,6 +16,7 @@ from headless_login.practice.person import approve
 from tests.support.browsing import follow
 from tests.support.machines import SERVER, Machines, two_machines
 from tests.support.program import COMMAND, Terminal
+from tests.support.renewing import Backend, Renewing, ask_model
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,20 @@ def test_two_calls_over_ssh(server: Server) -> None:
     bare = answer()
     assert "If a shell cut the address at an &" in server.run(f"finish {bare}").stderr
     assert server.run("finish", bare).returncode == 0
+
+
+def test_codex_works_by_the_owners_token(server: Server, codex_home: Path, tmp_path: Path) -> None:
+    """README's config.toml with ssh: the laptop's Codex has no sign-in, the server keeps it."""
+    laptops = tmp_path / "laptop"
+    laptops.mkdir()
+    with Backend() as issuer:
+        backend, port = Renewing(codex_home, issuer), issuer.issuer.rpartition(":")[2]
+        words = ("-F", str(server.machines.config), "-R", f"{port}:localhost:{port}")
+        ours = (f"root@{SERVER}", COMMAND, "token", "--codex-home", str(codex_home))
+        exit_code, said = ask_model(backend, laptops, "ssh", *words, *ours)
+        assert (exit_code, "PONG" in said) == (0, True), said
+        assert issuer.spent_by_us()
+    assert not (laptops / "auth.json").exists()
 
 
 def test_paste_redirect_over_ssh_without_a_terminal(server: Server) -> None:

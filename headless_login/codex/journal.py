@@ -258,12 +258,13 @@ def recover(home: CodexHome, say: Say = lambda _: None) -> None:
     with our_folder(home) as (_, folder), ExitStack() as held:
         if folder is None or not folder.has(JOURNAL):
             return
-        with suppress(OSError):
+        try:
             descriptor = folder.open_to_lock(LOCK)
-            held.callback(os.close, descriptor)
-            if not try_lock(descriptor):
-                return  # whoever has it, is alive
-        Journal(home, folder, None).finish(say)
+        except OSError:
+            return  # the refresh itself will say what is in the way
+        held.callback(os.close, descriptor)
+        if try_lock(descriptor):  # else whoever has it, is alive
+            Journal(home, folder, None).finish(say)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""A Codex folder whose access token ends soon: what is refreshed there, by whom, and how."""
+"""A Codex folder whose access token ends soon; and a Codex elsewhere that gets its token there."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from headless_login.delivery.destination import CodexFolder
 from headless_login.oauth.provider import Provider
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
-from headless_login.practice.wire import Answer, Parameters, RecordedRequest
+from headless_login.practice.wire import Answer, Parameters, RecordedRequest, nested
 from headless_login.signin import begin, complete
+from tests.support.codex import NEWEST, run_codex
 from tests.support.misbehaving import Given
 from tests.support.program import Outcome, Piped, environment, run
 
@@ -92,8 +94,8 @@ class Renewing:
 
     def here(self, later: float = 0.0, **options: Any) -> ValidToken:
         """Ask for a token in this process, `later` (seconds) than now."""
-        options = {"environ": {}, "say": self.said.append, "sleep": lambda _: None} | options
-        return valid_token(self.home, now=lambda: time.time() + later, **options)
+        given: dict[str, Any] = {"environ": {}, "say": self.said.append, "sleep": lambda _: None}
+        return valid_token(self.home, now=lambda: time.time() + later, **(given | options))
 
     def token(self, *options: str) -> Outcome:
         """Run `token`."""
@@ -106,3 +108,44 @@ class Renewing:
     def failure(self) -> Failure | None:
         """How the last refresh with the present token failed."""
         return last_failure(self.home, self.tokens["refresh_token"])
+
+
+class Backend(RefreshingIssuer):
+    """An issuer with the model's endpoint, which takes the newest of its access tokens alone."""
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        if request.path != "/backend/responses":
+            return super().answer(request)
+        if request.headers.get("Authorization") != f"Bearer {self.issued[-1]}":
+            return nested(401, "token_expired", "no")
+        item = {"type": "message", "role": "assistant", "id": "m",
+                "content": [{"type": "output_text", "text": "PONG"}]}  # fmt: skip
+        usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+        events: list[dict[str, Any]] = [
+            {"type": "response.created", "response": {"id": "r"}},
+            {"type": "response.output_item.done", "item": item},
+            {"type": "response.completed", "response": {"id": "r", "usage": usage}},
+        ]
+        text = "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events)
+        return Answer(200, text.encode(), (("Content-Type", "text/event-stream"),))
+
+
+def ask_model(
+    backend: Renewing, codex_home: Path, command: str, *arguments: str
+) -> tuple[int, str]:
+    """Ask the model once, by README's config.toml with this command; as `run_codex`."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    wire = 'wire_api = "responses"'
+    changes = {
+        "https://chatgpt.com/backend-api/codex": f"{backend.issuer.issuer}/backend",
+        'command = "headless-login"': f"command = {json.dumps(command)}",
+        'args = ["token"]': f"args = {json.dumps(arguments)}",
+        wire: f"{wire}\nrequest_max_retries = 0\nstream_max_retries = 0",
+    }
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (codex_home / "config.toml").write_text(text)
+    words = ("exec", "--skip-git-repo-check", "--sandbox", "read-only", "ping")
+    return run_codex(NEWEST, *words, codex_home=codex_home)
