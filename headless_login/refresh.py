@@ -24,6 +24,7 @@ from headless_login.codex.journal import (
     Journal,
     token_hash,
 )
+from headless_login.codex.locks import WAITING as WAITING_FOR_CODEX
 from headless_login.codex.preflight import check_writable
 from headless_login.codex.stored import Misshapen, StoredSignIn, interpret, read_stored
 from headless_login.errors import (
@@ -150,7 +151,7 @@ def refresh(
     """
     with Journal.locked(home, on_wait=lambda: say(WAITING), now=now, sleep=sleep) as journal:
         journal.finish(say)
-        content, present = _read(home)
+        content, present = _read(home, say)
         if _tokens(present) != _tokens(seen) or present.mode != seen.mode:
             return present, False
         failure = journal.failure(present.refresh_token or "")
@@ -174,12 +175,12 @@ def _is_still_so(failure: Failure, waited_since: float | None, reason: str, now:
     return is_refusal and 0 <= now - failure.at < _REFUSED_FOR
 
 
-def _read(home: CodexHome) -> tuple[bytes, StoredSignIn]:
+def _read(home: CodexHome, say: Say) -> tuple[bytes, StoredSignIn]:
     """Read auth.json under Codex's locks: what is about to be written there, is there then."""
     from headless_login.codex.auth_file import AuthFile
 
     why = ""
-    with AuthFile.locked(home) as auth_file:
+    with AuthFile.locked(home, on_wait=lambda: say(WAITING_FOR_CODEX)) as auth_file:
         try:
             content = auth_file.read()
             return content, interpret(content)
@@ -215,6 +216,7 @@ class _Refresh(NamedTuple):
     ) -> tuple[StoredSignIn, bool]:
         """Ask, and store what comes."""
         trouble: HeadlessLoginError
+        self._check_content()
         try:
             client = client_of(self.present)
             self.journal.begin(self._token, now())
@@ -234,11 +236,29 @@ class _Refresh(NamedTuple):
         self.journal.fail(Failure.of(trouble, token_hash(self._token), now()))
         raise trouble
 
+    def _check_content(self) -> None:
+        """Refuse a file into which the answer could not be put, before it is asked for."""
+        from headless_login.codex.auth_file import Credentials
+        from headless_login.oauth.values import Refreshed
+
+        try:
+            Credentials.refreshed(self.content, Refreshed(None, None, None), "")
+        except (ValueError, RecursionError):
+            pass  # raised below: the cause would carry the content along
+        else:
+            return
+        raise LocalTrouble(
+            "store_failed",
+            f"{self.home.auth_file} holds what cannot be written again.",
+            "Sign in again to replace it.",
+        )
+
     def _written_meanwhile(
         self, refused: RefreshRefused, sleep: Callable[[float], None]
     ) -> StoredSignIn | None:
         """Return newer tokens, if another program has spent this one and written what it got."""
-        is_news = refused.code == "refresh_token_reused" and not self.earlier
+        known = self.earlier is not None and self.earlier.code == refused.code
+        is_news = refused.code == "refresh_token_reused" and not known
         for _ in range(int(_WAIT_FOR_CODEX / _PAUSE) if is_news else 1):
             stored = read_stored(self.home, read=read_owned)
             if stored and is_newer(stored, self.present):
@@ -293,7 +313,7 @@ class _Refresh(NamedTuple):
             if stored:
                 return self._with_access(after, answer, now), True
             say(DROPPED)
-            return _read(self.home)[1], False
+            return _read(self.home, say)[1], False
         where = self.journal.path if kept else set_aside(credentials)
         hint = "The new tokens could not be saved anywhere else: sign in again."
         if kept:

@@ -22,7 +22,6 @@ from headless_login.codex.locks import WAITING as WAITING_FOR_CODEX
 from headless_login.codex.pending.folder import FOLDER, our_folder, our_folder_made
 from headless_login.codex.preflight import cannot_write
 from headless_login.errors import (
-    REMEDIES,
     HeadlessLoginError,
     IssuerTrouble,
     LocalTrouble,
@@ -78,8 +77,9 @@ class Failure(NamedTuple):
         """Return it as the error that it was."""
         if self.error == "refresh_refused":
             return RefreshRefused(self.code, self.message)
-        kind = SignInRefused if REMEDIES[self.error].exit_code == 3 else IssuerTrouble
-        return kind(self.error, self.message, self.hint)
+        if self.error == "unexpected_account":
+            return SignInRefused(self.error, self.message, self.hint)
+        return IssuerTrouble(self.error, self.message, self.hint)
 
 
 def last_failure(home: CodexHome, refresh_token: str) -> Failure | None:
@@ -91,7 +91,9 @@ def last_failure(home: CodexHome, refresh_token: str) -> Failure | None:
 def _failure(folder: Folder, refresh_token: str) -> Failure | None:
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         document = json.loads(folder.read(FAILURE)[0])
-        failure = Failure(*(document[name] for name in Failure._fields))
+        *names, at = Failure._fields
+        spent, error, code, message, hint = (str(document[name]) for name in names)
+        failure = Failure(spent, error, code, message, hint, float(document[at]))
         known = document["format"] == _FORMAT and failure.spent == token_hash(refresh_token)
         return failure if known else None
     return None
@@ -244,9 +246,8 @@ class Journal:
         elif entry.content is None:
             lost = OutcomeUnknown("issuer_unreachable", _KILLED)
             self.fail(Failure.of(lost, entry.spent, entry.began))
-        else:
-            if not self.store(Credentials(entry.content), entry.spent, say):
-                say(DROPPED)
+        elif not self.store(Credentials(entry.content), entry.spent, say):
+            say(DROPPED)
 
 
 def recover(home: CodexHome, say: Say = lambda _: None) -> None:
