@@ -6,7 +6,6 @@ import json
 import os
 import random
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,8 +29,7 @@ from tests.support.renewing import Backend, Renewing, ask_model
 from tests.support.stored_files import KEY, document, jwt, with_tokens, write
 
 PERSONAL = "at-MARKED0123456789abcdefghij"
-SOON = int(time.time()) + 600
-PAST, FAR = jwt({"exp": 1}), jwt({"exp": int(time.time()) + 86400})
+PAST, FAR = jwt({"exp": 1}), jwt({"exp": 4_000_000_000})
 
 
 def _token(home: CodexHome, *options: str) -> Outcome:
@@ -46,7 +44,7 @@ def _personal() -> dict[str, object]:
     return {"OPENAI_API_KEY": None, "personal_access_token": PERSONAL}
 
 
-ACCESS_ONLY = with_tokens(access_token=jwt({"exp": SOON}), refresh_token="")
+ACCESS_ONLY = with_tokens(access_token=FAR, refresh_token="")
 EXTERNAL = ACCESS_ONLY | {"auth_mode": "chatgptAuthTokens"}
 
 
@@ -62,9 +60,9 @@ EXTERNAL = ACCESS_ONLY | {"auth_mode": "chatgptAuthTokens"}
         (_key(), (), 2, "", "headless-login token --api-key"),
         (_key(), ("--api-key",), 0, KEY, ""),
         (with_tokens(access_token=FAR), ("--api-key",), 0, FAR, ""),
-        (ACCESS_ONLY, ("--min-valid", "60"), 0, jwt({"exp": SOON}), ""),
-        (ACCESS_ONLY, (), 0, jwt({"exp": SOON}), "There is no refresh token here."),
-        (EXTERNAL, ("--refresh",), 0, jwt({"exp": SOON}), "There is no refresh token here."),
+        (ACCESS_ONLY, (), 0, FAR, ""),
+        (ACCESS_ONLY, ("--refresh",), 0, FAR, "There is no refresh token here."),
+        (EXTERNAL, ("--refresh",), 0, FAR, "There is no refresh token here."),
         (with_tokens(access_token=PAST, refresh_token=""), (), 1, "", "The access token has ended"),
         ({"auth_mode": "bedrockApiKey", "bedrock_api_key": {"api_key": "k", "region": "r"}},
          (), 1, "", "no access token"),
@@ -119,6 +117,15 @@ def test_the_old_one_is_printed_while_the_issuer_is_away(renewing: Renewing) -> 
     outcome = assert_ended(renewing.token(), 3, "it has expired", "headless-login login")
     assert outcome.out == ""
     assert renewing.content == ended
+
+
+def test_an_access_only_copy_is_printed_while_it_lasts(renewing: Renewing) -> None:
+    """Nothing here can renew it, so it is said that it ends sooner than was asked for."""
+    renewing.change(refresh_token="")
+    token = f"{renewing.tokens['access_token']}\n"
+    assert assert_ended(renewing.token(), 0, "There is no refresh token here.").out == token
+    assert renewing.token("--min-valid", "60") == Outcome(0, token, "")
+    assert not renewing.issuer.refreshes
 
 
 def test_an_answer_that_is_lost_is_said(home: CodexHome) -> None:
