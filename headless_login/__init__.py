@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from headless_login.oauth.values import AuthorizationPending as AuthorizationPending
     from headless_login.oauth.values import DeviceCode as DeviceCode
     from headless_login.oauth.values import Grant as Grant
+    from headless_login.oauth.values import Refreshed as Refreshed
     from headless_login.oauth.values import Tokens as Tokens
     from headless_login.signin import SignedIn as SignedIn
     from headless_login.signin import begin as begin
@@ -65,7 +66,7 @@ _NAMES = {
     "oauth.identity": "Identity",
     "oauth.provider": "CODEX Dialect Endpoints Provider",
     "oauth.request": "AuthorizationRequest",
-    "oauth.values": "AuthorizationPending DeviceCode Grant Tokens",
+    "oauth.values": "AuthorizationPending DeviceCode Grant Refreshed Tokens",
     "signin": "SignedIn begin complete rebuild",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
