@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headless_login.codex.home import CodexHome as CodexHome
     from headless_login.codex.rules import PolicyPlace as PolicyPlace
     from headless_login.codex.rules import Rules as Rules
+    from headless_login.codex.stored import StoredSignIn as StoredSignIn
     from headless_login.delivery.destination import CodexFolder as CodexFolder
     from headless_login.delivery.destination import Destination as Destination
     from headless_login.errors import Cancelled as Cancelled
@@ -57,6 +58,7 @@ _NAMES = {
     "codex.auth_file": "Credentials",
     "codex.home": "CodexHome",
     "codex.rules": "PolicyPlace Rules",
+    "codex.stored": "StoredSignIn",
     "delivery.destination": "CodexFolder Destination",
     "errors": "Cancelled HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
     "SignInRefused TimedOut WrongUsage",

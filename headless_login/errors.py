@@ -44,6 +44,7 @@ class Remedy(NamedTuple):
 REMEDIES = {
     "not_signed_in": Remedy(1, _SIGN_IN),
     "usage": Remedy(2, "See: headless-login login --help"),
+    "unknown_account": Remedy(2, "See: headless-login accounts"),
     "not_a_redirect": Remedy(3, _PASTE_ADDRESS),
     "authorize_url_pasted": Remedy(3, _PASTE_ADDRESS),
     "issuer_error_page": Remedy(3, _OPEN_AGAIN),
@@ -68,12 +69,14 @@ REMEDIES = {
     "login_method_not_allowed": Remedy(
         3, "Use the allowed way to sign in, or have the setting changed."
     ),
-    "unexpected_account": Remedy(3, "Sign in again, as the person who is meant."),
     "refresh_refused": Remedy(3, "Sign in again: headless-login login"),
     "device_auth_disabled": Remedy(
         3,
         "Use --paste-redirect, or switch device codes on: ChatGPT Settings, Security (in a "
         "workspace: its administrator, under Permissions).",
+    ),
+    "unexpected_account": Remedy(
+        3, "Sign in again and choose the expected account in the browser."
     ),
     "no_pending_login": Remedy(3, "Start a new sign-in: headless-login login start"),
     "token_response_invalid": Remedy(4, _CODE_WORKS_ONCE),
@@ -136,9 +139,9 @@ class WrongUsage(HeadlessLoginError):
 
     exit_code = 2
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        """`hint` is the right command."""
-        super().__init__("usage", message, hint)
+    def __init__(self, message: str, hint: str = "", *, error: str = "usage") -> None:
+        """`hint` is the right command; `error` is `usage` or `unknown_account`."""
+        super().__init__(error, message, hint)
 
 
 class SignInRefused(HeadlessLoginError):

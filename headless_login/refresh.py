@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from headless_login.codex.files import read_owned, signals_held
+from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import (
     DROPPED,
@@ -26,6 +26,7 @@ from headless_login.codex.journal import (
 )
 from headless_login.codex.locks import WAITING as WAITING_FOR_CODEX
 from headless_login.codex.preflight import check_writable
+from headless_login.codex.replace import signals_held
 from headless_login.codex.stored import Misshapen, StoredSignIn, interpret, read_stored
 from headless_login.errors import (
     HeadlessLoginError,
@@ -182,7 +183,7 @@ def _read(home: CodexHome, say: Say) -> tuple[bytes, StoredSignIn]:
     why = ""
     with AuthFile.locked(home, on_wait=lambda: say(WAITING_FOR_CODEX)) as auth_file:
         try:
-            content = auth_file.read()
+            content, _ = auth_file.read()
             return content, interpret(content)
         except FileNotFoundError:
             pass

@@ -7,7 +7,7 @@ What is imported here at the top is all that beginning needs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headless_login.oauth.attempt import Attempt
@@ -16,6 +16,7 @@ from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 
 if TYPE_CHECKING:
     from headless_login.codex.rules import Rules
+    from headless_login.codex.stored import StoredSignIn
     from headless_login.delivery.destination import Destination
     from headless_login.issuer.client import IssuerClient
     from headless_login.oauth.identity import Identity
@@ -32,13 +33,15 @@ UNVERIFIED = (
 class SignedIn(NamedTuple):
     """A sign-in that is safely stored; times in seconds since the epoch.
 
-    `steps_before_use` is what has to be done before Codex uses it; nothing, as a rule.
+    `steps_before_use` is what has to be done before Codex uses it; nothing, as a rule. `to_revoke`
+    is what it has replaced, if that is to be revoked.
     """
 
     identity: Identity
     auth_file: str
     access_token_expires_at: float | None
     steps_before_use: tuple[str, ...] = ()
+    to_revoke: StoredSignIn | None = None
 
 
 def begin(
@@ -49,23 +52,25 @@ def begin(
     port: int = LOOPBACK_PORTS[0],
     lifetime: float = LIFETIME,
     client: IssuerClient | None = None,
+    expect: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Attempt:
     """Begin an attempt: an address whose answer comes back, or with `device` a one-time code.
 
     `rules` are what `Destination.check` returned. `port` stands in the redirect URI. The attempt
-    is valid for `lifetime` seconds. `client` asks for the code; `clock` returns the seconds since
-    the epoch.
+    is valid for `lifetime` seconds. `client` asks for the code. `expect` names the account that has
+    to sign in, by e-mail address or id. `clock` returns the seconds since the epoch.
 
     Raises:
         SignInRefused: `device_auth_disabled`.
         IssuerTrouble: the issuer gave no one-time code.
     """
     if device:
-        return _begin_with_code(provider, lifetime, client, clock)
+        attempt = _begin_with_code(provider, lifetime, client, clock)
+        return attempt._replace(expect=(*expect,))
     workspaces = (rules.workspace_ids or ()) if rules else ()
     request = AuthorizationRequest(provider, redirect_uri_for(port), workspaces)
-    return Attempt(provider, request, clock() + lifetime)
+    return Attempt(provider, request, clock() + lifetime, expect=(*expect,))
 
 
 def _begin_with_code(
@@ -98,8 +103,9 @@ def rebuild(kept: Mapping[str, Any]) -> Attempt:
 
 def load() -> None:
     """Import everything that completing needs: an import must not fail after a code is spent."""
-    import headless_login.codex.auth_file
+    import headless_login.codex.accounts
     import headless_login.codex.locks
+    import headless_login.codex.running
     import headless_login.issuer.client
     import headless_login.oauth.id_token  # noqa: F401
 
@@ -118,9 +124,8 @@ def complete(
 ) -> SignedIn:
     """Turn a grant, or tokens fresh from the issuer, into stored credentials.
 
-    `rules` are those of `destination.check()`, which is asked without them. `timeout` (seconds)
-    bounds the exchange. `say` gets what the person should know on the way; `on_exchanged` is called
-    when the tokens are there, and so the grant is worth nothing any more.
+    Without `rules` the destination is asked; `timeout` (seconds) bounds the exchange. `say` gets
+    what the person should know; when `on_exchanged` is called, the grant is worth nothing any more.
 
     Raises:
         SignInRefused: the code, the identity or the workspace was refused; nothing is written.
@@ -145,7 +150,8 @@ def complete(
         say(text)
     identity = verify_id_token(tokens, provider, keys, now=now())
     rules.check_workspace(identity.account_id)
-    destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
+    identity.check(attempt.expect)
+    to_revoke = destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
     steps = destination.steps_before_use(rules)
-    return SignedIn(identity, destination.name, expires_at, (*steps,))
+    return SignedIn(identity, destination.name, expires_at, (*steps,), to_revoke)

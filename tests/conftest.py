@@ -16,6 +16,7 @@ from hypothesis import settings
 from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from tests.support.misbehaving import AnsweringIssuer
+from tests.support.people import Machine, People
 from tests.support.program import environment
 from tests.support.renewing import RefreshingIssuer, Renewing
 from tests.support.scene import Scene
@@ -96,3 +97,10 @@ def renewing(codex_home: Path) -> Iterator[Renewing]:
     """A folder that is signed in, and whose access token ends soon."""
     with RefreshingIssuer() as issuer:
         yield Renewing(codex_home, issuer)
+
+
+@pytest.fixture
+def machine(codex_home: Path) -> Iterator[Machine]:
+    """The command in that folder, with an issuer at which several people sign in."""
+    with People() as issuer:
+        yield Machine(codex_home, issuer)

@@ -19,15 +19,18 @@ from typing import Any, NamedTuple
 import pytest
 import responses
 
+from headless_login.codex.accounts import list_accounts
 from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
 from headless_login.codex.stored import read_stored
 from headless_login.commands.context import Context
 from headless_login.commands.logout import logout
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import LocalTrouble
 from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder
+from tests.support.people import ADA, GRACE, KEPT, signed_in_as
 from tests.support.stored_files import LOCKS, NEW, OLD, chatgpt, made_by, remove, store, write
 
 
@@ -319,3 +322,19 @@ def test_a_folder_is_made_for_no_third_user(above: bool) -> None:
             assert scene.picture() == before, f"swapped before call {at} of {calls}"
             shutil.rmtree(scene.eve / "third", ignore_errors=True)
         at += 1
+
+
+@needs_root
+def test_what_root_keeps_belongs_to_the_folders_user() -> None:
+    """Their own command has to be able to use it; a folder of another user is not entered."""
+    with public_folder(NOBODY) as folder:
+        home = CodexHome(str(folder))
+        for person in (ADA, GRACE):
+            CodexFolder(home, {}).store(signed_in_as(person))
+        made = [folder, *folder.rglob("*")]
+        assert {path.lstat().st_uid for path in made} == {NOBODY}
+        assert as_user(NOBODY, lambda: len(list_accounts(home).kept)) == "1"
+        os.chown(folder / KEPT, NOBODY - 1, NOBODY)
+        assert list_accounts(home).kept == ()
+        with pytest.raises(LocalTrouble, match="no folder of this user's"):
+            CodexFolder(home, {}).store(NEW)

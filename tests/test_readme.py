@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from headless_login import errors
+from headless_login.codex.home import CodexHome
+from headless_login.delivery.destination import CodexFolder
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
+from tests.support.people import ADA, GRACE, places, signed_in_as
 from tests.support.program import COMMAND, Variables, environment, run
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -103,16 +106,8 @@ def test_the_help_of_start_names_what_there_is() -> None:
 
 
 def test_every_option_exists() -> None:
-    commands = (
-        "",
-        "login",
-        "login start",
-        "login finish",
-        "login status",
-        "logout",
-        "token",
-        "demo",
-    )
+    commands = ["", "login", "login start", "login finish", "login status", "logout", "demo"]
+    commands += ["token", "accounts", "accounts use"]
     ours = re.findall(r"`(?:headless-login |login |logout |scripts/login )?[^`]*`", README)
     used = _options_in(" ".join(ours))
     assert used
@@ -135,3 +130,17 @@ def test_exit_codes_are_those_of_the_errors() -> None:
 def test_every_script_that_is_named_exists() -> None:
     for script in set(re.findall(r"scripts/[\w-]+|\.ci/run", README)):
         assert os.access(PROJECT / script, os.X_OK), script
+
+
+def test_the_accounts_example_switches(codex_home: Path) -> None:
+    """Every line runs as it stands, with somebody kept and somebody present."""
+    home = CodexHome(str(codex_home))
+    for person in (GRACE, ADA):
+        CodexFolder(home, {}).store(signed_in_as(person))
+    lines = _block("sh", "accounts use grace").replace("use -", "use - && headless-login accounts")
+    said = _shell(lines, environment(codex_home, None))
+    assert re.findall(r"(?m)^([* ]) ChatGPT as (\w+)", said) == [
+        *(("*", "ada"), (" ", "grace")),
+        *(("*", "ada"), (" ", "grace")),
+    ]
+    assert [user for _, user, _ in places(home)] == [ADA.user_id]

@@ -153,7 +153,6 @@ def test_the_command_says_it_in_one_sentence(codex_home: Path) -> None:
     script += ' || echo "exit $?"; cat "$1/auth.json"; ls -A "$1"'
     done = in_namespace(script, codex_home, COMMAND, environ=environment(codex_home, None))
     assert done.stderr == (
-        "This replaces the sign-in with the API key ***.\n"
         f"Error: {codex_home}/auth.json cannot be written: the disk is full.\n"
         "Make room, or name another folder with --codex-home.\n"
     )

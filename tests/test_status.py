@@ -15,6 +15,7 @@ import pytest
 
 from headless_login.codex.home import CodexHome
 from headless_login.commands.status import report_status
+from headless_login.delivery.destination import CodexFolder
 from tests.support.program import Outcome, environment, run
 from tests.support.stored_files import (
     ACCESS_CLAIMS,
@@ -295,14 +296,16 @@ HEAVY = {
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["login", "status"], ["login", "status", "--json"]),
-        *(["logout"], ["login", "--with-api-key"], ["token"]),
+        *(["login", "status"], ["login", "status", "--json"], ["login", "--with-api-key"]),
+        *(["logout"], ["logout", "--all"], ["accounts"], ["accounts", "use", "-"]),
+        *(["accounts", "remove", "sk-"], ["token"]),
     ],
     ids=" ".join,
 )
 def test_nothing_heavy_is_loaded(arguments: list[str], home: CodexHome) -> None:
     """Commands that need no network load nothing that could use it."""
-    write(home, with_tokens(access_token=jwt({"exp": 4_000_000_000})))
+    CodexFolder(home, {}).store(NEW)
+    CodexFolder(home, {}).store(chatgpt())
     done = subprocess.run(
         [sys.executable, "-c", WATCH, *arguments],
         input=f"{KEY}\n",

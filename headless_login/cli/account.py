@@ -1,4 +1,4 @@
-"""The commands beside `login`: who is signed in, signing out, a token, practice."""
+"""The commands beside `login`: who is signed in or was before, signing out, a token, practice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headless_login.cli.options import CodexHomeOption, JsonOption
+from headless_login.cli.options import CodexHomeOption, JsonOption, hand_down
 from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context
 from headless_login.terminal.output import Events, Output
@@ -34,14 +34,82 @@ def logout(
         bool,
         typer.Option("--revoke", help="Also revoke the refresh token, on every machine."),
     ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Forget every kept sign-in, too; with --revoke: revoke each."),
+    ] = False,
     codex_home: CodexHomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the sign-in from this machine, and what is pending."""
+    """Remove the sign-in from this machine, and what is pending.
+
+    What is kept stays kept (`headless-login accounts`), and nothing of it becomes present.
+    """
     from headless_login.commands.logout import logout
 
     context = Context(Output(events=Events(as_json)))
-    logout(CodexHome.find(codex_home, context.environ), context, revoke=revoke)
+    logout(CodexHome.find(codex_home, context.environ), context, revoke=revoke, every=every)
+
+
+accounts = typer.Typer(
+    help=(
+        "Show the sign-ins that this Codex folder has held; or make another one present (`use`), "
+        "or forget one (`remove`). A sign-in that replaces another account's keeps it here."
+    ),
+    short_help="Show, switch and forget the sign-ins of this Codex folder.",
+    rich_markup_mode=None,
+    add_completion=False,
+    invoke_without_command=True,
+)
+WhoArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHO",
+        help="An e-mail address, an account id or the beginning of either; a key by its mask.",
+    ),
+]
+
+
+@accounts.callback()
+def show(
+    above: typer.Context, codex_home: CodexHomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Show them, unless a command below says otherwise."""
+    if above.invoked_subcommand is None:
+        list_(codex_home, as_json)
+    else:
+        hand_down(above, above.invoked_subcommand)
+
+
+@accounts.command("list")
+def list_(codex_home: CodexHomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the sign-ins, the present one first (*), without touching the network."""
+    from headless_login.commands.accounts import report_accounts
+
+    context = Context(Output(events=Events(as_json)))
+    report_accounts(CodexHome.find(codex_home, context.environ), context, as_json=as_json)
+
+
+@accounts.command("use")
+def use(who: WhoArgument, codex_home: CodexHomeOption = None, as_json: JsonOption = False) -> None:
+    """Make another sign-in present, and keep the present one; `use -` goes back."""
+    from headless_login.commands.accounts import use
+    from headless_login.delivery.destination import CodexFolder
+
+    context = Context(Output(events=Events(as_json)))
+    use(who, CodexFolder.find(codex_home, context.environ), context)
+
+
+@accounts.command("remove")
+def remove(
+    who: WhoArgument, codex_home: CodexHomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Forget a kept sign-in, without asking the issuer for anything."""
+    from headless_login.commands.accounts import remove
+    from headless_login.delivery.destination import CodexFolder
+
+    context = Context(Output(events=Events(as_json)))
+    remove(who, CodexFolder.find(codex_home, context.environ), context)
 
 
 TOKEN_HELP = """Print an access token that is valid, and nothing else.

@@ -13,6 +13,7 @@ from headless_login.cli.options import (
     ClientIdOption,
     CodexHomeOption,
     DeviceOption,
+    ExpectOption,
     IssuerOption,
     JsonOption,
     NoBrowserOption,
@@ -20,6 +21,7 @@ from headless_login.cli.options import (
     PortOption,
     QrFileOption,
     QrOption,
+    RevokeOldOption,
     ScopeOption,
     StoreAnywayOption,
     TakeOverOption,
@@ -27,6 +29,7 @@ from headless_login.cli.options import (
     WithAccessTokenOption,
     WithApiKeyOption,
     check_port,
+    destination_of,
     hand_down,
     options_of,
 )
@@ -80,6 +83,8 @@ def sign_in(
     scope: ScopeOption = None,
     codex_home: CodexHomeOption = None,
     store_anyway: StoreAnywayOption = False,
+    expect: ExpectOption = None,
+    revoke_old: RevokeOldOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sign in, by one of five ways."""
@@ -90,11 +95,12 @@ def sign_in(
     ways |= {"--with-api-key": with_api_key, "--with-access-token": with_access_token}
     _check_ways(api_key, ways)
     context = Context(Output(events=Events(as_json)))
+    fate = (store_anyway, revoke_old, expect)
     if with_api_key:
-        _store_api_key(context, codex_home, store_anyway)
+        _store_api_key(context, codex_home, fate)
         return
     client = (issuer, client_id, scope)
-    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, store_anyway)
+    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
     if with_access_token:
         _store_access_token(context, options)
         return
@@ -105,18 +111,25 @@ def sign_in(
     login(options._replace(port=port, bind=bind, take_over=take_over_port), context)
 
 
-def _store_api_key(context: Context, codex_home: str | None, store_anyway: bool) -> None:
+def _store_api_key(
+    context: Context, codex_home: str | None, fate: tuple[bool, bool, str | None]
+) -> None:
     from headless_login.commands.given_keys import login_with_api_key
-    from headless_login.delivery.destination import CodexFolder
 
-    folder = CodexFolder.find(codex_home, context.environ)
-    login_with_api_key(folder._replace(store_anyway=store_anyway), context)
+    folder, expect = destination_of(context, codex_home, *fate)
+    if expect:
+        raise WrongUsage(
+            "--expect cannot be checked with --with-api-key: a key does not say whose it is.",
+            "Leave --expect out.",
+        )
+    login_with_api_key(folder, context)
 
 
 def _store_access_token(context: Context, options: Options) -> None:
     from headless_login.commands.given_keys import login_with_access_token
 
-    login_with_access_token(options.destination, options.provider, context)
+    destination, expect = options.destination, options.expect
+    login_with_access_token(destination, options.provider, context, expect=expect)
 
 
 def _check_ways(api_key: str | None, ways: Mapping[str, bool]) -> None:

@@ -11,6 +11,7 @@ from headless_login.errors import WrongUsage
 
 if TYPE_CHECKING:
     from headless_login.commands.context import Context, Options
+    from headless_login.delivery.destination import CodexFolder
     from headless_login.oauth.provider import Provider
 
 CodexHomeOption = Annotated[
@@ -113,6 +114,19 @@ BindOption = Annotated[
 TakeOverOption = Annotated[
     bool, typer.Option("--take-over-port", help="End another sign-in that waits on the port.")
 ]
+ExpectOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHO",
+        help="Refuse the tokens of anybody else than this e-mail address, account or workspace id.",
+    ),
+]
+RevokeOldOption = Annotated[
+    bool,
+    typer.Option(
+        "--revoke-old", help="Revoke the sign-in that is replaced, instead of keeping it."
+    ),
+]
 NoWaitOption = Annotated[
     bool,
     typer.Option(
@@ -129,9 +143,10 @@ def hand_down(context: typer.Context, subcommand: str) -> None:
     flags = {option.name: option.opts[0] for option in group.params}
     known = {option.name for option in command.params}
     if strange := [flags[name] for name in given if name not in known]:
+        words = f"{context.info_name} {subcommand}"
         raise WrongUsage(
-            f"{' and '.join(strange)} does not go with `login {subcommand}`.",
-            f"See: headless-login login {subcommand} --help",
+            f"{' and '.join(strange)} does not go with `{words}`.",
+            f"See: headless-login {words} --help",
         )
     context.default_map = {subcommand: given}
 
@@ -157,9 +172,11 @@ def options_of(
     qr: str,
     qr_file: str | None,
     timeout: float,
-    store_anyway: bool,
+    fate: tuple[bool, bool, str | None],
 ) -> Options:
-    """Return what `login` and `login start` are asked alike; `client`: issuer, client id, scope.
+    """Return what `login` and `login start` are asked alike.
+
+    `client`: issuer, client id, scope. `fate`: as `destination_of` takes it.
 
     An issuer that is not OpenAI's is named, and where it came from.
 
@@ -168,15 +185,36 @@ def options_of(
         IssuerTrouble: another provider cannot be discovered.
     """
     from headless_login.commands.context import Options
-    from headless_login.delivery.destination import CodexFolder
 
     if qr not in ("auto", "always", "never", "graphics"):
         raise WrongUsage("--qr takes auto, always, never or graphics.")
     if qr_file is not None and not qr_file.lower().endswith((".png", ".svg")):
         raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
-    folder = CodexFolder.find(codex_home, context.environ)._replace(store_anyway=store_anyway)
+    folder, expect = destination_of(context, codex_home, *fate)
     provider = _provider_of(above, context, *client)
-    return Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
+    options = Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
+    return options._replace(expect=expect)
+
+
+def destination_of(
+    context: Context,
+    codex_home: str | None,
+    store_anyway: bool,
+    revoke_old: bool,
+    expect: str | None,
+) -> tuple[CodexFolder, tuple[str, ...]]:
+    """Return where a sign-in goes, and who it has to be.
+
+    Raises:
+        WrongUsage: `--expect` names nobody.
+    """
+    from headless_login.delivery.destination import CodexFolder
+
+    if expect is not None and not expect.strip():  # a script's variable that is not set
+        raise WrongUsage("--expect names nobody.", "Use: --expect ada@example.com")
+    folder = CodexFolder.find(codex_home, context.environ)
+    folder = folder._replace(store_anyway=store_anyway, revoke_old=revoke_old)
+    return folder, (expect.strip(),) if expect else ()
 
 
 def check_port(provider: Provider, port: int | None) -> None:

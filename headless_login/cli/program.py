@@ -84,6 +84,7 @@ class _Commands(LazyGroup):
         "logout": "headless_login.cli.account",
         "status": "headless_login.cli.account",
         "token": "headless_login.cli.account",  # nosec B105
+        "accounts": "headless_login.cli.account",
         "demo": "headless_login.cli.account",
     }
 

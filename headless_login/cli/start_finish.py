@@ -10,16 +10,19 @@ from headless_login.cli.options import (
     ClientIdOption,
     CodexHomeOption,
     DeviceOption,
+    ExpectOption,
     IssuerOption,
     JsonOption,
     NoWaitOption,
     QrFileOption,
     QrOption,
     RedirectPortOption,
+    RevokeOldOption,
     ScopeOption,
     StoreAnywayOption,
     TimeoutOption,
     check_port,
+    destination_of,
     options_of,
 )
 from headless_login.commands.context import Context
@@ -91,6 +94,7 @@ def start(
     scope: ScopeOption = None,
     codex_home: CodexHomeOption = None,
     store_anyway: StoreAnywayOption = False,
+    expect: ExpectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Begin a sign-in that `login finish` completes in another call."""
@@ -98,7 +102,8 @@ def start(
 
     context = Context(Output(events=Events(as_json, strict=True)))
     client = (issuer, client_id, scope)
-    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, store_anyway)
+    fate = (store_anyway, False, expect)
+    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
     check_port(options.provider, port)
     start(options._replace(device=device_auth, port=port), context)
 
@@ -115,6 +120,8 @@ def finish(
     no_wait: NoWaitOption = False,
     codex_home: CodexHomeOption = None,
     store_anyway: StoreAnywayOption = False,
+    expect: ExpectOption = None,
+    revoke_old: RevokeOldOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Complete a sign-in that `login start` began, in a call of its own.
@@ -129,8 +136,7 @@ def finish(
     headless-login login finish --no-wait  for a one-time code
     """
     from headless_login.commands.finish import finish
-    from headless_login.delivery.destination import CodexFolder
 
     context = Context(Output(events=Events(as_json)))
-    folder = CodexFolder.find(codex_home, context.environ)
-    finish(answer, folder._replace(store_anyway=store_anyway), context, wait=not no_wait)
+    folder, expected = destination_of(context, codex_home, store_anyway, revoke_old, expect)
+    finish(answer, folder, context, wait=not no_wait, expect=expected)

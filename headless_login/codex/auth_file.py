@@ -125,9 +125,13 @@ class AuthFile:
             reason = error
         raise cannot_write(home.auth_file, reason)
 
-    def read(self) -> bytes:
-        """Return its content."""
-        return self._folder.read(self._name)[0]
+    def read(self) -> tuple[bytes, os.stat_result]:
+        """Return its content and its status."""
+        return self._folder.read(self._name)
+
+    def sweep(self) -> None:
+        """Remove what a write that was killed has left beside it, secrets and all."""
+        sweep(self._folder)
 
     def store(self, credentials: Credentials) -> bool:
         """Replace it; returns whether it had to be written in place, as a mounted file."""

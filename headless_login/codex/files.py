@@ -183,17 +183,6 @@ class Folder:
             with suppress(OSError):  # some file systems cannot
                 os.fsync(self._descriptor)
 
-    def append(self, name: str, content: bytes) -> None:
-        """Add to a file that is there, in one write: a kill leaves all of it there, or nothing."""
-        descriptor = self.open(name, os.O_WRONLY | os.O_APPEND)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            _fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
     def mark(self, name: str) -> None:
         """Make an empty file, if there is nothing of that name."""
         with suppress(FileExistsError):

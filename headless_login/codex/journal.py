@@ -21,6 +21,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import WAITING as WAITING_FOR_CODEX
 from headless_login.codex.pending.folder import FOLDER, our_folder, our_folder_made
 from headless_login.codex.preflight import cannot_write
+from headless_login.codex.replace import append, replace
 from headless_login.errors import (
     HeadlessLoginError,
     IssuerTrouble,
@@ -181,7 +182,7 @@ class Journal:
         note = {"format": _FORMAT, "spent": token_hash(refresh_token), "began": now}
         refused: OSError
         try:
-            self._folder.replace(JOURNAL, _line(note))
+            replace(self._folder, JOURNAL, _line(note))
             return
         except OSError as error:
             refused = error
@@ -192,7 +193,7 @@ class Journal:
         content = credentials.content.decode()
         digest = hashlib.sha256(credentials.content).hexdigest()
         try:
-            self._folder.append(JOURNAL, _line({"content": content, "digest": digest}))
+            append(self._folder, JOURNAL, _line({"content": content, "digest": digest}))
         except OSError:
             return False
         return True
@@ -210,7 +211,7 @@ class Journal:
             elif stored := found in (refresh_token_hash, None):
                 renewed = _renewed(present, credentials)
                 auth_file.store(renewed)
-                if auth_file.read() != renewed.content:  # a file system that swallows a write
+                if auth_file.read()[0] != renewed.content:  # a file system that swallows a write
                     raise OSError(None, "it does not hold what was written")
         self.end()
         return stored
@@ -218,7 +219,7 @@ class Journal:
     def fail(self, failure: Failure) -> None:
         """Keep how it failed, for whoever waits for the lock and for `doctor`."""
         with suppress(OSError):
-            self._folder.replace(FAILURE, _line({"format": _FORMAT, **failure._asdict()}))
+            replace(self._folder, FAILURE, _line({"format": _FORMAT, **failure._asdict()}))
         self.end()
 
     def failure(self, refresh_token: str) -> Failure | None:
@@ -320,7 +321,7 @@ def _kept(line: bytes) -> bytes | None:
 def _present(auth_file: AuthFile) -> bytes:
     """Return what auth.json holds; an object that holds nothing where there is none."""
     try:
-        return auth_file.read()
+        return auth_file.read()[0]
     except FileNotFoundError:
         return b"{}"
 

@@ -70,6 +70,18 @@ def replace_file(path: str, content: bytes) -> bool:
         return replace(folder, name, content)
 
 
+def append(folder: Folder, name: str, content: bytes) -> None:
+    """Add to a file that is there, in one write: a kill leaves all of it there, or nothing."""
+    descriptor = folder.open(name, os.O_WRONLY | os.O_APPEND)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        _fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove(folder: Folder, name: str, *, or_write: bytes) -> None:
     """Remove a file; what cannot be removed (a mounted file) gets `or_write` as its content.
 

@@ -12,7 +12,8 @@ from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
 from headless_login.codex.keys import masked
 from headless_login.codex.rules import WAY_OF_MODE
-from headless_login.codex.shape import Misshapen, Torn, read_shape
+from headless_login.codex.shape import Misshapen as Misshapen
+from headless_login.codex.shape import Torn, read_shape
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity, claims_of, identity_of, numeric_date
 from headless_login.oauth.text import printable
@@ -142,13 +143,6 @@ def described(stored: StoredSignIn) -> str:
     plan = f" ({printable(stored.identity.plan, 30)} plan)" if stored.identity.plan else ""
     kind = "an agent identity (unchecked) of" if stored.mode == "agentIdentity" else "ChatGPT as"
     return f"{kind} {stored.identity.name}{plan}"
-
-
-def is_same(one: StoredSignIn, other: StoredSignIn) -> bool:
-    """Return whether two files are the same person's in the same account, or the same key."""
-    return (one.mode, one.api_key, one.identity.account_id, one.identity.user_id) == (
-        *(other.mode, other.api_key, other.identity.account_id, other.identity.user_id),
-    )
 
 
 def _identity(tokens: Mapping[str, object], access_claims: Mapping[str, object]) -> Identity:

@@ -40,6 +40,7 @@ class Options(NamedTuple):
     port: int | None = None
     bind: str | None = None
     take_over: bool = False
+    expect: tuple[str, ...] = ()
 
 
 class Context:

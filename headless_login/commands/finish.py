@@ -11,7 +11,7 @@ from headless_login.codex.pending.record import identifier
 from headless_login.codex.pending.store import Claim, PendingAttempts, refusal
 from headless_login.codex.rules import Rules
 from headless_login.commands.command_line import own_command
-from headless_login.commands.context import Context
+from headless_login.commands.context import Context, Options
 from headless_login.commands.conversation import Conversation, conclude, wait_for_approval
 from headless_login.commands.pending_answers import PendingAnswers, device_code_among
 from headless_login.commands.words import WithoutInput, duration
@@ -50,22 +50,39 @@ def finish(
     *,
     wait: bool = True,
     patience: float = PATIENCE,
+    expect: tuple[str, ...] = (),
 ) -> SignedIn:
     """Finish by an answer (`-`: on standard input), or by the one-time code that is pending.
 
     Without one, what standard input already holds is the answer; else the newest decides. Without
     `wait` the issuer is asked once whether the code was approved. `patience` is in seconds, for
-    input of which there is no sign yet.
+    input of which there is no sign yet. `expect` names the account that has to sign in, beside what
+    `login start` was told.
 
     Raises:
         HeadlessLoginError: it is not finished; what can still be finished stays pending.
     """
-    home = folder.home
-    if not os.path.isdir(home.path):
-        raise refusal("nothing", home.path)
+    if not os.path.isdir(folder.home.path):
+        raise refusal("nothing", folder.home.path)
+    signed_in = _finish(answer, folder, context, wait, patience, expect)
+    if signed_in.to_revoke is not None:
+        from headless_login.commands.logout import revoke_replaced
+
+        revoke_replaced(signed_in.to_revoke, context)
+    return signed_in
+
+
+def _finish(
+    answer: str | None,
+    folder: CodexFolder,
+    context: Context,
+    wait: bool,
+    patience: float,
+    expect: tuple[str, ...],
+) -> SignedIn:
     rules = folder.check(context.say)
-    with PendingAttempts.opened(home) as pending:
-        finishing = _Finishing(pending, folder, rules, context, home)
+    with PendingAttempts.opened(folder.home) as pending:
+        finishing = _Finishing(pending, folder, rules, context, folder.home, expect)
         waiting = pending.waiting()
         if answer is None and wait and input_is_ready():
             answer = _STDIN
@@ -85,7 +102,7 @@ def finish(
 
 
 def finish_another(
-    text: str, rejected: RejectedAnswer, home: CodexHome, context: Context
+    text: str, rejected: RejectedAnswer, options: Options, context: Context
 ) -> SignedIn:
     """Finish the attempt that `login start` began, if `text`, pasted into `login`, answers it.
 
@@ -93,14 +110,15 @@ def finish_another(
         RejectedAnswer: `rejected`; it is no attempt's answer.
         HeadlessLoginError: as `finish`.
     """
-    destination = CodexFolder(home, context.environ)
+    home = options.home
     with PendingAttempts.opened(home) as pending:
         answers = PendingAnswers(pending)
         outcome = PastedAnswers(answers).outcome(text)
         if answers.found is None:
             raise rejected
         context.say("That answers the sign-in that `login start` began; finishing that one.")
-        finishing = _Finishing(pending, destination, Rules.read(home), context, home)
+        destination, rules = options.destination, Rules.read(home)
+        finishing = _Finishing(pending, destination, rules, context, home, options.expect)
         return _complete(finishing, answers, outcome)
 
 
@@ -134,6 +152,7 @@ class _Finishing(NamedTuple):
     rules: Rules
     context: Context
     home: CodexHome
+    expect: tuple[str, ...] = ()
 
     def command(self, *words: str) -> str:
         """Return the command that goes on with it."""
@@ -207,10 +226,11 @@ def _exchange(
         claim.use_up()
 
     context = finishing.context
+    attempt = claim.attempt._replace(expect=(*claim.attempt.expect, *finishing.expect))
     try:
         signed_in = complete(
             grant,
-            claim.attempt,
+            attempt,
             finishing.destination,
             rules=finishing.rules,
             client=context.client(claim.attempt.provider),

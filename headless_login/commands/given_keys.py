@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.keys import (
@@ -14,6 +15,7 @@ from headless_login.codex.keys import (
     read_api_key,
 )
 from headless_login.codex.rules import Rules
+from headless_login.codex.stored import StoredSignIn
 from headless_login.commands.context import Context
 from headless_login.commands.words import announce_signed_in, used_from_now_on
 from headless_login.delivery.destination import Destination
@@ -36,16 +38,20 @@ def login_with_api_key(destination: Destination, context: Context) -> None:
     """
     rules = destination.check(context.say, method="api")
     key = read_api_key(_given(context, "Paste the API key (it is not shown): ", PIPE_KEY))
-    destination.store(Credentials.api_key(key), context.say)
+    to_revoke = destination.store(Credentials.api_key(key), context.say)
     context.say(
         f"Stored the API key {masked(key)} in {destination.name}.",
         "Codex needs it to have write access to the Responses API (api.responses.write).",
     )
-    _conclude(destination, rules, context, Identity())
+    _conclude(destination, rules, context, Identity(), to_revoke)
 
 
-def login_with_access_token(destination: Destination, provider: Provider, context: Context) -> None:
+def login_with_access_token(
+    destination: Destination, provider: Provider, context: Context, *, expect: Sequence[str] = ()
+) -> None:
     """Read an access token from standard input, have it checked and store it.
+
+    `expect` names the account that it has to be of, by e-mail address or id.
 
     Raises:
         WrongUsage: standard input holds no access token of Codex.
@@ -66,21 +72,33 @@ def login_with_access_token(destination: Destination, provider: Provider, contex
         claims = check_agent_identity(token, client.agent_identity_keys())
         credentials, account = Credentials.agent_identity(token), "account_id"
         plan, told = claims.get("plan_type"), "the agent identity"
-    identity = Identity(_text(claims.get("email")), _text(claims.get(account)), _text(plan))
+    user = _text(claims.get("chatgpt_user_id"))
+    identity = Identity(_text(claims.get("email")), _text(claims.get(account)), _text(plan), user)
     rules.check_workspace(identity.account_id)
-    destination.store(credentials, context.say)
+    identity.check(expect)
+    to_revoke = destination.store(credentials, context.say)
     context.say(f"Stored {told} of {identity.name} in {destination.name}.")
-    _conclude(destination, rules, context, identity)
+    _conclude(destination, rules, context, identity, to_revoke)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _conclude(destination: Destination, rules: Rules, context: Context, identity: Identity) -> None:
+def _conclude(
+    destination: Destination,
+    rules: Rules,
+    context: Context,
+    identity: Identity,
+    to_revoke: StoredSignIn | None,
+) -> None:
     if steps := destination.steps_before_use(rules):
         context.say(f"Stored; {used_from_now_on(steps)}")
     announce_signed_in(context.output.events, destination.name, identity)
+    if to_revoke is not None:
+        from headless_login.commands.logout import revoke_replaced
+
+        revoke_replaced(to_revoke, context)
 
 
 def _given(context: Context, label: str, pipe: str) -> bytes:

@@ -40,7 +40,12 @@ def login(options: Options, context: Context) -> SignedIn:
         begun = _begin(options, rules, context, left)
         kept = KeptAttempt(begun.attempt, options, context)
         with kept.until_answered():
-            return _sign_in(begun, kept, rules, options, context, left)
+            signed_in = _sign_in(begun, kept, rules, options, context, left)
+    if signed_in.to_revoke is not None:
+        from headless_login.commands.logout import revoke_replaced
+
+        revoke_replaced(signed_in.to_revoke, context)
+    return signed_in
 
 
 def _sign_in(
@@ -127,7 +132,14 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
     try:
         if options.device:
             client, lifetime = context.client(options.provider), max(0.1, left())
-            attempt = begin(options.provider, rules, device=True, lifetime=lifetime, client=client)
+            attempt = begin(
+                options.provider,
+                rules,
+                device=True,
+                lifetime=lifetime,
+                client=client,
+                expect=options.expect,
+            )
             context.say(*filter(None, [client.clock_trouble]))
             return _Begun(attempt)
         if not options.paste:
@@ -140,7 +152,7 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
         instead_of = refused
     if instead_of:
         context.say(f"{instead_of.message} Signing in by paste instead.")
-    attempt = begin(options.provider, rules, port=port, lifetime=left())
+    attempt = begin(options.provider, rules, port=port, lifetime=left(), expect=options.expect)
     return _Begun(attempt, sockets, port if sockets else None, instead_of)
 
 
@@ -163,4 +175,4 @@ def _finish_another(
         raise rejected
     from headless_login.commands.finish import finish_another
 
-    return finish_another(text, rejected, options.home, context)
+    return finish_another(text, rejected, options, context)

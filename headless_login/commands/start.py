@@ -31,6 +31,7 @@ def start(options: Options, context: Context) -> None:
             port=options.port or LOOPBACK_PORTS[0],
             lifetime=options.timeout,
             client=context.client(options.provider) if options.device else None,
+            expect=options.expect,
         )
     except SignInRefused as refused:
         hint = f"{refused.hint} Or: headless-login login start"

@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
-from headless_login.codex.rules import Rules
+from headless_login.codex.rules import WAY_OF_MODE, Rules
 from headless_login.codex.verdict import (
     environment_obstacle,
     notes,
     steps_before_use,
     store_obstacle,
 )
-from headless_login.errors import LocalTrouble
+from headless_login.errors import LocalTrouble, SignInRefused
 
 if TYPE_CHECKING:
-    from headless_login.codex.auth_file import AuthFile, Credentials
+    from headless_login.codex.accounts import Replaced
+    from headless_login.codex.auth_file import Credentials
+    from headless_login.codex.stored import StoredSignIn
 
 Say = Callable[[str], object]  # takes one sentence for the person
 
 IN_PLACE = "Note: auth.json could not be replaced by renaming, so it was written in place."
+KEPT = "kept: headless-login accounts"
 
 
 def _silence(_: str) -> None:
@@ -48,8 +51,10 @@ class Destination(Protocol):
                 Codex would not look at them.
         """
 
-    def store(self, credentials: Credentials, say: Say = _silence) -> None:
+    def store(self, credentials: Credentials, say: Say = _silence) -> StoredSignIn | None:
         """Store the credentials, which replaces what was there.
+
+        Returns what was replaced, if it is to be revoked now; a place of another kind returns None.
 
         Raises:
             LocalTrouble: `store_failed`; the hint says where the credentials are instead.
@@ -62,12 +67,14 @@ class Destination(Protocol):
 class CodexFolder(NamedTuple):
     """The Codex folder of this machine: its auth.json, and what decides whether it is used.
 
-    `store_anyway`: also where Codex does not look at auth.json.
+    `store_anyway`: also where Codex does not look at auth.json. `revoke_old`: what is replaced is
+    not kept, but to be revoked.
     """
 
     home: CodexHome
     environ: Mapping[str, str] = os.environ
     store_anyway: bool = False
+    revoke_old: bool = False
 
     @classmethod
     def find(cls, given: str | None = None, environ: Mapping[str, str] = os.environ) -> Self:
@@ -85,16 +92,26 @@ class CodexFolder(NamedTuple):
         rules.check_method(method)
         if rules.credential_store != "file":
             self._check_store(rules, say)
-        if replaced := self._present():
-            say(f"This replaces the sign-in with {replaced}.")
         if self.home.make():
             say(f"Made the Codex folder {self.home.path}.")
         check_writable(self.home)
+        if replaced := self._present():
+            say(f"This replaces the sign-in with {replaced}{self._fate()}.")
         if found := environment_obstacle(self.environ, rules):
             say(f"Note: {found.message} Before Codex uses this sign-in: {found.remedy}")
         for text in notes(self.home, rules, self.environ):
             say(f"Note: {text}")
         return rules
+
+    def _fate(self) -> str:
+        """Return what becomes of the sign-in that is replaced, if it can be known."""
+        from headless_login.codex.kept import can_keep
+
+        if self.revoke_old:
+            return ", which is revoked then"
+        if not can_keep(self.home):
+            return ", which cannot be kept: this folder takes no files"
+        return f" (if it is another account's, {KEPT})"
 
     def _present(self) -> str:
         """Return what the present sign-in is made with, if there is one that can be read."""
@@ -106,6 +123,29 @@ class CodexFolder(NamedTuple):
             stored = read_stored(self.home)
             return described(stored) if stored and stored.mode else ""
         return ""
+
+    def check_switch(self, stored: StoredSignIn) -> Rules:
+        """Return the rules if the Codex here would use this sign-in, were it made present.
+
+        A forbidden one it would remove (codex-facts.md section 10).
+
+        Raises:
+            SignInRefused: `login_method_not_allowed` or `workspace_not_allowed`.
+            LocalTrouble: `store_not_used`.
+        """
+        rules = Rules.read(self.home)
+        rules.check_method(method := WAY_OF_MODE.get(stored.mode or "", "chatgpt"))
+        has_workspace = method == "chatgpt" and stored.mode != "personalAccessToken"
+        if has_workspace and not rules.allows_workspace(stored.workspace_id):
+            raise SignInRefused(
+                "workspace_not_allowed",
+                f"{rules.workspace_source} does not allow the workspace of that sign-in, which "
+                "Codex would not use. Nothing was changed.",
+                "Have that setting changed first.",
+            )
+        if found := store_obstacle(self.home, rules, self.environ):
+            raise LocalTrouble("store_not_used", found.message, found.remedy)
+        return rules
 
     def _check_store(self, rules: Rules, say: Say) -> None:
         found = store_obstacle(self.home, rules, self.environ)
@@ -122,9 +162,13 @@ class CodexFolder(NamedTuple):
         """Return what has to be done before the Codex of this machine uses auth.json."""
         return steps_before_use(self.home, rules, self.environ)
 
-    def store(self, credentials: Credentials, say: Say = _silence) -> None:
-        """Replace auth.json under Codex's locks, or else save the credentials in another file."""
-        from headless_login.codex.auth_file import AuthFile, set_aside
+    def store(self, credentials: Credentials, say: Say = _silence) -> StoredSignIn | None:
+        """Replace auth.json under Codex's locks, or else save the credentials in another file.
+
+        Another account's sign-in is kept, or returned with `revoke_old`.
+        """
+        from headless_login.codex.accounts import Accounts
+        from headless_login.codex.auth_file import set_aside
         from headless_login.codex.journal import no_refresh
         from headless_login.codex.locks import WAITING
 
@@ -132,19 +176,14 @@ class CodexFolder(NamedTuple):
         try:
             with (
                 no_refresh(self.home, say),
-                AuthFile.locked(self.home, on_wait=lambda: say(WAITING)) as auth_file,
+                Accounts.locked(self.home, on_wait=lambda: say(WAITING)) as accounts,
             ):
-                replaced = _replaced(auth_file, credentials)
-                if auth_file.store(credentials):
-                    say(IN_PLACE)
-                if auth_file.read() == credentials.content:
-                    if replaced:
-                        say(f"Replaced the sign-in with {replaced}.")
-                    return
-            # A file system that swallows a write must not pass for a sign-in.
-            failed = LocalTrouble("store_failed", f"{self.name} does not hold what was written.")
+                keep = not self.revoke_old
+                replaced = accounts.replace(credentials, keep=keep, may_lose=True)
         except LocalTrouble as error:
             failed = error
+        else:
+            return self._told(replaced, say)
         if not credentials.comes_once:
             raise failed
         aside = set_aside(credentials)
@@ -155,12 +194,28 @@ class CodexFolder(NamedTuple):
         )
         raise LocalTrouble("store_failed", failed.message, hint)
 
+    def _told(self, replaced: Replaced, say: Say) -> StoredSignIn | None:
+        """Say what was replaced, and return it if it has to be revoked."""
+        from headless_login.codex.stored import described
 
-def _replaced(auth_file: AuthFile, credentials: Credentials) -> str:
-    """Return what somebody else's sign-in, which is about to be replaced, is made with."""
-    from headless_login.codex.stored import described, interpret, is_same
+        if replaced.in_place:
+            say(IN_PLACE)
+        if replaced.unreadable:
+            say(f"What was in {self.name} could not be understood, so it is not kept.")
+        if replaced.account is None:
+            return None
+        if not replaced.same:
+            name = described(replaced.account.stored)
+            say(f"Replaced the sign-in with {name}{f' ({KEPT})' if replaced.kept else ''}.")
+            tell_running(self.home, replaced.account.stored, say)
+        return replaced.account.stored if self.revoke_old else None
 
-    with suppress(OSError, ValueError):
-        before, after = interpret(auth_file.read()), interpret(credentials.content)
-        return described(before) if before.mode and not is_same(before, after) else ""
-    return ""
+
+def tell_running(home: CodexHome, stored: StoredSignIn, say: Say) -> None:
+    """Name the Codexes that still run with what was replaced (codex-facts.md section 13)."""
+    from headless_login.codex.running import running_codexes
+    from headless_login.codex.stored import described
+
+    if found := running_codexes(home):
+        codexes = f"A Codex is running (process {', '.join(map(str, found))})"
+        say(f"Note: {codexes} and stays with {described(stored)} until it is started anew.")

@@ -27,7 +27,8 @@ class Attempt(NamedTuple):
     """What waits for the person: a redirect URL to be pasted, or a one-time code to be approved.
 
     `expires_at` is in seconds since the epoch. `grant` is one that was won by a device code and
-    not exchanged yet: the issuer gives it once.
+    not exchanged yet: the issuer gives it once. `expect` names the account that has to sign in, by
+    an e-mail address or an id; nothing, if any may.
     """
 
     provider: Provider
@@ -35,6 +36,7 @@ class Attempt(NamedTuple):
     expires_at: float
     grant: Grant | None = None
     issuer: Issuer | None = None
+    expect: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -95,6 +97,7 @@ class Attempt(NamedTuple):
             | {"endpoints": None if endpoints is None else endpoints._asdict()},
             "grant": None if self.grant is None else self.grant._asdict(),
             "expires_at": self.expires_at,
+            "expect": list(self.expect),
         }
 
     @classmethod
@@ -132,18 +135,21 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
         awaits = DeviceCode(**checked(kept["awaits"], numbers=("interval", "expires_in")))
     grant = Grant(**checked(kept["grant"])) if kept["grant"] else None
     (expires_at,) = checked({"": kept["expires_at"]}, numbers=("",)).values()
-    return Attempt(provider, awaits, expires_at, grant)
+    return Attempt(provider, awaits, expires_at, grant, expect=_texts(kept.get("expect", ())))
 
 
 def _request(provider: Provider, kept: Mapping[str, Any]) -> AuthorizationRequest:
     fields = _whole(kept, AuthorizationRequest._fields[1:])  # all but the provider
-    workspaces = fields.pop("allowed_workspace_ids")
-    if not isinstance(workspaces, list | tuple):  # a text is no list of its letters
-        raise TypeError("allowed_workspace_ids")
-    checked(dict(enumerate(workspaces)))
+    workspaces = _texts(fields.pop("allowed_workspace_ids"))
     if not checked(fields)["state"] or not _VERIFIER.fullmatch(fields["verifier"]):
         raise ValueError("state, verifier")
-    return AuthorizationRequest(provider, **fields, allowed_workspace_ids=tuple(workspaces))
+    return AuthorizationRequest(provider, **fields, allowed_workspace_ids=workspaces)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):  # a text is no list of its letters
+        raise TypeError
+    return tuple(checked(dict(enumerate(value))).values())
 
 
 def _whole(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from headless_login.errors import SignInRefused
 from headless_login.oauth.text import printable
 
 Claims = Mapping[str, object]
@@ -34,6 +35,22 @@ class Identity(NamedTuple):
     def name(self) -> str:
         """The person in words that can be shown."""
         return printable(self.email or "an account without an e-mail address", 100)
+
+    def is_of(self, who: str) -> bool:
+        """Return whether that is its e-mail address, or its account or user id."""
+        is_email = self.email is not None and self.email.casefold() == who.casefold()
+        return is_email or who in (self.account_id, self.user_id)
+
+    def check(self, expected: Iterable[str]) -> None:
+        """Refuse (`unexpected_account`) an identity that is not each of those that are expected."""
+        for who in expected:
+            if not self.is_of(who):
+                account = f"account {self.account_id}" if self.account_id else "no account id"
+                raise SignInRefused(
+                    "unexpected_account",
+                    f"This is the sign-in of {self.name} ({printable(account, 60)}), not of "
+                    f"{printable(who, 100)}. Nothing was written.",
+                )
 
 
 def read_part(token: str, index: int) -> Claims | None:

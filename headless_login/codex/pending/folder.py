@@ -170,7 +170,7 @@ def our_folder(home: CodexHome) -> Iterator[tuple[Folder | None, Folder | None]]
         parent = folder = None
         with suppress(OSError):
             parent = held.enter_context(Folder.opened(home.path))
-            folder = _enter(parent, held)
+            folder = enter_own(parent, FOLDER, held)
         yield parent, folder
 
 
@@ -179,24 +179,39 @@ def our_folder_made(home: CodexHome) -> Iterator[tuple[Folder, Folder]]:
     """Open both, and make ours (0700) if it is missing; raises as `PendingFolder.made`."""
     with ExitStack() as held:
         parent = held.enter_context(Folder.opened(home.path))
-        parent.make_folder(FOLDER)
-        folder = None
-        with suppress(OSError):
-            folder = _enter(parent, held)
-        if folder is None:
-            raise LocalTrouble(
-                "store_failed",
-                f"{os.path.join(home.path, FOLDER)} is no folder of this user's.",
-                "Move it away.",
-            )
-        folder.make_private()
-        yield parent, folder
+        yield parent, make_own(parent, FOLDER, held)
 
 
-def _enter(home: Folder, held: ExitStack) -> Folder | None:
-    """Open the folder in a Codex home for as long as `held` is; None if it is not ours."""
-    folder = held.enter_context(home.below(FOLDER))
-    return folder if _is_ours(folder.status(), home) else None
+def enter_own(above: Folder, name: str, held: ExitStack) -> Folder | None:
+    """Open a folder in another one for as long as `held` is; None if it is not ours.
+
+    Raises:
+        OSError: there is none.
+    """
+    folder = held.enter_context(above.below(name))
+    return folder if _is_ours(folder.status(), above) else None
+
+
+def make_own(above: Folder, name: str, held: ExitStack) -> Folder:
+    """Open a folder in another one for as long as `held` is, and make it (0700) if it is missing.
+
+    Raises:
+        LocalTrouble: `store_failed`; something in its place is not ours.
+        OSError: it cannot be made.
+    """
+    above.make_folder(name)
+    folder = None
+    with suppress(OSError):
+        folder = enter_own(above, name, held)
+    if folder is None:
+        raise not_ours(os.path.join(above.path, name))
+    folder.make_private()
+    return folder
+
+
+def not_ours(path: str) -> LocalTrouble:
+    """Return the `store_failed` for what stands in the place of a folder of ours."""
+    return LocalTrouble("store_failed", f"{path} is no folder of this user's.", "Move it away.")
 
 
 def _is_ours(status: os.stat_result, home: Folder) -> bool:

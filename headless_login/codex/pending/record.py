@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Self
 from headless_login.oauth.attempt import Attempt, checked
 from headless_login.oauth.values import DeviceCode
 
-_FORMAT = 1
+# A version that does not know of expected accounts must not finish an attempt that has one.
+_FORMAT, _FORMAT_WITH_EXPECT = 1, 2
 
 
 class Moment(NamedTuple):
@@ -75,7 +76,12 @@ class Origin(NamedTuple):
 
 
 class Damaged(Exception):
-    """The content is not what was written."""
+    """The content is not what was written; with a `format` it is what another version wrote."""
+
+    def __init__(self, format_: int | None = None) -> None:
+        """`format_` is its number, if it is one that this version does not know."""
+        super().__init__()
+        self.format = format_
 
 
 def identifier_of(secret: str) -> str:
@@ -91,8 +97,10 @@ def identifier(attempt: Attempt) -> str:
 
 def write_record(attempt: Attempt, origin: Origin) -> bytes:
     """Return the content of the file; the time that it is valid for is the origin's."""
-    document = {"format": _FORMAT, **attempt.kept()}
+    document = {"format": _FORMAT_WITH_EXPECT if attempt.expect else _FORMAT, **attempt.kept()}
     del document["expires_at"]
+    if not attempt.expect:
+        del document["expect"]
     document["origin"] = origin._asdict() | {"moment": origin.moment._asdict()}
     return json.dumps(document | {"digest": _digest(document)}, indent=2).encode()
 
@@ -103,13 +111,16 @@ def read_record(content: bytes) -> tuple[Attempt, Origin]:
     Raises:
         Damaged: it holds nothing that was written by `write_record`.
     """
+    unknown: int | None = None
     try:
         document = json.loads(content)
-        if document.pop("digest") == _digest(document) and document["format"] == _FORMAT:
+        if document["format"] not in (_FORMAT, _FORMAT_WITH_EXPECT):
+            unknown = int(document["format"])
+        elif document.pop("digest") == _digest(document):
             return _interpret(document)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         pass  # raised below: the cause would carry the content along
-    raise Damaged
+    raise Damaged(unknown)
 
 
 def _interpret(document: dict[str, Any]) -> tuple[Attempt, Origin]:

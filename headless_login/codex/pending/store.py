@@ -50,6 +50,10 @@ _REFUSALS = {
         "The file of this pending sign-in is damaged or was changed, so it is not used.",
         _AGAIN,
     ),
+    "format": (
+        "The file of this pending sign-in has the format {}, which this version does not know.",
+        f"Finish it with the version that began it. {_AGAIN}",
+    ),
     "exposed": (
         "Other users could read or change the file of this pending sign-in, so it is not used.",
         _AGAIN,
@@ -228,8 +232,9 @@ class PendingAttempts:
                 return attempt, origin
         except OSError:
             raise self._gone(name) from None
-        except Damaged:
-            pass  # raised below, without its cause
+        except Damaged as damaged:
+            unknown = damaged.format  # raised below, without its cause
+            raise refusal("damaged" if unknown is None else "format", str(unknown)) from None
         raise refusal("damaged")
 
     def _gone(self, name: str) -> RejectedAnswer:
