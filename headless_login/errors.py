@@ -20,6 +20,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+OK, WARNING, FAILED = "ok", "warning", "failed"
+
+
+class Finding(NamedTuple):
+    """What a check of `doctor` has found: how it stands (`ok`, `warning`, `failed`), what to do.
+
+    `message` and `remedy` name no person and no machine; the remedy is empty where none is needed.
+    """
+
+    name: str
+    status: str
+    message: str
+    remedy: str = ""
+
+
 _COPY_AGAIN = "Copy the whole address from the address bar once more and paste it."
 _OPEN_AGAIN = "Open the address shown above again, and paste that of the page that fails to load."
 _PASTE_ADDRESS = "Paste the whole address of the page that failed to load."
@@ -122,6 +137,10 @@ class HeadlessLoginError(Exception):
         remedy = REMEDIES.get(self.error, _UNKNOWN_WORD)
         hint = self._hint or (self.pending and remedy.while_pending) or remedy.hint
         return f"{hint} {self.pending}".strip()
+
+    def finding(self, name: str, status: str = FAILED) -> Finding:
+        """Return it as what a check has found."""
+        return Finding(name, status, self.message, self.hint)
 
 
 class NotSignedIn(HeadlessLoginError):

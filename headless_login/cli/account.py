@@ -1,4 +1,4 @@
-"""The commands beside `login`: who is signed in or was before, signing out, a token, practice."""
+"""The commands beside `login`: who is or was signed in, signing out, a token, checks, practice."""
 
 from __future__ import annotations
 
@@ -152,6 +152,32 @@ def token(
     context = Context(Output(events=Events(as_json, strict=True)))
     home = CodexHome.find(codex_home, context.environ)
     print_token(home, context, min_valid=min_valid, force=refresh, api_key=api_key)
+
+
+DOCTOR_HELP = """Check what a sign-in needs here, and whether the present one will work.
+
+Each line is a check: well, to look at (!), or failed; what to do about it stands
+below. Nothing is changed, and no network is touched; with --online the issuer is
+asked, and whether the access token still works (the refresh token is never sent).
+The report names nobody, and can be pasted into an issue.
+
+\b
+Exit code 0: nothing has failed
+  1  something has
+"""
+
+
+def doctor(
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask the issuer: name, TLS, clock, access token.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a check.")] = False,
+    codex_home: CodexHomeOption = None,
+) -> None:
+    """Check what a sign-in needs here."""
+    from headless_login.commands.doctor import doctor
+
+    raise typer.Exit(doctor(codex_home, Context(), online=online, as_json=as_json))
 
 
 def demo(as_json: JsonOption = False) -> None:

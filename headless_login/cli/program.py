@@ -85,6 +85,7 @@ class _Commands(LazyGroup):
         "status": "headless_login.cli.account",
         "token": "headless_login.cli.account",  # nosec B105
         "accounts": "headless_login.cli.account",
+        "doctor": "headless_login.cli.account",
         "demo": "headless_login.cli.account",
     }
 

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 from headless_login.codex.files import Folder
@@ -20,15 +21,17 @@ _ROOM = b"\0" * 16384
 _FOLDER_REFUSES = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def check_writable(home: CodexHome) -> None:
+def check_writable(home: CodexHome, *, owner: Callable[[str], str] | None = None) -> None:
     """Prove that auth.json could be written now, and change nothing.
+
+    `owner` names whose a path is, in the message.
 
     Raises:
         LocalTrouble: `store_failed`, with the reason.
     """
     refusal = _refusal(home)
     if refusal is not None:
-        raise cannot_write(home.auth_file, refusal)
+        raise cannot_write(home.auth_file, refusal, owner)
 
 
 def _refusal(home: CodexHome) -> OSError | None:
@@ -88,13 +91,15 @@ def _mount_of(descriptor: int) -> str:
         os.close(descriptor)
 
 
-def cannot_write(path: str, error: OSError) -> LocalTrouble:
+def cannot_write(
+    path: str, error: OSError, owner: Callable[[str], str] | None = None
+) -> LocalTrouble:
     """Return the `store_failed` that explains a failure to write `path`."""
-    what, hint = _explain(path, error)
+    what, hint = _explain(path, error, owner or _owner)
     return LocalTrouble("store_failed", f"{path} cannot be written: {what}.", hint)
 
 
-def _explain(path: str, error: OSError) -> tuple[str, str]:
+def _explain(path: str, error: OSError, owner: Callable[[str], str]) -> tuple[str, str]:
     other = "or name another folder with --codex-home"
     target = path
     with suppress(OSError):  # a link can have become something else meanwhile
@@ -111,9 +116,9 @@ def _explain(path: str, error: OSError) -> tuple[str, str]:
     if error.errno == errno.ENOENT and os.path.islink(path):
         return f"it is a link into {folder}, which does not exist", f"Make that folder, {other}."
     if error.errno in (errno.EACCES, errno.EPERM):
-        refuses = f"no permission in {folder}, which belongs to {_owner(folder)}"
+        refuses = f"no permission in {folder}, which belongs to {owner(folder)}"
         if os.access(folder, os.W_OK):
-            refuses = f"no permission: it belongs to {_owner(target)}"
+            refuses = f"no permission: it belongs to {owner(target)}"
         return refuses, f"Take it over with chown, {other}."
     return error.strerror or type(error).__name__, f"Fix that, {other}."
 

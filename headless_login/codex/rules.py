@@ -93,14 +93,14 @@ class Rules(NamedTuple):
             os.path.join(place.folder, name)
             for name in ("config.toml", "managed_config.toml", "requirements.toml")
         )
-        config = [_read_toml(below), _read_toml(home.config_file)]
-        above = [_read_toml(managed)]
-        required = [_read_toml(required_file)]
+        config = [read_toml(below), read_toml(home.config_file)]
+        above = [read_toml(managed)]
+        required = [read_toml(required_file)]
         for path in place.preferences:
-            above.append(_read_preference(path, "config_toml_base64"))
-            required.append(_read_preference(path, "requirements_toml_base64"))
+            above.append(read_preference(path, "config_toml_base64"))
+            required.append(read_preference(path, "requirements_toml_base64"))
         files = _trusted_files(directory, home, [*config, *above]) if directory else []
-        config += [*map(_read_toml, files), *above]
+        config += [*map(read_toml, files), *above]
         return cls._of(_Layers(config), _Layers(required))._replace(repository_files=(*files,))
 
     @classmethod
@@ -168,6 +168,8 @@ _FORCED = "forced_login_method"
 _WORKSPACE = "forced_chatgpt_workspace_id"
 _ALLOWED = "allowed_login_methods"
 _WORKSPACES = "allowed_chatgpt_workspaces"
+# Of a sign-in: what counts in config files, and what in requirements.toml.
+CONFIG_KEYS, REQUIRED_KEYS = (STORE, _FORCED, _WORKSPACE), (STORE, _ALLOWED, _WORKSPACES)
 
 
 class _Layers:
@@ -268,7 +270,7 @@ def _trusted_files(
     return files if trusted else []
 
 
-def _read_toml(path: str) -> tuple[str, Document]:
+def read_toml(path: str) -> tuple[str, Document]:
     """Return a file's path and content; a missing file is an empty one."""
     try:
         content, _ = read_regular(path)
@@ -281,7 +283,7 @@ def _read_toml(path: str) -> tuple[str, Document]:
     raise _unusable(path, reason)
 
 
-def _read_preference(path: str, key: str) -> tuple[str, Document]:
+def read_preference(path: str, key: str) -> tuple[str, Document]:
     """Return the TOML that a property list of macOS has below a key."""
     import binascii
     import plistlib

@@ -7,10 +7,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 
-from headless_login.errors import LocalTrouble
+from headless_login.errors import FAILED, OK, WARNING, Finding, LocalTrouble
 from headless_login.flows.port_holder import PortHolder, cancel, find_holder
 from headless_login.oauth.provider import LOOPBACK_PORTS
 
@@ -22,6 +22,7 @@ _QUEUE = 1024
 
 # How often and how long (seconds) Codex tries again after its own /cancel (codex-facts.md §8).
 _TRIES, _BETWEEN_TRIES = 10, 0.2
+_PATIENCE = 2.0  # seconds, for a connection to this machine itself
 
 # A machine without IPv6, or with ::1 switched off, is no obstacle; everything else is.
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
@@ -165,3 +166,66 @@ def _reason(error: OSError, port: int, find_holder: FindHolder, platform: str) -
         return "not permitted", f"The system keeps this port for itself.{looked_up}"
     reason = error.strerror or type(error).__name__
     return reason, "Listen on an address of this machine: --bind ADDRESS"
+
+
+def check_ports(
+    ports: Sequence[int] = LOOPBACK_PORTS,
+    *,
+    listen: Listen = listen,
+    find_holder: FindHolder = find_holder,
+    hosts_file: str = "/etc/hosts",
+    platform: str = sys.platform,
+) -> Iterator[Finding]:
+    """Check what a browser on this machine needs to reach a sign-in here (`doctor`).
+
+    `hosts_file` is what names are looked up in; no name server is asked for `localhost`.
+    """
+    for port in ports:
+        name = f"port_{port}"
+        try:
+            for held in _bind(port, LOOPBACK, listen):
+                held.close()
+        except OSError as error:
+            reason, remedy = _reason(error, port, find_holder, platform)
+            pasting = "Or sign in without a port: headless-login login --paste-redirect"
+            yield Finding(name, WARNING, f"Port {port} is {reason}.", f"{remedy} {pasting}")
+        else:
+            yield Finding(name, OK, f"Port {port} is free.")
+    for name, address in (("loopback_ipv4", LOOPBACK[0]), ("loopback_ipv6", LOOPBACK[1])):
+        why = _unreachable(address, listen)
+        if why is None:
+            yield Finding(name, OK, f"{address} can be reached.")
+        elif name == "loopback_ipv6":
+            yield Finding(name, OK, f"{address} cannot be reached ({why}); it is not needed.")
+        else:
+            message = f"{address} cannot be reached: {why}."
+            yield Finding(name, FAILED, message, "Bring it up, as root: ip link set lo up")
+    if platform not in ("win32", "darwin"):  # they know the name without a file
+        yield _localhost(hosts_file)
+
+
+def _unreachable(address: str, listen: Listen) -> str | None:
+    """Return why a connection to an address of this machine fails, or None if it does not."""
+    try:
+        with (
+            closing(listen(address, 0)) as listening,
+            socket.create_connection(listening.getsockname()[:2], timeout=_PATIENCE),
+        ):
+            return None
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _localhost(hosts_file: str) -> Finding:
+    """Return what `localhost` means: older Codexes, and people, write it (RFC 8252 §8.3)."""
+    found = []
+    with suppress(OSError), open(hosts_file, encoding="utf-8", errors="replace") as lines:
+        entries = (line.partition("#")[0].split() for line in lines)
+        found = [words[0] for words in entries if "localhost" in words[1:]]
+    name, remedy = "localhost", f"Have {hosts_file} say: 127.0.0.1 localhost"
+    if not found:
+        return Finding(name, WARNING, f"{hosts_file} does not say what localhost is.", remedy)
+    foreign = [each for each in found if not each.startswith("127.") and each != "::1"]
+    if foreign:
+        return Finding(name, FAILED, f"{hosts_file} leads localhost to another machine.", remedy)
+    return Finding(name, OK, f"localhost is {' and '.join(found)}.")

@@ -310,6 +310,35 @@ class IssuerClient:
 
         return self._transport.run(timeout, ask)
 
+    def ask(
+        self, address: str, access_token: str = "", account_id: str | None = None
+    ) -> tuple[int, Mapping[str, str]]:
+        """Return status and headers of what an address answers, as `doctor` wants to know.
+
+        With an access token, as Codex sends it; it goes nowhere but to `address`.
+
+        Raises:
+            IssuerTrouble: it cannot be reached within `SIDE_TIMEOUT`.
+        """
+        headers = {"Accept": "*/*"}
+        if access_token:
+            headers["Authorization"] = f"Bearer {access_token}"
+        if account_id:
+            headers["ChatGPT-Account-Id"] = account_id
+
+        def get() -> tuple[int, Mapping[str, str]]:
+            options = self._transport.options(SIDE_TIMEOUT)
+            response = self._session.get(address, headers=headers, withhold_token=True, **options)
+            response.close()
+            return response.status_code, response.headers
+
+        return self._transport.run(SIDE_TIMEOUT, get)
+
+    @property
+    def issuer_is_ahead(self) -> float:
+        """By how many seconds the clock of who answered last is ahead of ours."""
+        return self._transport.issuer_is_ahead
+
     def agent_identity_keys(self, *, timeout: float = EXCHANGE_TIMEOUT) -> KeySet:
         """Return the keys that agent identities are signed with (codex-facts.md §11).
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from headless_login.errors import IssuerTrouble
+from headless_login.errors import FAILED, OK, Finding, IssuerTrouble
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.text import one_line
 
@@ -104,6 +104,27 @@ def check_surroundings(provider: Provider, environ: Mapping[str, str] = os.envir
             raise IssuerTrouble(
                 "tls_error", f"{one_line(file.path)} (from {file.variable}) {wrong[0]}.", wrong[1]
             )
+
+
+def look_around(provider: Provider, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Check the same for `doctor`; a proxy's host is not shown."""
+    try:
+        proxy = proxy_of(provider, environ)
+        told = f"{proxy.variable} names a proxy." if proxy else "No variable names a proxy."
+        yield Finding("proxy", OK, told)
+    except IssuerTrouble as trouble:
+        yield trouble.finding("proxy")
+    files = certificate_files(environ)
+    for file in files:
+        wrong, remedy = _wrong_with(file) or ("can be used", "")
+        message = f"{one_line(file.path)} (from {file.variable}) {wrong}."
+        yield Finding("certificates", FAILED if remedy else OK, message, remedy)
+    folder = environ.get(CERTIFICATE_FOLDER)
+    if folder and not any(map(os.path.isdir, folder.split(os.pathsep))):
+        message = f"{CERTIFICATE_FOLDER} names no folder."
+        yield Finding("certificates", FAILED, message, f"unset {CERTIFICATE_FOLDER}")
+    elif not files:
+        yield Finding("certificates", OK, "No variable names a file of certificates.")
 
 
 def _wrong_with(file: CertificateFile) -> tuple[str, str] | None:

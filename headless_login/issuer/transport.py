@@ -118,7 +118,7 @@ class Transport:
         """
         trouble: HeadlessLoginError
         try:
-            return _within(timeout, call)
+            return within(timeout, call)
         except HeadlessLoginError as error:
             trouble = error.with_traceback(None)  # its frames hold the body
         except TimeoutError:
@@ -232,7 +232,7 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _within(seconds: float, call: Callable[[], _Result]) -> _Result:
+def within(seconds: float, call: Callable[[], _Result]) -> _Result:
     """Run a call in a daemon thread and wait for it, no longer than that and interruptibly.
 
     Neither a name server nor a server that drips byte by byte honours a socket's time-out.

@@ -175,6 +175,15 @@ def agent_identity_keys_address(provider: Provider) -> str:
     return f"https://chatgpt.com{path}" if provider.is_openai else provider.below(path)
 
 
+def usage_address(provider: Provider) -> str:
+    """Return what Codex asks for how much of a plan is used: an access token is good if it answers.
+
+    At OpenAI it is on ChatGPT's host; GET, and nothing is changed by it (0.169.0).
+    """
+    path = "/backend-api/wham/usage"
+    return f"https://chatgpt.com{path}" if provider.is_openai else provider.below(path)
+
+
 def well_known_addresses(issuer: str) -> list[str]:
     """Return where the document may lie: OpenID Connect's place, then RFC 8414's (§3.1)."""
     scheme, _, rest = issuer.rstrip("/").partition("://")

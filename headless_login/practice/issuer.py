@@ -61,6 +61,7 @@ class PracticeIssuer:
         self._id_token_lifetime = id_token_lifetime
         self._now = now
         self._grants = Grants(client_id, now)
+        self._good_until: dict[str, float] = {}  # of each access token, in seconds
         self._consent = Consent(person, self._grants, redirect_ports)
         self._devices = DeviceCodes(person, self._grants)
 
@@ -100,6 +101,7 @@ class PracticeIssuer:
             "/.well-known/jwks.json": {"GET": lambda _: self.jwks_answer()},
             "/backend-api/wham/agent-identities/jwks": {"GET": lambda _: self.jwks_answer()},
             "/api/accounts/v1/user-auth-credential/whoami": {"GET": self._whoami},
+            "/backend-api/wham/usage": {"GET": self._usage},
             "/.well-known/openid-configuration": {
                 "GET": lambda _: json_answer(200, _metadata(self.issuer))
             },
@@ -143,6 +145,10 @@ class PracticeIssuer:
         more = {"chatgpt_plan_type": person.plan, "chatgpt_account_is_fedramp": False}
         return json_answer(200, whose | more | {"email": person.email})
 
+    def usage_answer(self) -> Answer:
+        """Answer how much of the plan is used, to an access token that is good."""
+        return json_answer(200, {"plan_type": self.person.plan})
+
     def jwks_answer(self) -> Answer:
         """Answer with the public keys (RFC 7517 §5)."""
         return json_answer(200, self.keys.public())
@@ -157,6 +163,7 @@ class PracticeIssuer:
     def _tokens(self, granted: Granted) -> dict[str, object]:
         claims = tokens.access_token_claims(granted.approval, self.person)
         access_token = self.keys.sign(self._issued(self._access_token_lifetime) | claims)
+        self._good_until[f"Bearer {access_token}"] = self._now() + self._access_token_lifetime
         return {
             "id_token": self.sign_id_token(self.id_token_claims(granted.approval, access_token)),
             "access_token": access_token,
@@ -176,6 +183,11 @@ class PracticeIssuer:
         if request.is_json and form.get("grant_type") == "authorization_code":
             raise refused("invalid_request", "A code is exchanged by a form, not by JSON.")
         return self.token_answer(form)
+
+    def _usage(self, request: RecordedRequest) -> Answer:
+        if self._good_until.get(request.headers.get("Authorization", ""), 0) <= self._now():
+            return nested(401, "invalid_token", "The access token is unknown, or has ended.")
+        return self.usage_answer()
 
     def _whoami(self, request: RecordedRequest) -> Answer:
         if request.headers.get("Authorization") != f"Bearer {PERSONAL_ACCESS_TOKEN}":

@@ -9,6 +9,7 @@ import subprocess  # nosec B404
 import sys
 from collections.abc import Callable, Mapping
 
+from headless_login.errors import OK, WARNING, Finding
 from headless_login.terminal.place import Place
 
 # They would take this terminal, or fetch the page without showing it.
@@ -57,6 +58,31 @@ def open_browser(
         for words in commands
         if words and _is_suitable(words) and which(words[0])
     )
+
+
+def check_browser(
+    environ: Mapping[str, str],
+    place: Place,
+    *,
+    platform: str = sys.platform,
+    which: Callable[[str], str | None] = shutil.which,
+) -> Finding:
+    """Return whether a sign-in would open a browser here; none is started (`doctor`)."""
+    name, found = "browser", list[str]()
+
+    def note(command: list[str]) -> bool:
+        found.append(os.path.basename(command[0]))
+        return True
+
+    url = "http://127.0.0.1"
+    if open_browser(url, environ, place, launch=note, platform=platform, which=which):
+        program = "" if platform == "win32" else f": {found[0]}"
+        return Finding(name, OK, f"A browser is opened here{program}.")
+    if place.is_remote and not place.editor:
+        return Finding(name, OK, "None is opened here: the address is for a browser elsewhere.")
+    set_to = " that BROWSER names" if environ.get("BROWSER") else ""
+    remedy = f"{'unset BROWSER. ' if set_to else ''}Or open the address yourself."
+    return Finding(name, WARNING, f"There is no graphical browser here{set_to}.", remedy)
 
 
 def _commands(environ: Mapping[str, str], place: Place, platform: str) -> list[list[str]]:

@@ -60,8 +60,10 @@ class Console:
         with suppress(OSError, ValueError):
             write_text(self.stream, text)
 
-    def wrapped(self, text: str) -> list[str]:
+    def wrapped(self, text: str, indent: str = "") -> list[str]:
         """Return the lines that a paragraph takes; words are never broken, nor lines in a log.
+
+        All but the first begin with `indent`.
 
         No control character of a name or an address reaches the terminal.
         """
@@ -69,7 +71,10 @@ class Console:
         if not self.is_terminal:
             return [text]
         width = min(self.size[0], _WIDEST_TEXT)
-        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+        wrapped = textwrap.TextWrapper(
+            width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        return wrapped.wrap(text) or [""]
 
     def rows_of(self, text: str) -> int:
         """Return how many rows lines of text will take on the screen."""

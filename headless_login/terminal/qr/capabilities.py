@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from headless_login.errors import OK, WARNING, Finding
 from headless_login.terminal.output import Console
-from headless_login.terminal.qr.drawing import Look
+from headless_login.terminal.qr.drawing import Look, choose
+
+# As long as what a sign-in shows (codex-facts.md sections 2 and 4).
+_ADDRESS = f"https://auth.openai.com/oauth/authorize?{'x' * 425}"
+_DEVICE_PAGE = "https://auth.openai.com/codex/device"
 
 
 def look_at(console: Console, *, colours_asked: bool = False) -> Look:
@@ -22,6 +27,40 @@ def look_at(console: Console, *, colours_asked: bool = False) -> Look:
         protocol=known_protocol(console.environ),
         cell=_cell(console),
     )
+
+
+def check_terminal(console: Console) -> Iterator[Finding]:
+    """Check the terminal that a sign-in would use, and which QR codes it can show (`doctor`)."""
+    if not console.is_terminal:
+        message = "Standard error is no terminal, so that nothing can be pasted here."
+        yield Finding("terminal", WARNING, message, "headless-login login start")
+        return
+    look = look_at(console)
+    told = f"{look.columns}x{look.rows}, {'colours' if look.colours else 'NO_COLOR is set'}"
+    told += {"yes": ", UTF-8", "no": ", no UTF-8"}.get(look.blocks, ", UTF-8 perhaps")
+    if console.is_dumb:
+        message = f"TERM is {console.environ.get('TERM') or 'not set'}: plain lines alone."
+        yield Finding("terminal", WARNING, message, "export TERM=xterm-256color")
+        return
+    if look.columns < 80 or look.rows < 24:
+        yield Finding("terminal", WARNING, f"{told}: small.", "Zoom out (Ctrl -), to 80x24.")
+    else:
+        yield Finding("terminal", OK, f"{told}.")
+    address, page = (_fits(text, look) for text in (_ADDRESS, _DEVICE_PAGE))
+    if address:
+        yield Finding("qr_code", OK, "The QR code of the address fits.")
+    else:
+        which = "fits with --device-auth alone" if page else "fits nowhere"
+        remedy = "Zoom out (Ctrl -), or sign in with --device-auth."
+        yield Finding("qr_code", WARNING if not page else OK, f"A QR code {which}.", remedy)
+
+
+def _fits(text: str, look: Look) -> bool:
+    from headless_login.terminal.qr.matrix import matrix_of
+
+    left = look.rows - -(-len(text) // look.columns) - 1  # for the address, and the question
+    matrix = matrix_of(text)
+    return matrix is not None and choose(matrix, look, left) is not None
 
 
 def known_protocol(environ: Mapping[str, str]) -> str | None:
