@@ -139,7 +139,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda each: f"{each.name}: {each.said}")
 def test_what_is_broken_is_found(broken: Broken, home: CodexHome) -> None:
-    """Each with what to do, and no secret; the same in words, with the same exit code."""
+    """Each with what to do, and no secret."""
     if broken.content is not None:
         write(home, broken.content)
     for name, text in broken.files.items():
@@ -153,10 +153,7 @@ def test_what_is_broken_is_found(broken: Broken, home: CodexHome) -> None:
     said = _seen(_findings(outcome), broken.name, broken.status)
     assert broken.said in said, outcome.out
     assert broken.remedy in said
-    people = run("doctor", environ=environ)
-    assert (people.exit_code, people.err) == (outcome.exit_code, "")
-    assert broken.said in people.out
-    assert "MARKED" not in outcome.out + people.out
+    assert "MARKED" not in outcome.out
 
 
 def test_all_is_well(home: CodexHome) -> None:
@@ -255,6 +252,8 @@ def test_why_one_is_signed_out(
     assert said in found
     assert time.strftime("%Y-%m-%d", time.gmtime()) in found
     assert ("headless-login login" if status == "failed" else "token --refresh") in found
+    shown = run("login", "status", environ=renewing.environ).out
+    assert ("Warning: the issuer refused the refresh token at" in shown) is (status == "failed")
     # Another sign-in is another matter.
     renewing.sign_in()
     assert _seen(_doctor(renewing.home), "sign_in", "ok")

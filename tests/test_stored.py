@@ -315,6 +315,7 @@ ENDING = tokens(refresh_token="")
     [
         (document(), ACCESS_EXPIRES - 1, True),
         (document(), ACCESS_EXPIRES, True),
+        (with_tokens(account_id=None), ACCESS_EXPIRES, False),
         (document(tokens=ENDING), ACCESS_EXPIRES - 1, True),
         (document(tokens=ENDING), ACCESS_EXPIRES, False),
         (with_tokens(access_token=OPAQUE, refresh_token=""), 4e9, True),
@@ -327,7 +328,7 @@ ENDING = tokens(refresh_token="")
 def test_whether_codex_could_work_with_it(
     content: object, now: float, usable: bool, home: CodexHome
 ) -> None:
-    """An expired access token needs a refresh token; a key needs neither."""
+    """An expired access token needs a refresh token and an account id; a key needs none."""
     assert read(home, content).usable(now) is usable
 
 

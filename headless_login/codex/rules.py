@@ -145,6 +145,10 @@ class Rules(NamedTuple):
                 f"Use `{_WAYS[other]}`, or have that setting changed.",
             )
 
+    def allowed_way(self) -> str:
+        """Return the command of a way to sign in that is allowed."""
+        return next(command for way, command in _WAYS.items() if way not in self.forbidden)
+
     def allows_workspace(self, account_id: str | None) -> bool:
         """Return whether an account may be signed in with."""
         return self.workspace_ids is None or account_id in self.workspace_ids

@@ -52,9 +52,10 @@ class StoredSignIn(NamedTuple):
     def usable(self, now: float) -> bool:
         """Return whether Codex could work with it at `now`, as far as one can tell offline."""
         expired = self.access_token_expires_at is not None and self.access_token_expires_at <= now
-        renewable = self.refresh_token is not None and self.mode == "chatgpt"
+        # Without an account id Codex never refreshes (codex-facts.md section 13).
+        renewable = self.refresh_token and self.workspace_id and self.mode == "chatgpt"
         known = self.mode is not None and not self.unknown_mode
-        return known and (not expired or renewable)
+        return known and (not expired or bool(renewable))
 
 
 def read_stored(

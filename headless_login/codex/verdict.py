@@ -92,7 +92,8 @@ def _policy_obstacle(stored: StoredSignIn, rules: Rules) -> Obstacle | None:
     else:
         return None
     does = "removes auth.json when it starts" if removed else "sends its requests without it"
-    return Obstacle("policy", f"{reason}. Codex {does}.", "Sign in as that allows.")
+    remedy = f"Sign in as that allows: {rules.allowed_way()}"
+    return Obstacle("policy", f"{reason}. Codex {does}.", remedy)
 
 
 def store_obstacle(

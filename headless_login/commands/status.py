@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -11,11 +12,12 @@ from headless_login.codex.rules import PolicyPlace, Rules
 from headless_login.codex.stored import StoredSignIn, described, read_stored
 from headless_login.codex.verdict import Obstacle, first_obstacle, notes
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.text import one_line
+from headless_login.oauth.text import one_line, printable
 from headless_login.terminal.output import utc
 
 _NOTHING = StoredSignIn(mode=None)
 _SKEW = 300  # seconds
+_FAILURE = (".headless-login", "refresh-failure")  # of the journal
 
 
 def report_status(
@@ -35,7 +37,7 @@ def report_status(
     """
     stored = read_stored(home) or _NOTHING
     rules, obstacle = Rules(), None
-    warnings = _warnings(stored, now)
+    warnings = _warnings(home, stored, now)
     try:
         rules = Rules.read(home, place)
         obstacle = first_obstacle(stored, home, rules, environ, now)
@@ -50,10 +52,12 @@ def report_status(
     return text, 1 if obstacle else 0
 
 
-def _warnings(stored: StoredSignIn, now: float) -> list[str]:
-    warnings = []
+def _warnings(home: CodexHome, stored: StoredSignIn, now: float) -> list[str]:
+    warnings = _refusals(home, stored)
     if not stored.private:
-        warnings.append("other users can read auth.json; run: chmod 600 on it.")
+        from shlex import quote
+
+        warnings.append(f"other users can read auth.json; run: chmod 600 {quote(home.auth_file)}")
     if stored.mode == "chatgpt" and stored.refresh_token is None:
         warnings.append("there is no refresh token: the sign-in ends with the access token.")
     elif stored.mode == "chatgpt" and stored.workspace_id is None:
@@ -64,6 +68,23 @@ def _warnings(stored: StoredSignIn, now: float) -> list[str]:
     if stored.issued_at is not None and stored.issued_at > now + _SKEW:
         warnings.append("the tokens come from the future; is this machine's clock right?")
     return warnings
+
+
+def _refusals(home: CodexHome, stored: StoredSignIn) -> list[str]:
+    """Return what `token` has kept of a refresh token that the issuer takes no more."""
+    # The journal is not loaded where it has nothing to tell.
+    if not stored.refresh_token or not os.path.exists(os.path.join(home.path, *_FAILURE)):
+        return []
+    from headless_login.codex.journal import last_failure
+
+    failure = last_failure(home, stored.refresh_token)
+    if failure is None or failure.error != "refresh_refused":
+        return []
+    when = f"{_utc(failure.at):%Y-%m-%d %H:%M} UTC"
+    return [
+        f"the issuer refused the refresh token at {when} ({printable(failure.code, 40)}). Sign in "
+        "again: headless-login login"
+    ]
 
 
 def _document(
@@ -109,7 +130,10 @@ def _freshness(stored: StoredSignIn, now: float) -> list[str]:
     if expires_at is None:
         return [f"Access token without a readable expiry; {refresh}"]
     verb = "expired" if expires_at <= now else "valid until"
-    return [f"Access token {verb} {_utc(expires_at):%Y-%m-%d %H:%M} UTC; {refresh}"]
+    lines = [f"Access token {verb} {_utc(expires_at):%Y-%m-%d %H:%M} UTC; {refresh}"]
+    if expires_at <= now and stored.usable(now):
+        lines.append("Codex renews it when it starts. To renew it now: headless-login token")
+    return lines
 
 
 def _kept(home: CodexHome) -> str:
