@@ -17,6 +17,7 @@ import pytest
 from headless_login.codex.diagnosis import check_folder
 from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import FAILURE, OUTCOME_UNKNOWN, Failure, token_hash
+from headless_login.codex.keyring import user_name
 from headless_login.codex.pending.folder import FOLDER
 from headless_login.errors import Finding
 from headless_login.flows.ports import check_ports
@@ -27,6 +28,7 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.wire import Answer, nested, text_answer
 from headless_login.terminal.browser import check_browser
 from headless_login.terminal.place import detect_place
+from tests.support.keyring import secret_service
 from tests.support.machine import NOBODY, as_user, in_namespace, needs_root, public_folder
 from tests.support.own_etc import own_etc
 from tests.support.program import COMMAND, Outcome, Terminal, environment, run, validator
@@ -219,14 +221,35 @@ print("USED", used, heavy)
 def test_no_network_is_touched(arguments: list[str], home: CodexHome) -> None:
     """Sockets meet this machine itself alone, no name is looked up, no HTTP library is loaded."""
     write(home, GOOD)
-    command = [sys.executable, "-c", WATCH, *arguments]
     environ = environment(home.path, None, HTTPS_PROXY="http://192.0.2.9:3128")
+    for address in _used(arguments, environ):
+        assert "'127.0.0.1'" in address or "'::1'" in address
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["login", "status"]])
+def test_a_keyring_is_asked_by_nothing_heavy(
+    arguments: list[str], home: CodexHome, tmp_path: Path
+) -> None:
+    """The user's own D-Bus is no network, and what it brings is as good as before."""
+    write(home, GOOD)
+    Path(home.config_file).write_text('cli_auth_credentials_store = "auto"')
+    with secret_service(tmp_path) as service:
+        environ = environment(home.path, None, **service.environ)
+        assert any("bus" in address for address in _used(arguments, environ))
+        assert _seen(_doctor(home, **service.environ), "store", "ok")
+        service.keep(user_name(home), json.dumps(GOOD))
+        found = _doctor(home, **service.environ)
+    assert "codex logout" in _seen(found, "store", "failed")
+
+
+def _used(arguments: list[str], environ: dict[str, str]) -> list[str]:
+    """Run a command, and return the addresses that it met, none of them by a heavy library."""
+    command = [sys.executable, "-c", WATCH, *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     *_, used = done.stdout.splitlines()
     addresses, heavy = used.removeprefix("USED ").rsplit("] ", 1)
     assert heavy == "set()"
-    for address in filter(None, addresses.strip("[]").split('", "')):
-        assert "'127.0.0.1'" in address or "'::1'" in address, used
+    return [each for each in addresses.strip("[]").split('", "') if each]
 
 
 # Why somebody is signed out: what the issuer said, what an earlier command noted.

@@ -211,10 +211,11 @@ def check_sign_in(
             remedy, told = "headless-login accounts use -", " Others are kept (accounts)."
         yield Finding(name, WARNING, f"Nobody is signed in here.{told}", remedy)
     elif obstacle is not None and obstacle.reason == "expired":
-        message = (
-            "Expired: the access token has ended, and there is no refresh token (an access-only "
-            "copy, perhaps)."
-        )
+        why = "there is no refresh token (an access-only copy, perhaps)"
+        if stored and stored.refresh_token:
+            why = f"Codex renews none of this kind ({printable(stored.mode, 30)})"
+            why = why if stored.workspace_id else "Codex renews none without an account id"
+        message = f"Expired: the access token has ended, and {why}."
         yield Finding(name, FAILED, message, f"Sign in: {_LOGIN}")
     elif obstacle is not None:
         told = f"Not signed in, by {obstacle.reason}: {_sentence(obstacle.message)}"

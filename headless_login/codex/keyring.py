@@ -11,7 +11,7 @@ import os
 import subprocess  # nosec B404
 import sys
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
 from headless_login.codex.home import CodexHome
 
@@ -54,16 +54,32 @@ def _read_secret_service(home: CodexHome, environ: Mapping[str, str]) -> bytes |
     if not bus:
         return None
     try:
-        from jeepney.io.blocking import open_dbus_connection
-        from secretstorage import search_items
-
-        attributes = {"service": SERVICE, "username": user_name(home)}
-        with open_dbus_connection(bus) as connection:
-            ask = partial(connection.send_and_get_reply, timeout=_PATIENCE)
-            connection.send_and_get_reply = ask
-            for item in search_items(connection, attributes):
-                if not item.is_locked():
-                    return bytes(item.get_secret())
+        return _ask_secret_service(bus, {"service": SERVICE, "username": user_name(home)})
     except Exception:  # noqa: BLE001  # no bus, no service, nonsense: nothing to be had
         return None
-    return None
+
+
+def _ask_secret_service(bus: str, attributes: dict[str, str]) -> bytes | None:
+    """Return the first secret with these attributes that is not locked.
+
+    The freedesktop.org Secret Service, version 0.2, by a plain session: the bus is this user's
+    alone. Not by the package secretstorage, which loads cryptography to encrypt it.
+    """
+    from jeepney import DBusAddress, new_method_call
+    from jeepney.io.blocking import open_dbus_connection
+    from jeepney.wrappers import unwrap_msg
+
+    path, name = "/org/freedesktop/secrets", "org.freedesktop.secrets"
+    service = DBusAddress(path, name, "org.freedesktop.Secret.Service")
+    with open_dbus_connection(bus) as connection:
+
+        def ask(method: str, signature: str, *body: object) -> Any:
+            call = new_method_call(service, method, signature, body)
+            return unwrap_msg(connection.send_and_get_reply(call, timeout=_PATIENCE))
+
+        unlocked, _ = ask("SearchItems", "a{ss}", attributes)
+        if not unlocked:
+            return None
+        _, session = ask("OpenSession", "sv", "plain", ("s", ""))
+        (secrets,) = ask("GetSecrets", "aoo", unlocked[:1], session)
+        return next((bytes(secret[2]) for secret in secrets.values()), None)
