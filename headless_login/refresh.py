@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import (
+    ANSWER_LOST,
     DROPPED,
     OUTCOME_UNKNOWN,
     WAITING,
@@ -258,7 +259,7 @@ class _Refresh(NamedTuple):
         self, refused: RefreshRefused, sleep: Callable[[float], None]
     ) -> StoredSignIn | None:
         """Return newer tokens, if another program has spent this one and written what it got."""
-        known = self.earlier is not None and self.earlier.code == refused.code
+        known = self.earlier is not None and self.earlier.code in (refused.code, ANSWER_LOST)
         is_news = refused.code == "refresh_token_reused" and not known
         for _ in range(int(_WAIT_FOR_CODEX / _PAUSE) if is_news else 1):
             stored = read_stored(self.home, read=read_owned)
@@ -270,10 +271,10 @@ class _Refresh(NamedTuple):
 
     def _explained(self, refused: RefreshRefused) -> RefreshRefused:
         """Say who has probably used the token, if it was an earlier call of ours."""
-        if self.earlier is None or self.earlier.code != OUTCOME_UNKNOWN:
+        if self.earlier is None or self.earlier.code not in (OUTCOME_UNKNOWN, ANSWER_LOST):
             return refused
         told = f"{refused.message} The answer to an earlier refresh of ours was lost."
-        return RefreshRefused(refused.code, told)
+        return RefreshRefused(ANSWER_LOST, told)
 
     def _check_person(self, answer: Refreshed) -> None:
         """Refuse tokens that name somebody else than the old ones did.

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from headless_login.codex.diagnosis import check_folder
 from headless_login.codex.home import CodexHome
-from headless_login.codex.journal import FAILURE, OUTCOME_UNKNOWN, Failure, token_hash
+from headless_login.codex.journal import ANSWER_LOST, FAILURE, OUTCOME_UNKNOWN, Failure, token_hash
 from headless_login.codex.keyring import user_name
 from headless_login.codex.pending.folder import FOLDER
+from headless_login.codex.preflight import check_folder
 from headless_login.errors import Finding
 from headless_login.flows.ports import check_ports
 from headless_login.issuer.client import IssuerClient
@@ -28,6 +28,7 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.wire import Answer, nested, text_answer
 from headless_login.terminal.browser import check_browser
 from headless_login.terminal.place import detect_place
+from tests.support.codex import NEWEST, require_codex
 from tests.support.keyring import secret_service
 from tests.support.machine import NOBODY, as_user, in_namespace, needs_root, public_folder
 from tests.support.own_etc import own_etc
@@ -101,7 +102,7 @@ BROKEN = [
            files={"config.toml": 'allowed_login_methods = ["api"]'}),
     Broken("policy", "warning", "is not read by Codex", "remove it",
            files={"requirements.toml": ""}),
-    Broken("policy", "warning", "ChatGPT is not allowed", "Use the allowed way",
+    Broken("policy", "warning", "ChatGPT is not allowed", "login --with-api-key",
            files={"config.toml": 'forced_login_method = "api"'}),
     Broken("sign_in", "failed", "removes auth.json when it starts", "Sign in as that allows",
            files={"config.toml": 'forced_login_method = "api"'}),
@@ -306,20 +307,20 @@ def test_what_an_earlier_command_noted(
 def test_lost_answers_and_kept_accounts(home: CodexHome) -> None:
     """Used up by ourselves; newer tokens that are kept; another account to go back to."""
     write(home, with_tokens(access_token=ENDED))
-    _note(home, "refresh_refused", "refresh_token_reused", "no. The answer … was lost.")
+    _note(home, "refresh_refused", ANSWER_LOST)
     assert "Reused: the answer to an earlier" in _seen(_doctor(home), "sign_in", "failed")
     kept = {"format": 1, "last_present": 1.0, "auth_json": json.dumps(GOOD)}
     folder = Path(home.path, FOLDER, "accounts")
     folder.mkdir(mode=0o700)
     (folder / "one.json").write_text(json.dumps(kept))
     (folder / "two.json").write_text("{")
-    assert "headless-login accounts use -" in _seen(_doctor(home), "sign_in", "failed")
+    assert "Newer tokens of this account are kept" in _seen(_doctor(home), "sign_in", "failed")
     os.unlink(home.auth_file)
     assert "headless-login accounts use -" in _seen(_doctor(home), "sign_in", "warning")
 
 
-def _note(home: CodexHome, error: str, code: str, message: str = "no") -> None:
-    failure = Failure(token_hash(REFRESH_TOKEN), error, code, message, "", time.time())
+def _note(home: CodexHome, error: str, code: str) -> None:
+    failure = Failure(token_hash(REFRESH_TOKEN), error, code, "no", "", time.time())
     folder = Path(home.path, FOLDER)
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / FAILURE).write_text(json.dumps({"format": 1, **failure._asdict()}))
@@ -398,10 +399,10 @@ def test_disks(script: str, name: str, status: str, said: str, home: CodexHome) 
 def test_permissions(home: CodexHome) -> None:
     """Who else can read it, and which command mends that."""
     write(home, GOOD, mode=0o644)
-    os.chmod(home.path, 0o770)  # noqa: S103
+    os.chmod(home.path, 0o777)  # noqa: S103
     said = _seen(_doctor(home), "permissions", "warning")
     assert "chmod 600 ~/auth.json" in said
-    assert "chmod go-w ~" in said
+    assert "chmod o-w ~" in said
 
 
 @needs_root
@@ -514,6 +515,17 @@ def test_a_closed_standard_output() -> None:
     )  # fmt: skip
     assert done.returncode == 6
     assert "Standard output cannot be written" in done.stderr
+
+
+def test_the_version_of_codex_is_asked_without_a_trace(home: CodexHome) -> None:
+    """The real one makes files in the folder that it is started with."""
+    folder = require_codex(NEWEST).parent
+    before = _snapshot(Path(home.path))
+    environ = environment(home.path, None)
+    environ["PATH"] = f"{folder}:{environ['PATH']}"
+    found = _findings(run("doctor", "--json", environ=environ))
+    assert f"codex {NEWEST}." in _seen(found, "codex", "ok")
+    assert _snapshot(Path(home.path)) == before
 
 
 # With a network.

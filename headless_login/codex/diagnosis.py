@@ -1,4 +1,4 @@
-"""What is wrong with a Codex folder and its sign-in, and why somebody is signed out (`doctor`).
+"""What is wrong with a sign-in and its configuration, and why somebody is signed out (`doctor`).
 
 Offline, and nothing is changed. What is told names nobody: it is pasted into public places.
 """
@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from headless_login.codex.home import CodexHome
-from headless_login.codex.journal import OUTCOME_UNKNOWN, Failure, last_failure
+from headless_login.codex.journal import ANSWER_LOST, OUTCOME_UNKNOWN, Failure, last_failure
 from headless_login.codex.pending.folder import our_folder
-from headless_login.codex.preflight import check_writable
 from headless_login.codex.rules import (
     CONFIG_KEYS,
     REQUIRED_KEYS,
@@ -31,74 +29,7 @@ from headless_login.oauth.identity import claims_of, identity_of
 from headless_login.oauth.text import one_line, printable
 
 _LOGIN = "headless-login login"
-_LITTLE_SPACE = 10 * 1024 * 1024  # bytes
 _SKEW = 300  # seconds
-
-
-def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Check the folder itself: is it there, may it be written, is there room (§6)."""
-    from shlex import quote
-
-    name, path = "folder", one_line(home.path)
-    if (given := environ.get("CODEX_HOME", "")).startswith("~"):
-        message = "CODEX_HOME begins with a ~, which only a shell expands."
-        yield Finding(name, WARNING, message, f'export CODEX_HOME="$HOME{given[1:]}"')
-    there = home.path
-    while not os.path.lexists(there) and there != os.path.dirname(there):
-        there = os.path.dirname(there)
-    if os.path.isdir(home.path):
-        yield Finding(name, OK, f"{path} is there.")
-        yield from _check_permissions(home)
-    elif there == home.path:
-        message = f"{path} is no folder, or cannot be entered."
-        yield Finding(name, FAILED, message, "Move it away, or name another with --codex-home.")
-    elif not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
-        message = f"{path} does not exist and cannot be made: no permission in {one_line(there)}."
-        yield Finding(name, FAILED, message, "Name another folder with --codex-home.")
-    elif given:
-        message = f"{path} does not exist, and Codex does not start with such a CODEX_HOME."
-        yield Finding(name, WARNING, message, f"mkdir -m 700 -p {quote(home.path)}")
-    else:
-        yield Finding(name, OK, f"{path} does not exist yet; a sign-in makes it.")
-    yield check_space(there)
-
-
-def check_space(path: str) -> Finding:
-    """Return how much room there is where a path lies."""
-    from shutil import disk_usage
-
-    free, nodes = disk_usage(path).free, 1
-    if hasattr(os, "statvfs"):
-        found = os.statvfs(path)
-        nodes = found.f_favail or not found.f_files  # some file systems do not count them
-    status = OK if free >= _LITTLE_SPACE and nodes else WARNING if free and nodes else FAILED
-    shown = f"{free // 1024**2} MiB are free" if nodes else "No inode is free"
-    return Finding("space", status, f"{shown}.", "" if status == OK else "Make room on that disk.")
-
-
-def _check_permissions(home: CodexHome) -> Iterator[Finding]:
-    from shlex import quote
-
-    name = "permissions"
-    wrong = []
-    for path, mask, change in ((home.path, 0o022, "go-w"), (home.auth_file, 0o077, "600")):
-        with suppress(OSError):
-            if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & mask:
-                what = "write to" if mask == 0o022 else "read or write"
-                message = f"Other users can {what} {one_line(path)}."
-                wrong.append(Finding(name, WARNING, message, f"chmod {change} {quote(path)}"))
-    try:
-        check_writable(home, owner=_owner)
-    except LocalTrouble as trouble:
-        wrong.append(trouble.finding(name))
-    yield from wrong or [Finding(name, OK, "auth.json can be written, and by this user alone.")]
-
-
-def _owner(path: str) -> str:
-    """Name whose a path is, without a name."""
-    with suppress(OSError, AttributeError):
-        return {os.geteuid(): "you", 0: "root"}.get(os.stat(path).st_uid, "another user")
-    return "another user"
 
 
 def check_file(home: CodexHome) -> tuple[Finding, StoredSignIn | None]:
@@ -124,7 +55,7 @@ def check_policy(
     for method, reason in rules.forbidden.items():
         way = "ChatGPT" if method == "chatgpt" else "an API key"
         message = f"Signing in with {way} is not allowed: {reason}."
-        found.append(Finding(name, WARNING, message, "Use the allowed way to sign in."))
+        found.append(Finding(name, WARNING, message, f"Use: {rules.allowed_way()}"))
     if rules.workspace_ids is not None and "chatgpt" not in rules.forbidden:
         message = f"{rules.workspace_source} allows certain workspaces only."
         found.append(Finding(name, OK, message))
@@ -132,30 +63,29 @@ def check_policy(
 
 
 def _check_layers(home: CodexHome, place: PolicyPlace) -> Iterator[Finding]:
-    managed = [os.path.join(place.folder, each) for each in ("config.toml", "managed_config.toml")]
-    required = os.path.join(place.folder, "requirements.toml")
+    below, managed, required = (
+        os.path.join(place.folder, each)
+        for each in ("config.toml", "managed_config.toml", "requirements.toml")
+    )
     repository = []
     with suppress(OSError):
         repository = repository_files(os.getcwd(), home)
-    layers = [(each, CONFIG_KEYS, read_toml) for each in (*managed, home.config_file, *repository)]
-    layers.append((required, REQUIRED_KEYS, read_toml))
+    for path in (below, home.config_file, *repository, managed):
+        yield from _check_layer(path, CONFIG_KEYS)
+    yield from _check_layer(required, REQUIRED_KEYS)
     for path in place.preferences:
-        for key, known in (("config_toml", CONFIG_KEYS), ("requirements_toml", REQUIRED_KEYS)):
-            layers.append((path, known, lambda p, k=key: read_preference(p, f"{k}_base64")))  # type: ignore[misc]
-    for path, known, read in layers:
-        yield from _check_layer(path, known, read)
-    for path in ("requirements.toml", "managed_config.toml"):
-        if os.path.lexists(where := os.path.join(home.path, path)):
-            message = f"{one_line(where)} is not read by Codex: it counts in {place.folder} only."
+        yield from _check_layer(path, CONFIG_KEYS, "config_toml_base64")
+        yield from _check_layer(path, REQUIRED_KEYS, "requirements_toml_base64")
+    for path in (managed, required):
+        if os.path.lexists(where := os.path.join(home.path, os.path.basename(path))):
+            message = f"{one_line(where)} is not read by Codex: it counts as {path} only."
             yield Finding("policy", WARNING, message, "Move it there, or remove it.")
 
 
-def _check_layer(
-    path: str, known: tuple[str, ...], read: Callable[[str], tuple[str, Mapping[str, object]]]
-) -> Iterator[Finding]:
+def _check_layer(path: str, known: tuple[str, ...], key: str = "") -> Iterator[Finding]:
     shown = one_line(path)
     try:
-        document = read(path)[1]
+        document = (read_preference(path, key) if key else read_toml(path))[1]
     except HeadlessLoginError as error:
         yield error.finding("policy")
         return
@@ -180,7 +110,7 @@ def check_surroundings(
     found = environment_obstacle(environ, rules)
     if found:
         yield Finding("environment", FAILED, _sentence(found.message), found.remedy)
-    told = [*notes(home, rules, environ)]
+    told = notes(home, rules, environ)
     for text in told:
         remedy = "unset CODEX_API_KEY" if "CODEX_API_KEY" in text else "See that file."
         yield Finding("environment", WARNING, _sentence(text), remedy)
@@ -253,18 +183,17 @@ def _verdict(
         return Finding(name, WARNING, message, "headless-login token --refresh")
     if any(_is_newer(each, stored) for each in kept):
         message = f"{at} the refresh token was refused. Newer tokens of this account are kept."
-        return Finding(name, FAILED, message, "headless-login accounts use -")
-    lost = "was lost" in failure.message
+        return Finding(name, FAILED, message, "headless-login accounts")
     status = FAILED if ends is None or ends <= now else WARNING
     still = "" if status == FAILED else f" The access token works{until}, perhaps."
     other = f"Refused: the issuer takes the refresh token no more ({printable(failure.code, 40)})."
-    why = _REFUSALS.get("lost" if lost else failure.code, other)
+    why = _REFUSALS.get(failure.code, other)
     return Finding(name, status, f"{why} {at}.{still}", login)
 
 
-# The issuer's word (§7, §14), and what has happened.
+# The issuer's word (§7, §14) or ours, and what has happened.
 _REFUSALS = {
-    "lost": "Reused: the answer to an earlier refresh was lost on its way, with the new token.",
+    ANSWER_LOST: "Reused: the answer to an earlier refresh was lost, and the new token.",
     "refresh_token_reused": (
         "Copied: another copy of this auth.json has spent the refresh token, which works once; so "
         "sign in on each machine by itself."
@@ -288,17 +217,18 @@ def _check_account(stored: StoredSignIn) -> Iterator[Finding]:
         yield Finding("account", WARNING, message, again)
 
 
-def check_clock(stored: StoredSignIn | None, now: float) -> Finding:
+def check_clock(stored: StoredSignIn | None, now: float) -> Iterator[Finding]:
     """Compare the clock with what lies here: the tokens, and the files of this program."""
-    shown = f"It is {_when(now)} by this machine's clock"
-    made = os.stat(__file__).st_mtime
-    if stored and stored.issued_at is not None and stored.issued_at > now + _SKEW:
-        shown, right = f"{shown}, and the tokens come from the future", False
+    shown, ahead = f"It is {_when(now)} by this machine's clock", ""
+    if ((stored and stored.issued_at) or 0) > now + _SKEW:
+        ahead = "the tokens come from the future"
+    elif os.stat(__file__).st_mtime > now + 86400:
+        ahead = "this program was installed in the future"
+    if ahead:
+        remedy = "Set it: timedatectl set-ntp true"
+        yield Finding("clock", FAILED, f"{shown}, and {ahead}.", remedy)
     else:
-        right = made <= now + 86400
-        shown = f"{shown}{'' if right else ', and this program was installed in the future'}"
-    remedy = "" if right else "Set it: timedatectl set-ntp true"
-    return Finding("clock", OK if right else FAILED, f"{shown}.", remedy)
+        yield Finding("clock", OK, f"{shown}.")
 
 
 def _kept(home: CodexHome) -> list[StoredSignIn]:
@@ -327,4 +257,4 @@ def _when(seconds: float) -> str:
 
 def _sentence(text: str) -> str:
     text = one_line(text).removesuffix(".")
-    return f"{text[:1].upper()}{text[1:]}." if not text.startswith(("/", "~")) else f"{text}."
+    return f"{text[:1].upper()}{text[1:]}."

@@ -38,6 +38,7 @@ _PAUSE = 0.05  # seconds
 _FORMAT = 1
 
 OUTCOME_UNKNOWN = "outcome_unknown"
+ANSWER_LOST = "answer_lost"  # then it was refused: our own request had used the token up
 WAITING = "Waiting for another headless-login to finish its refresh…"
 _KILLED = "A refresh was ended before its answer was there, so that the refresh token may be used."
 DROPPED = (
@@ -57,7 +58,8 @@ class Failure(NamedTuple):
     """How the last refresh failed; `at` in seconds since the epoch.
 
     `error` is a word of the contract (`refresh_refused`: for good), `code` the issuer's own, or
-    `outcome_unknown`, or empty. `spent` is the hash of the refresh token that was sent.
+    `outcome_unknown`, `answer_lost` or empty. `spent` is the hash of the refresh token that was
+    sent.
     """
 
     spent: str

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from headless_login.codex.files import Folder
@@ -14,10 +14,12 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.links import PATH_ONLY
 from headless_login.codex.locks import check_lockable
 from headless_login.codex.replace import try_replacing
-from headless_login.errors import LocalTrouble
+from headless_login.errors import FAILED, OK, WARNING, Finding, LocalTrouble
+from headless_login.oauth.text import one_line
 
 # More than any auth.json needs: a full disk must show before the code is spent, not after.
 _ROOM = b"\0" * 16384
+_LITTLE_SPACE = 10 * 1024 * 1024  # bytes
 _FOLDER_REFUSES = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -129,4 +131,71 @@ def _owner(path: str) -> str:
 
         with suppress(OSError, KeyError):
             return pwd.getpwuid(os.stat(path).st_uid).pw_name
+    return "another user"
+
+
+# For `doctor`: the same, as findings.
+
+
+def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Check the folder itself: is it there, may it be written, is there room (§6)."""
+    from shlex import quote
+
+    name, path = "folder", one_line(home.path)
+    if (given := environ.get("CODEX_HOME", "")).startswith("~"):
+        message = "CODEX_HOME begins with a ~, which only a shell expands."
+        yield Finding(name, WARNING, message, f'export CODEX_HOME="$HOME{given[1:]}"')
+    there = home.path
+    while not os.path.lexists(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    if os.path.isdir(home.path):
+        yield Finding(name, OK, f"{path} is there.")
+        yield from _check_permissions(home)
+    elif there == home.path:
+        message = f"{path} is no folder, or cannot be entered."
+        yield Finding(name, FAILED, message, "Move it away, or name another with --codex-home.")
+    elif not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
+        message = f"{path} does not exist and cannot be made: no permission in {one_line(there)}."
+        yield Finding(name, FAILED, message, "Name another folder with --codex-home.")
+    elif given:
+        message = f"{path} does not exist, and Codex does not start with such a CODEX_HOME."
+        yield Finding(name, WARNING, message, f"mkdir -m 700 -p {quote(home.path)}")
+    else:
+        yield Finding(name, OK, f"{path} does not exist yet; a sign-in makes it.")
+    yield check_space(there)
+
+
+def check_space(path: str) -> Finding:
+    """Return how much room there is where a path lies."""
+    from shutil import disk_usage
+
+    free, nodes = disk_usage(path).free, 1
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(path)
+        nodes = found.f_favail or not found.f_files  # some file systems do not count them
+    status = OK if free >= _LITTLE_SPACE and nodes else WARNING if free and nodes else FAILED
+    shown = f"{free // 1024**2} MiB are free" if nodes else "No inode is free"
+    return Finding("space", status, f"{shown}.", "" if status == OK else "Make room on that disk.")
+
+
+def _check_permissions(home: CodexHome) -> Iterator[Finding]:
+    from shlex import quote
+
+    name, wrong = "permissions", []
+    # A group is often the user's own.
+    for path, mask, change in ((home.path, 0o002, "o-w"), (home.auth_file, 0o077, "600")):
+        with suppress(OSError):
+            if os.name == "posix" and os.stat(path).st_mode & mask:
+                message = f"Other users can change or read {one_line(path)}."
+                wrong.append(Finding(name, WARNING, message, f"chmod {change} {quote(path)}"))
+    try:
+        check_writable(home, owner=_nameless_owner)
+    except LocalTrouble as trouble:
+        wrong.append(trouble.finding(name))
+    yield from wrong or [Finding(name, OK, "auth.json can be written, and by this user alone.")]
+
+
+def _nameless_owner(path: str) -> str:
+    with suppress(OSError, AttributeError):
+        return {os.geteuid(): "you", 0: "root"}.get(os.stat(path).st_uid, "another user")
     return "another user"

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from headless_login.codex import diagnosis
 from headless_login.codex.home import CodexHome
+from headless_login.codex.preflight import check_folder
 from headless_login.codex.rules import Rules
 from headless_login.codex.stored import StoredSignIn
 from headless_login.commands.command_line import tunnel_advice
@@ -89,9 +90,9 @@ class _Hidden:
             text = re.sub(rf"{re.escape(self._home)}(?![\w.-])", "~", text)
         for word in sorted(self._words, key=len, reverse=True):
             shown = self._words[word]
-            # A user may be called like a word that stands here: only as a part of a path.
-            before, after = (r"(?<=/)", r"(?=/|\W|$)") if shown == "USER" else (r"\b", r"\b")
-            text = re.sub(f"{before}{re.escape(word)}{after}", shown, text)
+            # Users and machines may be called like a word that stands here: only in paths.
+            before = "(?<=/)" if shown in ("USER", "HOST") else r"(?<!\w)"
+            text = re.sub(rf"{before}{re.escape(word)}(?!\w)", shown, text)
         return text
 
 
@@ -106,7 +107,7 @@ def _all_findings(
     except HeadlessLoginError as error:
         yield error.finding("folder")
     else:
-        yield from _safely("folder", diagnosis.check_folder, home, environ)
+        yield from _safely("folder", check_folder, home, environ)
         told, stored = diagnosis.check_file(home)
         yield told
         with suppress(HeadlessLoginError):
@@ -119,7 +120,7 @@ def _all_findings(
         yield from findings
         if rules is not None:
             yield from _of_the_sign_in(home, stored, told, rules, environ, now)
-    yield diagnosis.check_clock(stored, now)
+    yield from _safely("clock", diagnosis.check_clock, stored, now)
     yield from _safely("ports", check_ports)
     yield from _safely("proxy", look_around, provider, environ)
     place = detect_place(environ)
