@@ -129,6 +129,7 @@ class HeadlessLoginError(Exception):
         self.error = error
         self.message = message
         self.pending = ""
+        self.command = ""
         self._hint = hint
 
     @property
@@ -136,7 +137,7 @@ class HeadlessLoginError(Exception):
         """What to do; where the sign-in is still pending, that this is so, and how it goes on."""
         remedy = REMEDIES.get(self.error, _UNKNOWN_WORD)
         hint = self._hint or (self.pending and remedy.while_pending) or remedy.hint
-        return f"{hint} {self.pending}".strip()
+        return " ".join(filter(None, [hint, self.pending, self.command]))
 
     def finding(self, name: str, status: str = FAILED) -> Finding:
         """Return it as what a check has found."""
@@ -233,6 +234,7 @@ class Terminated(SystemExit):
         super().__init__(128 + number)
         self.exit_code = 128 + number
         self.pending = ""
+        self.command = ""
 
 
 # An error that the issuer named in its own word (RFC 6749 §4.1.2.1).

@@ -66,7 +66,7 @@ def test_paste_without_input_says_how_to_go_on(place: Place, environ: Variables)
     assert "login start" in ended.err
     answer = place.folder / "answer"
     answer.write_text(approve(url_in(ended.err)))
-    named = re.search(r"pending: (\S+ login finish - --codex-home \S+)", ended.err)
+    named = re.search(r"pending:\s+(\S+ login finish - --codex-home \S+)", ended.err)
     assert named
     finished = place.run(named[1].split(), environ, answer)
     assert finished.exit_code == 0, finished.err

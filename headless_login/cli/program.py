@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _end("Interrupted.", INTERRUPTED, output)
     except Terminated as ended:
-        return _end("Terminated.", ended.exit_code, output, ended.pending)
+        return _end("Terminated.", ended.exit_code, output, ended.pending, ended.command)
     except SystemExit as ended:  # the parser's own, when the reader of a help text is gone
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens
@@ -151,13 +151,14 @@ def _have_zsh_complete_at_once() -> None:
     _completion_scripts["zsh"] += at_once
 
 
-def _end(message: str, exit_code: int, output: Output, pending: str = "") -> int:
-    output.say(message, *([pending] if pending else []))
+def _end(message: str, exit_code: int, output: Output, pending: str = "", command: str = "") -> int:
+    output.say(message, *filter(None, [pending]))
+    output.console.write(f"{command}\n" if command else "")
     output.events.emit(
         "error",
         error="interrupted",
         message=message,
-        hint=pending,
+        hint=f"{pending} {command}".strip(),
         exit_code=exit_code,
         pending=bool(pending),
     )

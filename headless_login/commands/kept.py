@@ -42,10 +42,10 @@ class KeptAttempt:
         words = ("login", "finish", *(() if self._attempt.user_code else ("-",)))
         return own_command(self._options.home, self._context.environ, *words)
 
-    @property
-    def told(self) -> str:
-        """What an error says about it; empty if it is not kept."""
-        return f"The sign-in stays pending: {self.command}" if self.is_kept else ""
+    def mark(self, ended: HeadlessLoginError | Terminated) -> None:
+        """Have what has ended the wait say that it stays pending, if it is kept."""
+        ended.pending = "The sign-in stays pending:" if self.is_kept else ""
+        ended.command = self.command
 
     def keep(self) -> None:
         """Keep it for 15 minutes since it was begun, or longer; a full disk is no reason to end.
@@ -91,7 +91,7 @@ class KeptAttempt:
             is_dead = isinstance(ended, TimedOut) and ended.error == "device_code_expired"
             if not self.is_answered and not is_dead:
                 self.keep()
-                ended.pending = self.told
+                self.mark(ended)
             raise
         except (KeyboardInterrupt, Cancelled):
             self.forget()
@@ -100,7 +100,7 @@ class KeptAttempt:
     def unanswered(self, instead_of: HeadlessLoginError) -> HeadlessLoginError:
         """Keep it, as nothing can be pasted here; returns what to raise."""
         self.keep()
-        instead_of.pending = self.told
+        self.mark(instead_of)
         return instead_of
 
     def complete(self, grant: Grant | Tokens, rules: Rules, *, is_pasted: bool) -> SignedIn:
@@ -119,5 +119,6 @@ class KeptAttempt:
                 is_pasted=is_pasted,
             )
         except HeadlessLoginError as error:
-            error.pending = error.pending and self.told
+            if error.pending:
+                self.mark(error)
             raise

@@ -199,7 +199,10 @@ class Output:
 
     def tell_error(self, error: HeadlessLoginError) -> None:
         """Say what has ended the command, and what to do."""
-        self.console.say(f"Error: {error.message}", *([error.hint] if error.hint else []))
+        hint = error.hint.removesuffix(error.command).rstrip()
+        self.console.say(f"Error: {error.message}", *filter(None, [hint]))
+        # Not wrapped: it has to be copied whole.
+        self.console.write(f"{error.command}\n" if error.command else "")
         self.events.emit(
             "error",
             error=error.error,
