@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headless_login.delivery.destination import CodexFolder as CodexFolder
     from headless_login.delivery.destination import Destination as Destination
     from headless_login.errors import Cancelled as Cancelled
+    from headless_login.errors import Finding as Finding
     from headless_login.errors import HeadlessLoginError as HeadlessLoginError
     from headless_login.errors import IssuerTrouble as IssuerTrouble
     from headless_login.errors import LocalTrouble as LocalTrouble
@@ -60,7 +61,7 @@ _NAMES = {
     "codex.rules": "PolicyPlace Rules",
     "codex.stored": "StoredSignIn",
     "delivery.destination": "CodexFolder Destination",
-    "errors": "Cancelled HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
+    "errors": "Cancelled Finding HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
     "SignInRefused TimedOut WrongUsage",
     "issuer.client": "IssuerClient",
     "oauth.answers": "Pasted",

@@ -56,7 +56,7 @@ def test_a_pipe_ends_and_leaves_it_pending(environ: Variables, codex_home: Path)
     with Piped("login", "--paste-redirect", environ=environ) as piped:
         address = approve(piped.read_url())
         piped.write(_damaged(address) + "\n")
-        assert_ended(piped.finish(), 3, AGAIN, "stays pending: ")
+        assert_ended(piped.finish(), 3, AGAIN, "stays pending:")
     assert_ended(run(*FINISH, "-", environ=environ, stdin=address), 0)
     assert (codex_home / "auth.json").exists()
 

@@ -196,6 +196,7 @@ def _check_permissions(home: CodexHome) -> Iterator[Finding]:
 
 
 def _nameless_owner(path: str) -> str:
-    with suppress(OSError, AttributeError):
-        return {os.geteuid(): "you", 0: "root"}.get(os.stat(path).st_uid, "another user")
+    own = os.geteuid() if hasattr(os, "geteuid") else -1
+    with suppress(OSError):
+        return {own: "you", 0: "root"}.get(os.stat(path).st_uid, "another user")
     return "another user"
