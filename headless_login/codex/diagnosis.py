@@ -188,15 +188,15 @@ def _verdict(
     still = "" if status == FAILED else f" The access token works{until}, perhaps."
     other = f"Refused: the issuer takes the refresh token no more ({printable(failure.code, 40)})."
     why = _REFUSALS.get(failure.code, other)
-    return Finding(name, status, f"{why} {at}.{still}", login)
+    return Finding(name, status, f"{why} ({at[3:]}){still}", login)
 
 
 # The issuer's word (§7, §14) or ours, and what has happened.
 _REFUSALS = {
     ANSWER_LOST: "Reused: the answer to an earlier refresh was lost, and the new token.",
     "refresh_token_reused": (
-        "Copied: another copy of this auth.json has spent the refresh token, which works once; so "
-        "sign in on each machine by itself."
+        "Copied: another copy of this auth.json, or another program, has spent the refresh token, "
+        "which works once; sign in on each machine by itself."
     ),
     "refresh_token_invalidated": (
         "Revoked: by a logout or a new sign-in with a copy of it, or in ChatGPT's settings."

@@ -32,6 +32,7 @@ from headless_login.terminal.qr.capabilities import check_terminal, look_at
 
 _NOTHING = StoredSignIn(mode=None)
 _SIGNS = {OK: ("✓", "+"), WARNING: ("!", "!"), FAILED: ("✗", "x")}
+_LIBRARIES = ("authlib", "joserfc", "requests", "typer")
 _PATIENCE = 10.0  # seconds, for `codex --version`
 
 
@@ -159,10 +160,12 @@ def _safely(
 
 def _versions(environ: Mapping[str, str]) -> Iterator[Finding]:
     import platform
+    from importlib.metadata import version as version_of
 
     version = sys.modules["headless_login"].__version__
     python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
-    yield Finding("versions", OK, f"headless-login {version}, Python {python}, {system}.")
+    used = ", ".join(f"{name} {version_of(name)}" for name in _LIBRARIES)
+    yield Finding("versions", OK, f"headless-login {version}, Python {python}, {system}; {used}.")
     from shutil import which
 
     if (codex := which("codex", path=environ.get("PATH"))) is None:
