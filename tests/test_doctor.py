@@ -19,6 +19,7 @@ from headless_login.codex.journal import ANSWER_LOST, FAILURE, OUTCOME_UNKNOWN, 
 from headless_login.codex.keyring import user_name
 from headless_login.codex.pending.folder import FOLDER
 from headless_login.codex.preflight import check_folder
+from headless_login.codex.running import running_codexes
 from headless_login.errors import Finding
 from headless_login.flows.ports import check_ports
 from headless_login.issuer.client import IssuerClient
@@ -28,11 +29,11 @@ from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.wire import Answer, nested, text_answer
 from headless_login.terminal.browser import check_browser
 from headless_login.terminal.place import detect_place
-from tests.support.codex import NEWEST, require_codex
+from tests.support.codex import NEWEST, require_codex, running_codex
 from tests.support.keyring import secret_service
 from tests.support.machine import NOBODY, as_user, in_namespace, needs_root, public_folder
 from tests.support.own_etc import own_etc
-from tests.support.program import COMMAND, Outcome, Terminal, environment, run, validator
+from tests.support.program import COMMAND, Outcome, Terminal, environment, run, until, validator
 from tests.support.renewing import Renewing
 from tests.support.stored_files import (
     KEY,
@@ -48,7 +49,7 @@ from tests.support.tls import make_certificate, tls_in_front_of
 WEEK = 7 * 86400
 SOON = {"iat": int(time.time()) - 60, "exp": int(time.time()) + WEEK}
 GOOD = with_tokens(access_token=jwt(SOON))
-ENDED = jwt({"exp": int(time.time()) - 60})
+ENDED = jwt({"iat": int(time.time()) - WEEK, "exp": int(time.time()) - 60})
 
 
 def _findings(outcome: Outcome) -> list[Finding]:
@@ -315,8 +316,26 @@ def test_lost_answers_and_kept_accounts(home: CodexHome) -> None:
     (folder / "one.json").write_text(json.dumps(kept))
     (folder / "two.json").write_text("{")
     assert "Newer tokens of this account are kept" in _seen(_doctor(home), "sign_in", "failed")
+    before = _snapshot(Path(home.path))
+    assert _doctor(home)
+    assert _snapshot(Path(home.path)) == before
     os.unlink(home.auth_file)
     assert "headless-login accounts use -" in _seen(_doctor(home), "sign_in", "warning")
+
+
+def test_a_codex_of_another_account(home: CodexHome) -> None:
+    """It began before the switch, and is named; one that began afterwards is not."""
+    environ = environment(home.path, None)
+    keys = [f"sk-proj-{name}-0123456789abcdefghij" for name in ("first", "second")]
+    run("login", "--with-api-key", environ=environ, stdin=keys[0])
+    with running_codex(Path(home.path), "app-server") as early:
+        until(lambda: running_codexes(home), wanted="a Codex")
+        run("login", "--with-api-key", environ=environ, stdin=keys[1])
+        with running_codex(Path(home.path), "app-server") as late:
+            until(lambda: len(running_codexes(home)) == 2, wanted="another Codex")
+            told = _seen(_doctor(home), "account", "warning")
+    assert f"process {early.pid}," in told
+    assert f"process {late.pid}," not in told
 
 
 def _note(home: CodexHome, error: str, code: str) -> None:

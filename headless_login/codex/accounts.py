@@ -174,14 +174,17 @@ class Accounts:
         return cannot_write(os.path.join(self._home.path, FOLDER, ACCOUNTS), error)
 
 
-def list_accounts(home: CodexHome) -> Listing:
-    """Return all sign-ins of a Codex folder; no lock is taken unless something has to be tidied."""
+def list_accounts(home: CodexHome, *, tidy: bool = True) -> Listing:
+    """Return all sign-ins of a Codex folder; no lock is taken unless something has to be tidied.
+
+    Without `tidy` nothing is changed in any case.
+    """
     with ExitStack() as held:
         folder = None
         with suppress(OSError):
             folder = enter(home, held)
         listing = _list(home, folder, read_owned)
-        if not listing.stale and not has_left_overs(home, folder):
+        if not tidy or (not listing.stale and not has_left_overs(home, folder)):
             return listing
     with suppress(LocalTrouble), Accounts.locked(home) as accounts:
         return accounts.listing

@@ -5,14 +5,13 @@ Offline, and nothing is changed. What is told names nobody: it is pasted into pu
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from headless_login.codex.accounts import Listing, list_accounts
 from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import ANSWER_LOST, OUTCOME_UNKNOWN, Failure, last_failure
-from headless_login.codex.pending.folder import our_folder
 from headless_login.codex.rules import (
     CONFIG_KEYS,
     REQUIRED_KEYS,
@@ -22,8 +21,15 @@ from headless_login.codex.rules import (
     read_toml,
     repository_files,
 )
-from headless_login.codex.stored import StoredSignIn, interpret, read_stored
-from headless_login.codex.verdict import environment_obstacle, first_obstacle, notes, store_obstacle
+from headless_login.codex.running import running_codexes, started_at
+from headless_login.codex.stored import StoredSignIn, read_stored
+from headless_login.codex.verdict import (
+    Obstacle,
+    environment_obstacle,
+    first_obstacle,
+    notes,
+    store_obstacle,
+)
 from headless_login.errors import FAILED, OK, WARNING, Finding, HeadlessLoginError, LocalTrouble
 from headless_login.oauth.identity import claims_of, identity_of
 from headless_login.oauth.text import one_line, printable
@@ -130,34 +136,41 @@ def check_sign_in(
     now: float,
 ) -> Iterator[Finding]:
     """Say whether Codex is signed in, or why not any more; `now` in seconds since the epoch."""
-    name = "sign_in"
-    kept = _kept(home)
-    obstacle = first_obstacle(stored, home, rules, environ, now)
-    if obstacle is None and stored is not None:
-        yield _verdict(stored, last_failure(home, stored.refresh_token or ""), kept, now)
-    elif obstacle is not None and obstacle.reason == "no_file":
-        remedy, told = f"Sign in: {_LOGIN}", ""
-        if kept:
-            remedy, told = "headless-login accounts use -", " Others are kept (accounts)."
-        yield Finding(name, WARNING, f"Nobody is signed in here.{told}", remedy)
-    elif obstacle is not None and obstacle.reason == "expired":
+    listing = list_accounts(home, tidy=False)
+    if obstacle := first_obstacle(stored, home, rules, environ, now):
+        yield _signed_out(obstacle, stored, listing)
+    elif stored is not None:
+        yield _verdict(stored, last_failure(home, stored.refresh_token or ""), listing, now)
+    if stored is not None and stored.mode == "chatgpt":
+        yield from _check_account(stored)
+    for process in running_codexes(home) if listing.kept else ():
+        if started_at(process) < listing.kept[0].last_present:
+            message = f"Codex, process {process}, began with another account and stays with it."
+            yield Finding("account", WARNING, message, "Restart that Codex.")
+
+
+def _signed_out(obstacle: Obstacle, stored: StoredSignIn | None, listing: Listing) -> Finding:
+    """Return why Codex is not signed in by the file, whatever an issuer says."""
+    name, login = "sign_in", f"Sign in: {_LOGIN}"
+    if obstacle.reason == "no_file":
+        message, remedy = "Nobody is signed in here.", login
+        if listing.kept:
+            message, remedy = f"{message} A sign-in is kept.", "headless-login accounts use -"
+        return Finding(name, WARNING, message, remedy)
+    if obstacle.reason == "expired":
         why = "there is no refresh token (an access-only copy, perhaps)"
         if stored and stored.refresh_token:
             why = f"Codex renews none of this kind ({printable(stored.mode, 30)})"
             why = why if stored.workspace_id else "Codex renews none without an account id"
-        message = f"Expired: the access token has ended, and {why}."
-        yield Finding(name, FAILED, message, f"Sign in: {_LOGIN}")
-    elif obstacle is not None:
-        told = f"Not signed in, by {obstacle.reason}: {_sentence(obstacle.message)}"
-        if obstacle.reason in ("store", "environment"):
-            told = f"Not signed in by auth.json: see {obstacle.reason}, above."
-        yield Finding(name, FAILED, told, obstacle.remedy)
-    if stored is not None and stored.mode == "chatgpt":
-        yield from _check_account(stored)
+        return Finding(name, FAILED, f"Expired: the access token has ended, and {why}.", login)
+    message = f"Not signed in, by {obstacle.reason}: {_sentence(obstacle.message)}"
+    if obstacle.reason in ("store", "environment"):
+        message = f"Not signed in by auth.json: see {obstacle.reason}, above."
+    return Finding(name, FAILED, message, obstacle.remedy)
 
 
 def _verdict(
-    stored: StoredSignIn, failure: Failure | None, kept: list[StoredSignIn], now: float
+    stored: StoredSignIn, failure: Failure | None, listing: Listing, now: float
 ) -> Finding:
     """Return how a sign-in stands that nothing offline forbids."""
     name, login = "sign_in", f"Sign in again: {_LOGIN}"
@@ -181,7 +194,7 @@ def _verdict(
     if failure.error != "refresh_refused":
         message = f"{at} a refresh failed ({failure.error}); that may have passed."
         return Finding(name, WARNING, message, "headless-login token --refresh")
-    if any(_is_newer(each, stored) for each in kept):
+    if listing.present and listing.present.key in {each.key for each in listing.kept}:
         message = f"{at} the refresh token was refused. Newer tokens of this account are kept."
         return Finding(name, FAILED, message, "headless-login accounts")
     status = FAILED if ends is None or ends <= now else WARNING
@@ -229,24 +242,6 @@ def check_clock(stored: StoredSignIn | None, now: float) -> Iterator[Finding]:
         yield Finding("clock", FAILED, f"{shown}, and {ahead}.", remedy)
     else:
         yield Finding("clock", OK, f"{shown}.")
-
-
-def _kept(home: CodexHome) -> list[StoredSignIn]:
-    """Return the kept sign-ins (`accounts`), as far as they can be read."""
-    found = []
-    with suppress(OSError, ValueError, TypeError, KeyError), our_folder(home) as (_, folder):
-        if folder is not None:
-            with folder.below("accounts") as accounts:
-                for each in accounts.names():
-                    if each.endswith(".json"):
-                        content = json.loads(accounts.read(each)[0])
-                        found.append(interpret(content["auth_json"].encode()))
-    return found
-
-
-def _is_newer(kept: StoredSignIn, stored: StoredSignIn) -> bool:
-    same = kept.identity[1::2] == stored.identity[1::2]
-    return same and (kept.issued_at or 0) > (stored.issued_at or 0)
 
 
 def _when(seconds: float) -> str:

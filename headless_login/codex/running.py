@@ -7,7 +7,8 @@ found). The best that can be done: a process may end, or hide itself, at any mom
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from headless_login.codex.home import CodexHome
@@ -25,6 +26,16 @@ def running_codexes(home: CodexHome, *, proc: str = "/proc") -> list[int]:
     except OSError:
         return []
     return [pid for pid in found if _uses(os.path.join(proc, str(pid)), home)]
+
+
+def started_at(process: int, *, now: Callable[[], float] = time.time, proc: str = "/proc") -> float:
+    """Return when a process was started (seconds since the epoch); now, if that is not known."""
+    with suppress(OSError, ValueError, IndexError):
+        with open(os.path.join(proc, str(process), "stat"), "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])  # proc_pid_stat(5)
+        with open(os.path.join(proc, "uptime")) as file:
+            return now() - float(file.read().split()[0]) + ticks / os.sysconf("SC_CLK_TCK")
+    return now()
 
 
 def _uses(process: str, home: CodexHome) -> bool:
