@@ -7,11 +7,13 @@ from joserfc.jwk import KeySet
 
 from headless_login.errors import HeadlessLoginError, SignInRefused
 from headless_login.oauth.id_token import usable_keys, verify_id_token
+from headless_login.oauth.identity import AUTH, PROFILE
 from headless_login.oauth.values import Tokens
 from headless_login.practice.wire import Answer
 from tests.support.canned import NOWHERE
 from tests.support.forged import (
     ACCESS,
+    CLAIMS,
     FORGED,
     GOOD,
     HEADER,
@@ -99,3 +101,36 @@ def test_nothing_forged_is_stored(case: str) -> None:
         kept, said = sign_in(Answer(200, as_json(TOKENS)), keys)
         assert len(kept.stored) == 1
         assert not said
+
+
+# What the issuer has signed, and Codex 0.169 reads another way than we do, or not at all.
+UNREADABLE: dict[str, dict[str, object]] = {
+    "a number as user": {AUTH: {"user_id": 7}},
+    "a number as account": {AUTH: {"chatgpt_account_id": 7}},
+    "a list as plan": {AUTH: {"chatgpt_plan_type": ["plus"]}},
+    "a text for a truth": {AUTH: {"chatgpt_account_is_fedramp": "no"}},
+    "nothing for a truth": {AUTH: {"chatgpt_account_is_fedramp": None}},
+    "a list of accounts": {AUTH: [{"chatgpt_account_id": "acc-1"}]},
+    "a text for claims": {AUTH: "acc-1"},
+    "a number as address": {"email": 7},
+    "a number in the profile": {PROFILE: {"email": 7}},
+}
+KEYS = Answer(200, SETS["nothing"])
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_codex_could_not_read_is_not_stored(case: str) -> None:
+    """By it the whole auth.json would be no sign-in for Codex: refused before the write."""
+    token = sign(CLAIMS | UNREADABLE[case])
+    with pytest.raises(SignInRefused, match="that Codex could not read") as refused:
+        sign_in(Answer(200, as_json(TOKENS | {"id_token": token})), KEYS)
+    assert (refused.value.error, refused.value.exit_code) == ("id_token_invalid", 3)
+    assert refused.value.__cause__ is None
+    assert not {token, ACCESS} & {*refused.value.message.split()}
+
+
+def test_what_codex_does_not_look_at_may_be_odd() -> None:
+    """A claim of another type where Codex reads none costs nobody the sign-in."""
+    odd = {AUTH: {"user_id": None, "organizations": 7}, PROFILE: None, "name": 7}
+    kept, _ = sign_in(Answer(200, as_json(TOKENS | {"id_token": sign(CLAIMS | odd)})), KEYS)
+    assert len(kept.stored) == 1

@@ -15,6 +15,8 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import remove, replace, sweep
+from headless_login.codex.shape import Misshapen, read_shape
+from headless_login.errors import SignInRefused
 from headless_login.oauth.identity import Identity
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
@@ -41,10 +43,14 @@ class Credentials:
     def chatgpt(
         cls, tokens: Tokens, identity: Identity, provider: Provider, now: float
     ) -> Credentials:
-        """Return a ChatGPT sign-in made at `now` (seconds since the epoch)."""
+        """Return a ChatGPT sign-in made at `now` (seconds since the epoch).
+
+        Raises:
+            SignInRefused: `id_token_invalid`; Codex could not read the file with that ID token.
+        """
         # The file names the issuer and client to which Codex will send its refresh requests.
         provenance = {"issuer": provider.issuer, "client_id": provider.client_id}
-        return cls._of(
+        made = cls._of(
             {
                 "auth_mode": "chatgpt",
                 "OPENAI_API_KEY": None,
@@ -58,6 +64,16 @@ class Credentials:
                 },
                 "last_refresh": time_of_refresh(now),
             }
+        )
+        try:
+            read_shape(made.content)
+            return made
+        except Misshapen:
+            pass  # raised below
+        raise SignInRefused(
+            "id_token_invalid",
+            "The issuer's ID token is one that Codex could not read, and then neither the whole "
+            "auth.json. Nothing was written.",
         )
 
     @classmethod
