@@ -92,7 +92,7 @@ BROKEN = [
            {"CODEX_HOME": "/nonexistent/../tmp/no-such-folder"}),
     Broken("folder", "failed", "is no folder", "Move it away", {"CODEX_HOME": "/dev/null"}),
     Broken("folder", "failed", "cannot be made", "--codex-home", {"CODEX_HOME": "/proc/1/none"}),
-    Broken("folder", "warning", "begins with a ~", 'export CODEX_HOME="$HOME/.codex"',
+    Broken("folder", "failed", "begins with a ~", 'export CODEX_HOME="$HOME/.codex"',
            {"CODEX_HOME": "~/.codex"}),
     Broken("auth_file", "failed", "not valid JSON", "Sign in again", content=b"{"),
     Broken("auth_file", "failed", "last_refresh", "Sign in", content=document(last_refresh="")),
@@ -188,7 +188,7 @@ def test_the_report_names_nobody_and_changes_nothing(tmp_path: Path) -> None:
     for options in ((), ("--json",)):
         outcome = run("doctor", *options, environ=environment(home.path, None, **extra))
         assert "~/codex-of/USER" in outcome.out
-        assert "ssh -L 1455" in outcome.out
+        assert "ssh -N -L 1455:localhost:1455" in outcome.out
         assert not [name for name in (*NAMES, "MARKED") if name in outcome.out], outcome.out
     assert _snapshot(tmp_path) == before
 

@@ -207,14 +207,14 @@ def _verdict(
 # The issuer's word (§7, §14) or ours, and what has happened.
 _REFUSALS = {
     ANSWER_LOST: "Reused: the answer to an earlier refresh was lost, and the new token.",
-    "refresh_token_reused": (
+    "refresh_token_reused": (  # nosec B105
         "Copied: another copy of this auth.json, or another program, has spent the refresh token, "
         "which works once; sign in on each machine by itself."
     ),
-    "refresh_token_invalidated": (
+    "refresh_token_invalidated": (  # nosec B105
         "Revoked: by a logout or a new sign-in with a copy of it, or in ChatGPT's settings."
     ),
-    "refresh_token_expired": "Expired: the refresh token was not used for too long.",
+    "refresh_token_expired": "Expired: the refresh token was not used for too long.",  # nosec B105
 }
 
 

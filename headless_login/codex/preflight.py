@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from headless_login.codex.files import Folder
@@ -137,14 +137,11 @@ def _owner(path: str) -> str:
 # For `doctor`: the same, as findings.
 
 
-def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Finding]:
+def check_folder(home: CodexHome) -> Iterator[Finding]:
     """Check the folder itself: is it there, may it be written, is there room (§6)."""
     from shlex import quote
 
     name, path = "folder", one_line(home.path)
-    if (given := environ.get("CODEX_HOME", "")).startswith("~"):
-        message = "CODEX_HOME begins with a ~, which only a shell expands."
-        yield Finding(name, WARNING, message, f'export CODEX_HOME="$HOME{given[1:]}"')
     there = home.path
     while not os.path.lexists(there) and there != os.path.dirname(there):
         there = os.path.dirname(there)

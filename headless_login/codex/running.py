@@ -15,6 +15,9 @@ from headless_login.codex.home import CodexHome
 
 _NAME = b"codex"
 
+# A second has so many, in what the kernel tells (proc(5)).
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
 
 def running_codexes(home: CodexHome, *, proc: str = "/proc") -> list[int]:
     """Return the process ids of this user's Codexes that use a Codex folder, in order.
@@ -34,7 +37,7 @@ def started_at(process: int, *, now: Callable[[], float] = time.time, proc: str 
         with open(os.path.join(proc, str(process), "stat"), "rb") as file:
             ticks = int(file.read().rpartition(b")")[2].split()[19])  # proc_pid_stat(5)
         with open(os.path.join(proc, "uptime")) as file:
-            return now() - float(file.read().split()[0]) + ticks / os.sysconf("SC_CLK_TCK")
+            return now() - float(file.read().split()[0]) + ticks / _TICKS
     return now()
 
 

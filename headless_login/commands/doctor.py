@@ -108,7 +108,7 @@ def _all_findings(
     except HeadlessLoginError as error:
         yield error.finding("folder")
     else:
-        yield from _safely("folder", check_folder, home, environ)
+        yield from _safely("folder", check_folder, home)
         told, stored = diagnosis.check_file(home)
         yield told
         with suppress(HeadlessLoginError):
@@ -195,7 +195,7 @@ def _place(place: Place) -> Finding:
     nameless = place._replace(ssh=ssh, pod=pod)
     advice = tunnel_advice(nameless, LOOPBACK_PORTS[0], None)
     remedy = (
-        f"{'; '.join(advice)}. Without: headless-login login --paste-redirect" if advice else ""
+        f"{' '.join(advice)} Without: headless-login login --paste-redirect" if advice else ""
     )
     return Finding("place", OK, f"{where}.", remedy)
 
