@@ -18,7 +18,6 @@ from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import (
     ANSWER_LOST,
-    DROPPED,
     OUTCOME_UNKNOWN,
     WAITING,
     Failure,
@@ -308,13 +307,13 @@ class _Refresh(NamedTuple):
         kept = self.journal.keep(credentials)
         failed: LocalTrouble
         try:
-            stored = self.journal.store(credentials, token_hash(self._token), say)
+            note = self.journal.store(credentials, token_hash(self._token), say)
         except LocalTrouble as trouble:
             failed = trouble
         else:
-            if stored:
+            if not note:
                 return self._with_access(after, answer, now), True
-            say(DROPPED)
+            say(note)
             return _read(self.home, say)[1], False
         where = self.journal.path if kept else set_aside(credentials)
         hint = "The new tokens could not be saved anywhere else: sign in again."

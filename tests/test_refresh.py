@@ -7,10 +7,12 @@ import signal
 import stat
 import sys
 import time
+from io import StringIO
 from typing import Any
 
 import pytest
 
+from headless_login.codex.accounts import Accounts, list_accounts
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.journal import (
     OUTCOME_UNKNOWN,
@@ -18,6 +20,9 @@ from headless_login.codex.journal import (
     recover,
 )
 from headless_login.codex.stored import interpret
+from headless_login.commands.accounts import use
+from headless_login.commands.context import Context
+from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import (
     HeadlessLoginError,
     IssuerTrouble,
@@ -29,9 +34,11 @@ from headless_login.errors import (
 from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.provider import Provider
 from headless_login.practice.wire import Answer, Parameters, json_answer, nested, text_answer
+from headless_login.terminal.output import Console, Output
 from tests.support.canned import raw_issuer
 from tests.support.machine import hold
 from tests.support.misbehaving import HTML, HangingIssuer
+from tests.support.people import ADA, GRACE, places, signed_in_as
 from tests.support.program import Piped, assert_ended, at_once, run
 from tests.support.renewing import LATER, RefreshingIssuer, Renewing
 from tests.support.stored_files import jwt
@@ -354,6 +361,57 @@ def test_what_was_written_meanwhile_is_left_alone(change: str, renewing: Renewin
     assert [path.read_bytes() for path in [renewing.auth_file] if path.exists()] == written
     assert "dropped" in renewing.said[0]
     assert not renewing.journal.exists()
+
+
+def _switch(renewing: Renewing) -> None:
+    """Make somebody else present, without our lock: it was waited for too long."""
+    with Accounts.locked(renewing.home) as accounts:
+        accounts.replace(signed_in_as(GRACE))
+
+
+def _new_tokens(renewing: Renewing) -> dict[str, str]:
+    """Return the refresh tokens by whose they are, after the next command; each lies once."""
+    recover(renewing.home, renewing.said.append)
+    list_accounts(renewing.home)
+    found = places(renewing.home)
+    assert [user for name, user, _ in found if name == "auth.json"] == [GRACE.user_id]
+    assert len(found) == 2
+    return {user: token for _, user, token in found}
+
+
+@pytest.mark.parametrize("disk", ["", "full", "killed"])
+def test_a_switch_meanwhile_loses_nothing(disk: str, renewing: Renewing) -> None:
+    """The new tokens go to their account, where it is kept now; at last by the next command."""
+    good, given = RefreshingIssuer.token_answer, list[str]()
+
+    def answer(form: Parameters) -> Answer:
+        renewing.issuer.refreshing = None
+        _switch(renewing)
+        if disk:  # this command cannot store it
+            (renewing.path / "auth.json.lock").unlink()
+            (renewing.path / "auth.json.lock").mkdir()
+        answered = good(renewing.issuer, form)
+        given.append(json.loads(answered.body)["refresh_token"])
+        return answered
+
+    renewing.issuer.refreshing = answer
+    if disk:
+        with pytest.raises(LocalTrouble, match=r"auth\.json\.lock"):
+            renewing.here(force=True)
+        (renewing.path / "auth.json.lock").rmdir()
+        assert renewing.journal.exists()
+    else:
+        renewing.here()
+    if disk == "killed":  # before its journal was removed
+        journal = renewing.journal.read_bytes()
+        _new_tokens(renewing)
+        renewing.journal.write_bytes(journal)
+    assert _new_tokens(renewing) == {GRACE.user_id: "rt_MARKED", ADA.user_id: given[0]}
+    assert any("Another account was made present" in said for said in renewing.said)
+    assert not [said for said in renewing.said if "dropped" in said]
+    assert not renewing.journal.exists()
+    use("ada", CodexFolder(renewing.home, {}), Context(Output(Console(StringIO())), {}))
+    assert_ended(renewing.token("--refresh"), 0)
 
 
 def test_codexs_locks_are_free_while_the_server_is_asked(renewing: Renewing) -> None:

@@ -143,6 +143,11 @@ class Accounts:
                 self.tidy()  # of what is present now, whichever it is, no copy stays
         return Replaced(before, kept, in_place, same, unreadable)
 
+    def renew(self, account: Account, credentials: Credentials) -> None:
+        """Put renewed tokens into a kept sign-in, which was present when they were asked for."""
+        if self.folder is not None:
+            replace(self.folder, account.file, record(credentials.content, account.last_present))
+
     def forget(self, account: Account) -> None:
         """Remove a kept sign-in."""
         if self.folder is not None:

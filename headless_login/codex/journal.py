@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple, Self
 
+from headless_login.codex.accounts import Accounts
 from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.files import Folder, try_lock
 from headless_login.codex.home import CodexHome
@@ -44,6 +45,10 @@ _KILLED = "A refresh was ended before its answer was there, so that the refresh 
 DROPPED = (
     "Note: The tokens of a refresh were dropped, because auth.json was changed meanwhile: it holds "
     "another sign-in, or none."
+)
+SWITCHED = (
+    "Note: Another account was made present during a refresh: the new tokens are kept with the one "
+    "whose they are."
 )
 
 Say = Callable[[str], object]  # takes one sentence for the person
@@ -200,23 +205,31 @@ class Journal:
             return False
         return True
 
-    def store(self, credentials: Credentials, refresh_token_hash: str, say: Say) -> bool:
+    def store(self, credentials: Credentials, refresh_token_hash: str, say: Say) -> str:
         """Put it into auth.json, if that still holds the refresh token that was spent.
 
-        Returns whether it did. What another program has written meanwhile stays as it is.
+        If that account is kept by now, its new tokens are kept there: a switch that has waited too
+        long for our lock goes on without it. What another program has written meanwhile stays as
+        it is. Returns what to say if auth.json does not hold the new tokens, else "".
         """
-        with AuthFile.locked(self._home, on_wait=lambda: say(WAITING_FOR_CODEX)) as auth_file:
+        note = ""
+        with Accounts.locked(self._home, on_wait=lambda: say(WAITING_FOR_CODEX)) as accounts:
+            auth_file = accounts.auth_file
             present = _present(auth_file)
-            found = _spent(present)
-            if found == _spent(credentials.content) != refresh_token_hash:
-                stored = True  # by the command that was killed then
-            elif stored := found in (refresh_token_hash, None):
+            found, new = _spent(present), _spent(credentials.content)
+            if found in (refresh_token_hash, None):
                 renewed = _renewed(present, credentials)
                 auth_file.store(renewed)
                 if auth_file.read()[0] != renewed.content:  # a file system that swallows a write
                     raise OSError(None, "it does not hold what was written")
+            elif found != new:  # else by the command that was killed then
+                note = DROPPED
+                for account in accounts.listing.kept:
+                    if _spent(account.content) in (refresh_token_hash, new):
+                        accounts.renew(account, _renewed(account.content, credentials))
+                        note = SWITCHED
         self.end()
-        return stored
+        return note
 
     def fail(self, failure: Failure) -> None:
         """Keep how it failed, for whoever waits for the lock and for `doctor`."""
@@ -249,8 +262,8 @@ class Journal:
         elif entry.content is None:
             lost = OutcomeUnknown("issuer_unreachable", _KILLED)
             self.fail(Failure.of(lost, entry.spent, entry.began))
-        elif not self.store(Credentials(entry.content), entry.spent, say):
-            say(DROPPED)
+        elif note := self.store(Credentials(entry.content), entry.spent, say):
+            say(note)
 
 
 def recover(home: CodexHome, say: Say = lambda _: None) -> None:
