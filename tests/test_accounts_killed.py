@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -25,8 +26,22 @@ from headless_login.commands.logout import logout
 from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import HeadlessLoginError
 from headless_login.practice.issuer import Person
+from headless_login.practice.wire import Answer, RecordedRequest
 from headless_login.terminal.output import Console, Output
-from tests.support.people import ADA, GRACE, LIN, PEOPLE, places, signed_in_as, token_in
+from tests.support.codex import refreshed_by_codex
+from tests.support.people import (
+    ADA,
+    GRACE,
+    LIN,
+    PEOPLE,
+    Machine,
+    People,
+    places,
+    signed_in_as,
+    token_in,
+)
+from tests.support.program import assert_ended
+from tests.support.renewing import is_ours, race_size
 
 MOST = 200  # steps; far more than there are
 COUNTED = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.listdir", "fcntl.flock"}
@@ -222,3 +237,96 @@ def test_switches_and_renewals_at_once(home: CodexHome) -> None:
     found = {user: token for _, user, token in places(home)}
     assert found == newest
     assert len(places(home)) == len(PEOPLE)
+
+
+# From outside, at an issuer whose refresh tokens work once, beside the real Codex.
+
+
+class Lineages(People):
+    """Remembers what came for each refresh token, and whether we had asked or Codex."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spent: dict[str, tuple[str, bool]] = {}  # what came for it, and whether to us
+        self.refused_to_us: list[str] = []
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        answer = super().answer(request)
+        sent = request.form().get("refresh_token") if request.path == "/oauth/token" else None
+        if sent and answer.status == 200:
+            self.spent[sent] = json.loads(answer.body)["refresh_token"], is_ours(request)
+        elif sent and is_ours(request):
+            self.refused_to_us.append(sent)
+        return answer
+
+
+@pytest.fixture
+def switching(codex_home: Path) -> Iterator[Machine]:
+    """A folder with three accounts, all of which the same issuer has signed in."""
+    with Lineages() as issuer:
+        machine = Machine(codex_home, issuer)
+        for person in PEOPLE.values():
+            assert_ended(machine.sign_in(person), 0)
+        yield machine
+
+
+def _lost_by_codex(machine: Machine, issuer: Lineages) -> list[Person]:
+    """Fail unless each account's living refresh token lies in one place, and nobody else's there.
+
+    Returns whose Codex has lost: where the account changes while it refreshes, it drops what it
+    gets (codex-facts.md section 14).
+    """
+    list_accounts(machine.home)
+    found = places(machine.home)
+    assert sorted(user for _, user, _ in found) == sorted(PEOPLE)
+    assert [name for name, *_ in found].count("auth.json") == 1
+    lost = []
+    for name, user, token in found:
+        assert issuer.whose(token) == PEOPLE[user], "a token in another account"
+        if token in issuer.spent:
+            assert not issuer.spent[token][1], f"{name}: we have lost what came for its token"
+            lost.append(PEOPLE[user])
+    return lost
+
+
+ROUNDS, PROCESSES = race_size("3x12")
+
+
+@pytest.mark.timeout(120 + ROUNDS * PROCESSES * 5)
+def test_all_refresh_while_accounts_are_switched(switching: Machine) -> None:
+    """Ours and the real Codex refresh and we switch, at once: no token is lost by us or misplaced.
+
+    None of ours spends a token twice, or is refused one that Codex has not spent before.
+    """
+    issuer = switching.issuer
+    assert isinstance(issuer, Lineages)
+
+    def token() -> None:
+        outcome = switching.run("token", "--refresh")
+        if outcome.exit_code == 3:
+            assert "refresh_token_reused" in outcome.err
+        else:
+            assert_ended(outcome, 0)
+
+    def switch() -> None:
+        who = random.choice([*(person.email for person in PEOPLE.values()), "-"])  # noqa: S311
+        outcome = switching.run("accounts", "use", who)
+        if outcome.exit_code != 0:
+            assert_ended(outcome, 6, "Another program has just switched.")
+
+    def codex() -> None:
+        refreshed_by_codex(switching.folder)  # which may lose
+
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for _ in range(ROUNDS):
+            calls = [(token, switch, codex)[number % 3] for number in range(PROCESSES)]
+            random.shuffle(calls)
+            [*pool.map(lambda call: call(), calls)]
+            for person in _lost_by_codex(switching, issuer):
+                assert_ended(switching.sign_in(person), 0)
+            assert not [sent for sent in issuer.refused_to_us if issuer.spent[sent][1]]
+            assert not _lost_by_codex(switching, issuer)
+    assert {ours for _, ours in issuer.spent.values()} == {True, False}
+    for person in PEOPLE.values():  # each lives at the issuer
+        switching.ok("accounts", "use", person.email)
+        assert_ended(switching.run("token", "--refresh"), 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from tests.support.program import (
     events_in,
     run,
 )
-from tests.support.renewing import Backend, Renewing, ask_model
+from tests.support.renewing import Backend, Renewing, ask_model, race_size
 from tests.support.stored_files import KEY, document, jwt, with_tokens, write
 
 PERSONAL = "at-MARKED0123456789abcdefghij"
@@ -200,8 +199,7 @@ def test_codex_shows_our_remedy(backend: Renewing, codex_home: Path) -> None:
     assert len(backend.issuer.refreshes) == 1  # however often Codex has run it
 
 
-# ROUNDS x PROCESSES, as 20x50; a third of them are Codex.
-ROUNDS, PROCESSES = map(int, os.environ.get("HEADLESS_LOGIN_REFRESH_RACE", "3x12").split("x"))
+ROUNDS, PROCESSES = race_size("3x12")  # a third of them are Codex
 
 
 @pytest.mark.timeout(120 + ROUNDS * PROCESSES * 5)

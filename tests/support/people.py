@@ -77,6 +77,10 @@ class People(PracticeIssuer):
                 self._whose[json.loads(answer.body)["refresh_token"]] = whose
             return answer
 
+    def whose(self, refresh_token: str) -> Person:
+        """Return the person for whom it was given."""
+        return self._whose[refresh_token]
+
     @property
     def revoked(self) -> list[str]:
         """The tokens that it was asked to revoke."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -24,6 +25,17 @@ from tests.support.program import Outcome, Piped, environment, run
 
 LIFETIME = 600  # seconds; shorter than 900, so that every `token` refreshes
 LATER = LIFETIME + 60.0  # seconds, after which nothing is valid any more
+
+
+def is_ours(request: RecordedRequest) -> bool:
+    """Return whether we have asked, and not Codex."""
+    return request.headers.get("User-Agent", "").startswith("headless-login/")
+
+
+def race_size(short: str) -> tuple[int, int]:
+    """Return rounds and processes of a race: as told, as `20x50`, or else the short form."""
+    rounds, processes = os.environ.get("HEADLESS_LOGIN_REFRESH_RACE", short).split("x")
+    return int(rounds), int(processes)
 
 
 class RefreshingIssuer(PracticeIssuer):
@@ -50,12 +62,7 @@ class RefreshingIssuer(PracticeIssuer):
 
     def spent_by_us(self) -> list[str]:
         """Return the refresh tokens that were sent by us, and not by Codex."""
-        ours = [
-            each
-            for each in self.refreshes
-            if each.headers.get("User-Agent", "").startswith("headless-login/")
-        ]
-        return [each.form()["refresh_token"] for each in ours]
+        return [each.form()["refresh_token"] for each in self.refreshes if is_ours(each)]
 
 
 class Renewing:
