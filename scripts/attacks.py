@@ -18,7 +18,7 @@ SECURITY = PROJECT / "SECURITY.md"
 ATTACKS = {
     "forged tokens, key sets, hostile answers": ("forged", "hostile", "id_token", "token_response"),
     "failures of an issuer, secrets in what is said": ("failures", "metadata"),
-    "pasted answers": ("pasted", "pasted_judgement"),
+    "pasted answers": ("pasted", "pasted_judgement", "pasted_shapes"),
     "requests to the port, floods, other pages": ("loopback", "loopback_outside", "race", "page"),
     "mix-up, issuers from the environment": ("issuer_choice",),
     "pending sign-ins: changed, copied, at once": ("pending", "pending_folder", "start_finish"),

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from headless_login.errors import RejectedAnswer
-from headless_login.oauth.decodings import HARD, Text, views
+from headless_login.oauth.decodings import BORDER, HARD, Text, views
 from headless_login.oauth.naming import (
     Expected,
     address_to_open,
@@ -28,7 +28,7 @@ from headless_login.oauth.naming import (
 from headless_login.oauth.redirect import Parameters, check_state, named_in, parse_query
 
 LONGEST_ANSWER = 64 * 1024  # bytes
-_MOST_ANCHORS = 32
+_MOST_ANCHORS = 64
 _FARTHEST = 8192  # letters between a state and the beginning or end of its answer
 _STATE_LENGTH = 22  # of every state that this program makes
 
@@ -37,20 +37,27 @@ _SOFT = "'()[]*.,:!"  # may stand in an address, and close or end a sentence
 _CLOSING = dict(zip("([<{>“„«‹「『【《（‘‚", ")]>}<”“»›」』】》）’‘", strict=True))
 _OPENING = {*"\"'`*", *_CLOSING}
 _AROUND = {*HARD, *"([", *_CLOSING, *_CLOSING.values()}
+_BREAK = re.compile("[1-4]")
 _CANDIDATE = re.compile(r"(?:state=|#)([A-Za-z0-9_-]+)")
 _CODE_ALONE = re.compile(r"[A-Za-z0-9._~+%!*\-]+=*")
 _CODE = re.compile(r"code=([^&]*)")
 _CODE_AND_MORE = re.compile(r"(?:.*[&;?#])?code=([^&;?#]*)&[A-Za-z_]\w*=", re.A)
 _SCHEME = re.compile(r"(?:(?:h?ttps?:)?//)?\Z", re.I | re.A)
 _BARE = re.compile(
-    r"(?:/auth/callback\?|[?&])[A-Za-z_]\w*=|(?:code|scope|state|iss|error(?:_\w+)?|session_state)=",
+    r"(?:(?:/auth/)?callback\?|[?&])[A-Za-z_]\w*=|(?:code|scope|state|iss|error(?:_\w+)?|session_state)=",
     re.A,
 )
-_MARKS = r"[\[('*$]*"
+_MARKS = r"[\[('*$~]*"
 _SOME_MARKS = re.compile(_MARKS)
-_LABEL = re.compile(rf"{_MARKS}(?:[\w.\-]+[=:(])?{_MARKS}", re.A)  # URL=, view-source:, fetch('
+_LABEL = re.compile(
+    rf"{_MARKS}(?:\+|[\w.;\-]+[=:(\]])?{_MARKS}", re.A
+)  # URL=, view-source:, fetch('
 _TIME = re.compile(r"\W*\d\d?(?::\d\d)+\W*")
 _ENDS = re.compile(r'["<>\\^`{|}]|[^\x21-\x7e]|\]\(')  # what no address goes on behind
+# Nor a state, whose end is known: a text in brackets, a closing tag, zsh's mark of a missing break.
+_STATE_ENDS = re.compile(rf"{_ENDS.pattern}|\[|\](?=[\w\[])|%(?![0-9A-Fa-f])", re.A)
+_ALONE = re.compile(r"[=%/$#:\-]+|:[a-z-]+:")  # a prompt, `name = value`, a comment, `:path: value`
+_ENDS_IN_VALUE = re.compile(r"(?:^|[&;?#])(?:code|iss)(?:=[^&;?#]*)?\Z")
 # Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven. Three dots
 # or asterisks are a cut or a mask.
 _DAMAGED_CODE = re.compile(
@@ -80,7 +87,8 @@ class Pasted:
 def _states(view: Text) -> Iterator[str]:
     for found in _CANDIDATE.finditer(view.letters):
         start, end = found.span(1)
-        yield view.letters[start : min(view.word_end(start), end)]
+        cut = _BREAK.search(view.gaps, start + 1, end)
+        yield view.letters[start : cut.start() if cut else end]
         if end - start >= _STATE_LENGTH and not _is_grown(view, start + _STATE_LENGTH):
             yield view.letters[start : start + _STATE_LENGTH]
 
@@ -93,21 +101,31 @@ def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
     """
     if pasted.is_too_long:
         raise not_a_redirect("That is longer than any answer (64 KiB).", sign_in)
-    for view in pasted.views:
-        if answers := _answers(view, sign_in):
-            return _only(answers)
-    raise unanchored(pasted.views[0], sign_in)
+    answers: list[Parameters] = []
+    seen = 0
+    *views, labelled = pasted.views
+    for view in views:
+        # What only decoding shows is an answer as well, and must not be a different one.
+        spans = _spans(view, sign_in)
+        if len(spans) > seen:
+            answers, seen = _answers(view, sign_in, spans), len(spans)
+    if not any(map(_says_something, answers)):
+        answers = _answers(labelled, sign_in, _spans(labelled, sign_in)) or answers
+    if not answers:
+        raise unanchored(views[0], sign_in)
+    return _only([*filter(_says_something, answers)] or answers)
 
 
-def _answers(view: Text, sign_in: Expected) -> list[Parameters]:
+def _says_something(answer: Parameters) -> bool:
+    return bool({"code", "error"} & answer.keys())
+
+
+def _answers(view: Text, sign_in: Expected, spans: list[tuple[int, int]]) -> list[Parameters]:
     """Return the answer at each place where the state stands; all of them have to be sound."""
     place = re.compile(_place(sign_in.redirect_uri), re.A)
     places = [found.span() for found in place.finditer(view.letters)]
-    anchors = [_Anchor(view, sign_in, places, *span) for span in _spans(view, sign_in.state)]
-    anchors = [anchor for anchor in anchors if not anchor.is_in_address_to_open]
-    if len(anchors) > _MOST_ANCHORS:
-        raise cannot_tell(sign_in)
-    return [anchor.parameters() for anchor in anchors]
+    anchors = [_Anchor(view, sign_in, places, *span) for span in spans]
+    return [each.parameters() for each in anchors if not each.is_in_address_to_open]
 
 
 def _place(redirect_uri: str) -> str:
@@ -116,16 +134,21 @@ def _place(redirect_uri: str) -> str:
     return rf"(?:(?i:localhost)|127\.0\.0\.1|\[::1\]):0*{port}/{re.escape(path)}\?"
 
 
-def _spans(view: Text, state: str) -> Iterator[tuple[int, int]]:
-    """Return where `state=` or `#` and this state begin and end."""
-    for found in re.finditer(f"(?:state=|#){re.escape(state)}", view.letters):
-        start = found.start()
-        if found[0][0] == "#":
-            # Behind a query it is the fragment, which is read with the query.
-            if "=" not in view.letters[view.word(start) : start].rstrip("="):
-                yield found.span()
-        elif view.word(start) == start or view.letters[start - 1] in "?&;#([{*'":
-            yield found.span()  # else it is the end of another parameter's name
+def _spans(view: Text, sign_in: Expected) -> list[tuple[int, int]]:
+    """Return where `state=` or `#` and this state begin and end; raises RejectedAnswer."""
+    matches = re.finditer(f"(?:state=|#){re.escape(sign_in.state)}", view.letters)
+    found = [*islice(matches, _MOST_ANCHORS + 1)]
+    if len(found) > _MOST_ANCHORS:
+        raise cannot_tell(sign_in)
+    return [each.span() for each in found if _is_parameter(view, each)]
+
+
+def _is_parameter(view: Text, found: re.Match[str]) -> bool:
+    start = found.start()
+    word = view.word(start)
+    if found[0][0] == "#":  # Behind a query it is the fragment, which is read with the query.
+        return "=" not in view.letters[word:start].rstrip("=")
+    return word == start or view.letters[start - 1] in "?&;#([{*'"  # else another name's end
 
 
 def _only(answers: list[Parameters]) -> Parameters:
@@ -144,13 +167,26 @@ def _only(answers: list[Parameters]) -> Parameters:
 
 def _is_grown(view: Text, end: int) -> bool:
     """Return whether letters go on behind a state, which makes it another one."""
-    for at in range(end, view.word_end(end - 1)):
-        letter = view.letters[at]
-        if _ENDS.match(view.letters, at) or (at == end and letter in _GOES_ON):
+    for at in range(end, len(view.letters)):
+        if view.gaps[at] != "0":
             return False
-        if letter not in _SOFT + _GOES_ON:
+        letter = view.letters[at]
+        if _STATE_ENDS.match(view.letters, at) or (at == end and letter in _GOES_ON):
+            return False
+        if letter not in f"{_SOFT}{_GOES_ON}~":
             return True
     return False
+
+
+def _ends_before(before: str, marks: str) -> bool:
+    """Return whether words before an address, and the marks that it stands behind, are no part."""
+    if not _SOME_MARKS.fullmatch(marks):
+        return not re.search(r"://|\?|/|@", before)
+    if before[-1] == "?":  # of a sentence, not of an address
+        return not re.search(r"[./:@=&]", before)
+    if marks:
+        return before[-1] not in "=&"
+    return before[-1] not in "=&/@" and ("://" not in before or before[-1].isalnum())
 
 
 class _Anchor(NamedTuple):
@@ -178,7 +214,8 @@ class _Anchor(NamedTuple):
             return self._code_and_state()
         begin, address = self._beginning()
         before = self._unquoted(view.letters[begin : self.start], address)
-        query = f"{before}{view.letters[self.start : self.end]}{self._behind(address)}"
+        behind = self._behind(address)
+        query = f"{before}{view.letters[self.start : self.end]}{behind}"
         # Only iss and error_uri may hold an address.
         if re.search(r"://|\]\(", re.sub(r"(?:^|&)(?:iss|error_uri)=[^&]*", "", before)):
             raise foreign(before, self.sign_in)
@@ -187,8 +224,10 @@ class _Anchor(NamedTuple):
             raise address_to_open(self.sign_in)
         if "?" in before:  # another query begins
             raise foreign(before, self.sign_in)
-        code = _CODE.search(view.letters, begin, self.start)
-        if _DAMAGED_CODE.search(query) or (code and self._is_mixed(*code.span(1))):
+        end = self.end + len(behind)
+        code = _CODE.search(view.letters, begin, end)
+        is_mixed = code and self._is_mixed(begin, *code.span(1), end)
+        if is_mixed or _DAMAGED_CODE.search(query):
             raise damaged(self.sign_in)
         return parameters
 
@@ -231,15 +270,16 @@ class _Anchor(NamedTuple):
                 word - len(around) <= end <= word for _, end in self.places
             )
         before = self._lines_before(word)
-        if f"{self.sign_in.authorization_endpoint}?" in before:
+        last = letters[self.view.blank(word - 1) : word]
+        if before[-1] in '">' or (gaps[word] == "1" and _ALONE.fullmatch(last)):
             return True
-        if has_scheme and word < at and _SOME_MARKS.fullmatch(letters, word, at):
-            return before[-1] not in "=&?"
-        if has_scheme and word == at:
-            return before[-1] not in "=&?/@%" and ("://" not in before or before[-1].isalnum())
         if has_scheme:
-            return not re.search(r"://|\?|/|@", before)
-        return not re.search(r"[./:@=&?%]\w|[/@=&?%]\Z", before) or bool(_TIME.fullmatch(before))
+            return _ends_before(before, letters[word:at])
+        return (
+            last.startswith(f"{self.sign_in.authorization_endpoint}?")
+            or not re.search(r"[./:@=&?%]\w|[/@=&?%#]\Z", before)
+            or bool(_TIME.fullmatch(before))
+        )
 
     def _lines_before(self, word: int) -> str:
         """Return the word before one, and the lines of one word before that."""
@@ -261,22 +301,32 @@ class _Anchor(NamedTuple):
             raise damaged(self.sign_in)
         return bare.replace("\0", "'")
 
-    def _is_mixed(self, start: int, end: int) -> bool:
-        """Return whether a code has blanks in its lines: a neighbour's text, or line numbers."""
-        gaps = self.view.gaps[start + 1 : end]
-        return "1" in gaps and ("2" in gaps or "3" in gaps)
+    def _is_mixed(self, begin: int, start: int, end: int, stop: int) -> bool:
+        """Return whether the lines of a code hold more: a neighbour's text, numbers, signs."""
+        letters, gaps = self.view
+        inside = gaps[start : end + 1]
+        if "1" in inside and ("2" in inside or "3" in inside):
+            return True
+        signs = [letters[at] for at in range(begin + 1, stop) if gaps[at] == "2"]  # of a patch
+        if len(signs) > 1 and {*signs} == {"-"}:
+            return True
+        breaks = [at for at in range(start + 1, min(end + 1, len(gaps))) if gaps[at] == "2"]
+        return any(letters[at] == "+" or letters[at - 1] == "=" for at in breaks)
 
     def _code_and_state(self) -> Parameters:
         """Return what `code#state` says, in a sentence or alone."""
         view, start = self.view, self.start
         code = view.letters[:start].lstrip("".join(_OPENING))
-        if view.letters[self.end :].strip("".join(_CLOSING.values()) + "\"'`*.,") or (
-            not _CODE_ALONE.fullmatch(code)
+        is_alone = not view.letters[self.end :].strip("".join(_CLOSING.values()) + "\"'`*.,")
+        if (
+            not is_alone
+            or "1" in view.gaps[start - len(code) + 1 : start]
+            or not _CODE_ALONE.fullmatch(code)
         ):
             word = view.word(start if view.gaps[start] == "0" else start - 1)
             code = view.letters[word:start].lstrip("'([*")
             before = view.letters[view.blank(word - 1) : word] if word else ""
-            is_piece = view.gaps[word] == "2" and re.search(r"[\d_~+%*-]|\w{16}", before, re.A)
+            is_piece = re.search(r"[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d", before, re.A)
             if is_piece or not self._stands_free(start - len(code), has_scheme=False):
                 raise cannot_tell(self.sign_in)
         goes_on = view.letters[self.end : self.end + 1] in {*_GOES_ON}
@@ -298,19 +348,31 @@ class _Anchor(NamedTuple):
             return run
         closed = self._closed(address, stop)
         if closed is not None:
+            value, end = _ENDS_IN_VALUE.search(closed), self.end + len(closed)
+            is_broken = value and gaps[self.end + value.start() + 1 : end].strip("0")
+            if is_broken and not self._is_regular(address, end):
+                raise cannot_tell(self.sign_in)
             return closed
-        is_last = re.search(r"(?:^|[&;?#])(?:code|iss)(?:=[^&;?#]*)?\Z", run)
-        is_cut = is_last and stop < len(letters) and gaps[stop] == "0"
+        is_last = _ENDS_IN_VALUE.search(run)
+        is_cut = _ENDS_IN_VALUE.search(joined) and self._is_cut(address, stop)
         if (joined == run or self._is_regular(address, stop)) and not is_cut:
             return joined
         if names == named_in(run) and not is_last:
             return run
         code = _CODE_AND_MORE.match(joined)
-        if code and not self._is_mixed(self.end + code.start(1), self.end + code.end(1)):
+        if code:
             return code[0] if names == named_in(code[0]) else joined
         if "code" not in names and parse_qs(joined).get("iss") == [self.sign_in.issuer]:
             return joined
         raise cannot_tell(self.sign_in)
+
+    def _is_cut(self, address: int, stop: int) -> bool:
+        """Return whether a mark that no address has may stand within what ends before it."""
+        letters, gaps = self.view
+        if stop == len(letters) or gaps[stop] in "34":
+            return letters[stop : stop + 1] == BORDER
+        is_broken = gaps[address + 1 : stop].strip("0")
+        return gaps[stop] != "1" or letters[stop] == "…" or bool(is_broken)
 
     def _stop(self) -> int:
         """Return where whatever stands behind the state can go on no longer."""
@@ -328,8 +390,7 @@ class _Anchor(NamedTuple):
         closing = _CLOSING.get(mark, mark if mark in _OPENING else "")
         text = letters[self.end : stop]
         if not closing or closing in HARD or not closing.isascii() or text.count(closing) == 0:
-            end = letters[stop : stop + 1]
-            return text if closing and (end == closing or (end == "|" and mark == "<")) else None
+            return text if self._is_closed_at(stop, mark, closing) else None
         count = address - len(letters[:address].rstrip(mark))
         one = re.escape(closing)
         found = [each.span() for each in re.finditer(f"{one}{{{count}}}(?!{one})", text)]
@@ -346,6 +407,19 @@ class _Anchor(NamedTuple):
             raise cannot_tell(self.sign_in)
         return None
 
+    def _is_closed_at(self, stop: int, mark: str, closing: str) -> bool:
+        """Return whether a mark that no address has closes there; raises if a code may go on."""
+        letters, gaps = self.view
+        if mark == "<" and re.match(r"\|[^>]*/[^>]*>", letters[stop : stop + 200]):
+            return True  # Slack's source: the address, and what it shows of it
+        if not closing or letters[stop : stop + 1] != closing:
+            return False
+        behind, gap = letters[stop + 1 : stop + 100], gaps[stop + 1 : stop + 2]
+        is_glued = gap == "0" and re.match(r"[\w~%+-]", behind, re.A)
+        if is_glued or (gap == "2" and re.match(r'[\w.~%+*-]{8,}["&]', behind)):
+            raise cannot_tell(self.sign_in)
+        return True
+
     def _is_regular(self, address: int, stop: int) -> bool:
         """Return whether lines of one length, and a shorter one, make up the address."""
         gaps = self.view.gaps
@@ -357,5 +431,5 @@ class _Anchor(NamedTuple):
             and len({gaps[at] for at in breaks}) == 1
             and len({*lengths[:-1]}) == 1
             and max(lengths[-1], breaks[0] - address) <= lengths[0]
-            and not re.fullmatch(r"[A-Za-z]+[.,:!]*", last)
+            and not re.fullmatch(r"[A-Za-z]+[.,:!]*|.{,3}", last)
         )

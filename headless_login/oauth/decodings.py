@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from html import unescape
+from itertools import groupby
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -16,13 +17,16 @@ _TERMINAL = re.compile(
     r"|\^\[\[[0-9;]*[A-Za-z~]|\[20[01]~"
 )
 _HALF_MARKS = re.compile(r"(2?0?)0~(.*)\1(?:1~)", re.S)  # what readline leaves of ESC [ 200 ~
-_TAG = re.compile(r"</?(?:wbr|span|b|i|em|strong|mark)(?:[ \n][^<>]*)?/?>", re.I | re.A)
+_TAG = re.compile(r"</?(?:wbr|span|b|i|em|strong|mark)(?:[ \n][^<>]*)?/?>|<!\[CDATA\[", re.I | re.A)
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _LEFT = "> |" + "".join(map(chr, [*range(0x2190, 0x2200), *range(0x2500, 0x25A0), 0x2936, 0x2937]))
 _RIGHT = _LEFT.replace(">", "")
-_COLUMN = re.compile("[\u2502\u2503\u2506\u2507\u250a\u250b\u2551\u258c\u2590]| [|] ")
+_SIDE = re.compile(f"(?:> ?)*[{_LEFT.replace(' ', '')}]*")
+_COLUMN = re.compile(r"[\u2502\u2503\u2506\u2507\u250a\u250b\u2551\u258c\u2590]|(?:^| )[|](?: |$)")
 _MOST_COLUMNS = 8
-_NUMBER = re.compile(r" *(\d{1,6})(?: |[:.|)] ?)(?=\S)", re.A)
+BORDER = "\u2502"  # stands between two columns, in no address
+_BETWEEN = f"\n\n{BORDER}\n\n"
+_NUMBER = re.compile(r" *(\d{1,6})(?: +|[:.|)] *)(?=\S)", re.A)
 
 # These are undone in the letters alone, so that a line break in the middle of one is bridged.
 _ENTITY = re.compile(
@@ -34,15 +38,16 @@ _CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^", re.A)  # where cmd.exe needs one
 _OLD_CMD = re.compile(r'"%"(?=[0-9A-Fa-f]{2})')  # as Chromium quoted for it until 2021
 _UNRESERVED = re.compile(r"%(?:2D|2E|5F|7E)", re.I)  # the same address (RFC 3986 §6.2.2.2)
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_RUN = re.compile(r"""[^&=?"'<>]+""")  # what may be encoded as a whole
+# What may be encoded as a whole.
+_RUN = re.compile(r"""(?:(?!/https?%(?:25)?3a)[^&=?"'<>])+""", re.I)
 _URLDEFENSE = re.compile(
     r"https://urldefense\.[a-z.]{1,30}/v(?:3/__(.{1,8192}?)__;|2/url\?u=([\w.\-]{1,8192}))", re.A
 )
 # Its end is certain in quotes, before a comma, at the end, or before the next label.
 _LABELLED = re.compile(
     r"""(?<![\w&?%.\-])(code|state|iss|error)(?:["']? ?(?::|=>?) ?|(?<=^code) |(?<=^state) )"""
-    r"""(?:"([^"\s]{,2100})"|'([^'\s]{,2100})'|([^\s"',;}]{1,2100}+)"""
-    r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?[ :=]))|[,;}]))""",
+    r"""(?:"([^"\s<>\\^`{|}]{,2100})"|'([^'\s<>\\^`{|}]{,2100})'|([^\s"',;{}<>\\^`|]{1,2100}+)"""
+    r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?(?: ?[:=]| (?=\S))))|[,;}]))""",
     re.A | re.I | re.M,
 )
 
@@ -111,8 +116,12 @@ def views(text: str) -> Iterator[Text]:
     text = _visible(text)
     yield (plain := _read(text))
     if "=3D" in text:  # quoted-printable, as in the source of a mail
-        soft = re.sub(r"= *\n", "", text)
-        yield _read(re.sub(r"=([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), soft))
+        soft = re.sub(r"= *\n", "\n", text)
+        yield _read(
+            re.sub(
+                r"=([0-9A-F])\n?([0-9A-F])", lambda found: chr(int(found[1] + found[2], 16)), soft
+            )
+        )
     once = _percent_decoded(plain)
     yield once
     yield _percent_decoded(once)
@@ -146,13 +155,18 @@ def _is_format(character: str) -> bool:
 
 def _read(text: str) -> Text:
     """Return the letters of a visible text, without borders and escapes."""
-    text = re.sub(r"<br ?/?>", "\n", _TAG.sub("", text), flags=re.I)
+    text = re.sub(r"<br ?/?>", " ", _TAG.sub("", text), flags=re.I)
     read = Text.of(_without_borders(text)).replaced(_CARET, lambda _: "")
-    read = read.replaced(_ENTITY, lambda found: unescape(f"&{found[1]}").replace("\xa0", ""))
+    read = read.replaced(_ENTITY, lambda found: _meant(unescape(f"&{found[1]}")))
     read = read.replaced(_ESCAPED, lambda found: chr(int(found[1], 16)) if found[1] else found[2])
     read = read.replaced(_OLD_CMD, lambda _: "%")
     read = read.replaced(_URLDEFENSE, _defended)
     return read.replaced(_UNRESERVED, lambda found: unquote(found[0]))
+
+
+def _meant(character: str) -> str:
+    """Return what an entity stands for: no blank, and a quote that closes none but its own."""
+    return character.replace("\xa0", "").replace('"', "\u201c")
 
 
 def _defended(found: re.Match[str]) -> str:
@@ -164,30 +178,43 @@ def _defended(found: re.Match[str]) -> str:
 
 def _without_borders(text: str) -> str:
     """Take off quote marks, the sides of boxes, arrows, line numbers, and line continuations."""
-    rows = [
-        _COLUMN.split(line.lstrip(_LEFT).rstrip(_RIGHT), maxsplit=_MOST_COLUMNS)
-        for line in text.split("\n")
-    ]
-    count = max(map(len, rows))  # each column is a text of its own
-    columns = ([row[i].strip() for row in rows if i < len(row)] for i in range(count))
-    return "\n\n".join("".join(map(_continued, _without_numbers(lines))) for lines in columns)
+    # The side of a box goes, but not the border behind a pane that is empty in this line.
+    lines = [_SIDE.sub("", line, count=1) for line in text.split("\n")]
+    rows = [_COLUMN.split(line, maxsplit=_MOST_COLUMNS) for line in lines]
+    read = ""
+    for count, block in groupby(rows, len):
+        columns = zip(*block, strict=True)  # each is a text of its own
+        bare = [_without_numbers([*map(_bare, each)]) for each in columns]
+        texts = ["".join(map(_continued, lines, [*lines[1:], ""])) for lines in bare]
+        # Nothing goes on from one to another, but behind a table where a line without borders does.
+        read += ("" if count == 1 else _BETWEEN) + _BETWEEN.join(filter(str.strip, texts))
+    return read
 
 
-def _continued(line: str) -> str:
+def _bare(line: str) -> str:
+    return line.lstrip(_LEFT).rstrip(_RIGHT)
+
+
+def _continued(line: str, following: str) -> str:
     """Return a line with its break, or without the mark that joins it to the next (a shell's)."""
-    is_mark = line.endswith(("\\", "^")) or (line.endswith("`") and line.count("`") == 1)
+    is_mark = line.endswith("^") or (line.endswith("`") and line.count("`") == 1)
+    if line.endswith("\\"):
+        is_mark = not following.startswith("u00")  # of an escape that a terminal broke
     return line[:-1] if is_mark else f"{line}\n"
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
-    """Take off the numbers of lines where all have one, and the sign of a patch."""
+    """Take off numbers of lines that follow each other, and the sign of a patch that all have."""
     full = [line for line in lines if line]
-    if len(full) < 2:
-        return lines
-    numbers = [int(found[1]) if (found := _NUMBER.match(line)) else 0 for line in full]
-    if numbers == [*range(numbers[0] or 1, (numbers[0] or 1) + len(full))]:
-        return [_NUMBER.sub("", line, count=1) for line in lines]
-    return [line[1:] for line in lines] if {line[0] for line in full} in ({"+"}, {"-"}) else lines
+    if len(full) > 1 and {line[0] for line in full} in ({"+"}, {"-"}):
+        return [line[1:] for line in lines]
+    numbers = [int(found[1]) if (found := _NUMBER.match(line)) else -2 for line in lines]
+    around = zip([-2, *numbers], numbers, [*numbers[1:], -2], strict=False)
+    counted = [number >= 0 and number in (last + 1, after - 1) for last, number, after in around]
+    return [
+        _NUMBER.sub("", line, count=1) if is_one else line
+        for line, is_one in zip(lines, counted, strict=True)
+    ]
 
 
 def _percent_decoded(text: Text) -> Text:

@@ -28,7 +28,8 @@ def parse_query(query: str) -> Parameters:
     """Return the parameters of a query; a fragment after it must not say anything different.
 
     Raises:
-        RejectedAnswer: broken escapes, doubled parameters, or a code and an error together.
+        RejectedAnswer: broken escapes, doubled parameters, a code and an error together, or what
+            only another reader of the query would find.
     """
     pairs = _pairs(query.partition("#")[0])
     if pairs is None:
@@ -43,7 +44,13 @@ def parse_query(query: str) -> Parameters:
         raise RejectedAnswer(
             "ambiguous_response", "The answer contains a code and an error together."
         )
-    return dict(pairs)
+    parameters = dict(pairs)
+    if hidden := sorted(named.keys() - parameters.keys()):
+        raise RejectedAnswer(
+            "ambiguous_response",
+            f"The answer contains {' and '.join(hidden)} where only some programs look for it.",
+        )
+    return parameters
 
 
 def _pairs(query: str) -> list[tuple[str, str]] | None:

@@ -243,7 +243,11 @@ REJECTED: dict[str, tuple[str, str, str]] = {
     "a second code": (f"{URL}&code=other", "duplicate_parameter", "code more than once"),
     "a second code, escaped": (f"{URL}&%63ode=other", "duplicate_parameter", "code more"),
     "a second state": (f"{URL}&state={STATE}", "duplicate_parameter", "state more than once"),
-    "two answers": (f"{URL}\n{URL.replace('9pX', '8')}", "duplicate_parameter", "different answer"),
+    "two answers": (
+        f"{URL}\n{URL.replace('9pX', '8pX')}",
+        "duplicate_parameter",
+        "different answers",
+    ),
     "code and error": (f"{URL}&error=access_denied", "ambiguous_response", "a code and an error"),
     "a foreign iss": (f"{URL}&iss=https://evil.example", "issuer_mismatch", "another"),
     "an empty iss": (f"{URL}&iss=", "issuer_mismatch", "another authorization server"),

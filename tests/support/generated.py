@@ -1,0 +1,114 @@
+"""Texts by chance: answers in shapes upon shapes, poisons in company, noise; and their verdict."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import NamedTuple
+
+from headless_login.errors import SignInRefused
+from tests.support.pastes import CODE, REQUEST, STATE, URL
+from tests.support.poisons import DAMAGED, FORBIDDEN, OTHER_CODE, SENTENCES
+from tests.support.shapes import COMPANY, PLAIN
+from tests.support.wrappings import WIDTHS, WRAPPED
+
+NOISE = [*"?&=#%:/.\\<>[]()'\" \n@;|│*_~^`", "code=", "state=", "http://", OTHER_CODE, "…", "%3D"]
+FILLERS = [
+    "",
+    "\n",
+    "\n\n",
+    " ",
+    " and ",
+    "\nOn Monday Ada wrote:\n> ",
+    "https://example.com/?a=b ",
+]
+ANSWERS = [
+    URL,
+    URL.replace("127.0.0.1", "localhost"),
+    URL.replace("http:", "https:"),
+    f"{URL}&iss=https%3A%2F%2Fauth.openai.com",
+]
+
+
+# What a break makes harmless: letters on the line behind a state, a shell's mark at a line's end.
+BREAKABLE = [text for name, text in FORBIDDEN.items() if "grown" not in name]
+HARMLESS = {
+    "damaged": (re.compile(r"[\\^`] *(?:[│|][^\n]*)?(?:\r?\n|\xa0)"),),
+}
+
+
+class Case(NamedTuple):
+    """A generated text; `kind` tells what may become of it."""
+
+    kind: str
+    text: str
+
+
+def generated(source: random.Random) -> Case:
+    """Return the next text."""
+    kind = source.choice(["good", "good", "forbidden", "forbidden", "damaged", "noise"])
+    if kind == "good":
+        text = source.choice(ANSWERS)
+        for _ in range(source.choice([0, 1, 1, 2])):
+            text = PLAIN[source.choice(NAMES)](text)
+        if source.random() < 0.3:
+            text = source.choice([*COMPANY.values()])(text)
+        if source.random() < 0.7 and not {*"│┃|"} & {*text} and "http" in text:
+            text = WRAPPED[source.choice([*WRAPPED])](text, source.choice(WIDTHS))
+    elif kind == "noise":
+        text = _noisy(_shaped(source.choice(ANSWERS), source), source)
+    else:
+        poison = source.choice(BREAKABLE if kind == "forbidden" else [*DAMAGED.values()])
+        text = _poisoned(poison, kind, source)
+    if any(pattern.search(text) for pattern in HARMLESS.get(kind, ())):
+        return generated(source)
+    return Case(kind, text)
+
+
+def _shaped(text: str, source: random.Random) -> str:
+    """Return a text as one way of copying leaves it; the forms of an answer come first alone."""
+    if source.random() < 0.5:
+        return PLAIN[source.choice(NAMES)](text)
+    return WRAPPED[source.choice([*WRAPPED])](text, source.choice(WIDTHS))
+
+
+NAMES = [name for name in PLAIN if not name.startswith(("form: ", "company: "))]
+
+
+def _poisoned(poison: str, kind: str, source: random.Random) -> str:
+    """Return a poison in a sentence, wrapped, and perhaps beside something harmless."""
+    text = source.choice([*SENTENCES.values()]).format(poison)
+    if source.random() < 0.8:
+        # A word between blanks cannot be told from an address that blanks break up.
+        names = SAFE_WRAPPINGS if kind == "forbidden" else SAFE_WRAPPINGS[2:]
+        text = WRAPPED[source.choice(names)](text, source.choice(WIDTHS))
+    return f"{source.choice(FILLERS)}\n{text}\n{source.choice(FILLERS)}"
+
+
+# What undoes itself; the others write or escape the address anew and can change what a poison is.
+SAFE_WRAPPINGS = [
+    "blanks", "zero-width spaces", "line feeds", "CR LF", "indented", "hanging", "no-break spaces",
+    "quoted", "bars", "a box", "a box of ASCII", "a pane beside", "a pane before", "numbers",
+    "backslashes",
+]  # fmt: skip
+
+
+def _noisy(text: str, source: random.Random) -> str:
+    """Return a text with something cut out, put in or doubled."""
+    for _ in range(source.choice([1, 1, 2, 3])):
+        at = source.randrange(len(text) + 1)
+        cut = source.choice([0, 0, 1, 2, 30])
+        put = source.choice(["", source.choice(NOISE), source.choice(NOISE), text[at : at + 40]])
+        text = text[:at] + put + text[at + cut :]
+    return text
+
+
+def verdict(case: Case) -> str:
+    """Return what became of a text: taken, refused or wrong."""
+    try:
+        code = REQUEST.accept(case.text).code
+    except SignInRefused:
+        return "refused"
+    if case.kind == "noise":  # what is left of a code is sent on as it stands; no other is
+        return "taken" if STATE in "".join(case.text.split()) or len(code) >= 20 else "wrong"
+    return "taken" if code == CODE and case.kind != "forbidden" else "wrong"

@@ -1,0 +1,147 @@
+"""Every shape that copying gives an answer has its right value, and no poison is ever taken."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headless_login.errors import RejectedAnswer, SignInRefused
+from tests.support.generated import BREAKABLE, generated, verdict
+from tests.support.pastes import BASE, CODE, REQUEST, STATE, URL
+from tests.support.poisons import DAMAGED, FORBIDDEN, SENTENCES
+from tests.support.shapes import PLAIN, UNWANTED
+from tests.support.wrappings import WIDTHS, WRAPPED
+
+# Wanted, and still refused by name: the marks around or in them may be the state's or the code's.
+REFUSED = {"shell: PowerShell's escapes", "chat: italics"}
+
+
+def _taken(text: str) -> str | None:
+    try:
+        return REQUEST.accept(text).code
+    except SignInRefused:
+        return None
+
+
+def test_there_are_many_shapes_and_most_are_taken() -> None:
+    """At least 200 kinds; of those that a person would want taken, at least nine in ten are."""
+    wanted = {*PLAIN, *WRAPPED} - UNWANTED
+    assert len(wanted) >= 200
+    assert len(REFUSED) * 10 <= len(wanted)
+
+
+@pytest.mark.parametrize("shape", PLAIN)
+def test_every_shape_has_its_value(shape: str) -> None:
+    """The very code, or for the few that are named above nothing."""
+    code = _taken(PLAIN[shape](URL))
+    assert code == (None if shape in REFUSED | UNWANTED else CODE)
+
+
+@pytest.mark.parametrize("shape", WRAPPED)
+def test_every_shape_is_taken_at_every_width(shape: str) -> None:
+    assert {_taken(WRAPPED[shape](URL, width)) for width in WIDTHS} == {CODE}
+
+
+@pytest.mark.parametrize("poison", FORBIDDEN)
+def test_what_is_forbidden_is_refused_in_every_sentence(poison: str) -> None:
+    """Other places, other states, two meanings: alone, in sentences, and wrapped at some widths."""
+    for sentence in SENTENCES.values():
+        text = sentence.format(FORBIDDEN[poison])
+        assert _taken(text) is None
+    if FORBIDDEN[poison] not in BREAKABLE:
+        return  # what stands on the line behind a state does not make it grow
+    for width in (*WIDTHS[::9], len(FORBIDDEN[poison]) - len(STATE) // 2):
+        assert _taken(WRAPPED["hanging"](FORBIDDEN[poison], width)) is None
+
+
+@pytest.mark.parametrize("poison", DAMAGED)
+def test_a_damaged_code_is_never_sent(poison: str) -> None:
+    for sentence in SENTENCES.values():
+        assert _taken(sentence.format(DAMAGED[poison])) in (None, CODE)
+
+
+@given(st.integers(0, 2**64))
+@settings(max_examples=1500)
+def test_nothing_generated_is_wrongly_accepted(seed: int) -> None:
+    """What scripts/fuzz does for longer: shapes upon shapes, poisons in company, noise."""
+    case = generated(random.Random(seed))  # noqa: S311  # texts of a test
+    assert verdict(case) != "wrong"
+
+
+def _steps(text: str) -> int:
+    """Return how many lines of this program run to refuse or take a text."""
+    count = 0
+
+    def trace(*_: object) -> Any:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        _taken(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+GROWING = {
+    "blanks": " ",
+    "line feeds": "\n",
+    "words": "word ",
+    "lines": "some words\n",
+    "foreign addresses": f"http://evil.example/x?state={STATE[::-1]}\n",
+    "addresses to open": f"{REQUEST.url}\n",
+    "our place": BASE,
+    "our place in lines": f"{BASE}\n",
+    "our state": f"state={STATE}\n",
+    "our state, glued": f"state={STATE}",
+    "answers": f"{URL}\n",
+    "answers, glued": URL,
+    "other answers": URL.replace(STATE, STATE[::-1]) + "\n",
+    "code#state": f"{CODE}#{STATE}\n",
+    "escapes": "%3D",
+    "escapes twice": "%253D",
+    "entities": "&amp;",
+    "backslashes": "\\",
+    "borders": "│",
+    "boxes": "│ a │\n",
+    "numbers": "1 a\n",
+    "tags": "<b>",
+    "labels": "code: x\n",
+    "quotes": "\"'",
+    "brackets": "[](",
+    "parameters": "&a=b",
+    "parameters in lines": "&a=b\n",
+    "links": "https://urldefense.com/v3/__",
+    "soft line breaks": "=3D=\n",
+    "carets": "^",
+    "full-width": "？＆＝",
+    "invisible": "\u200b",
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_the_cost_grows_as_the_text_does(kind: str) -> None:
+    """64 KiB of any kind run at most 20 times the lines of 4 KiB of it, in front of an answer.
+
+    Patterns that backtrack run in C; `test_no_text_takes_long` measures them.
+    """
+    short, long = (
+        _steps((GROWING[kind] * size).encode()[: size - 400].decode(errors="ignore") + f"\n{URL}")
+        for size in (4096, 65536)
+    )
+    assert long <= 20 * short
+
+
+@pytest.mark.parametrize("text", [URL + "x", f"{CODE}#{STATE}x"])
+def test_a_grown_state_is_another(text: str) -> None:
+    with pytest.raises(RejectedAnswer) as caught:
+        REQUEST.accept(text)
+    assert caught.value.error == "state_mismatch"
