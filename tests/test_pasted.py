@@ -324,7 +324,7 @@ def harmless() -> float:
     return max(_cost("x" * 65536) for _ in range(3))
 
 
-LONG = [*product(STARTS, STUMBLING, [""]), *product(QUOTED_STARTS, QUOTED, ["x", "\n01~"])]
+LONG = [*product(["", *STARTS[-3:]], STUMBLING, [""]), *product(QUOTED_STARTS, QUOTED, ["x"])]
 
 
 @pytest.mark.parametrize(("start", "piece", "end"), LONG)

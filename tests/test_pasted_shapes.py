@@ -141,7 +141,8 @@ def test_the_cost_grows_as_the_text_does(kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", [URL + "x", f"{CODE}#{STATE}x"])
-def test_a_grown_state_is_another(text: str) -> None:
+def test_a_grown_state_is_refused_and_may_be_copied_again(text: str) -> None:
     with pytest.raises(RejectedAnswer) as caught:
         REQUEST.accept(text)
-    assert caught.value.error == "state_mismatch"
+    assert caught.value.error == "missing_state"
+    assert "Copy the whole address" in caught.value.hint

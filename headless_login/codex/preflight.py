@@ -137,7 +137,7 @@ def _owner(path: str) -> str:
 # For `doctor`: the same, as findings.
 
 
-def check_folder(home: CodexHome) -> Iterator[Finding]:
+def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Check the folder itself: is it there, may it be written, is there room (§6)."""
     from shlex import quote
 
@@ -154,7 +154,7 @@ def check_folder(home: CodexHome) -> Iterator[Finding]:
     elif not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
         message = f"{path} does not exist and cannot be made: no permission in {one_line(there)}."
         yield Finding(name, FAILED, message, "Name another folder with --codex-home.")
-    elif given:
+    elif environ.get("CODEX_HOME"):
         message = f"{path} does not exist, and Codex does not start with such a CODEX_HOME."
         yield Finding(name, WARNING, message, f"mkdir -m 700 -p {quote(home.path)}")
     else:

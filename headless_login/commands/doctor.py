@@ -108,7 +108,7 @@ def _all_findings(
     except HeadlessLoginError as error:
         yield error.finding("folder")
     else:
-        yield from _safely("folder", check_folder, home)
+        yield from _safely("folder", check_folder, home, environ)
         told, stored = diagnosis.check_file(home)
         yield told
         with suppress(HeadlessLoginError):

@@ -11,6 +11,8 @@ from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode, Grant
 
+_NEWEST = 8
+
 
 class PendingAnswers:
     """Judges answers to all the pending attempts of a Codex home.
@@ -34,10 +36,11 @@ class PendingAnswers:
         pasted = Pasted(text)
         waiting = self._pending.waiting()
         names = {identifier_of(state) for state in pasted.states}
-        for attempt in waiting:
-            if identifier(attempt) in names:
-                self.found = attempt
-                return attempt.accept(pasted)
+        if meant := [attempt for attempt in waiting if identifier(attempt) in names]:
+            self.found, answer = _answered(meant, pasted)
+            if isinstance(answer, SignInRefused):
+                raise answer
+            return answer
         for name in names:
             if self._pending.knows(name):
                 raise self._pending.reason(name)
@@ -46,11 +49,30 @@ class PendingAnswers:
         raise _wrong_form(pasted, waiting) or refusal("unknown")
 
 
+def _answered(meant: list[Attempt], pasted: Pasted) -> tuple[Attempt, Grant | SignInRefused]:
+    """Return the one attempt that a text answers, and what it says to it; the newest if none."""
+    judged: list[tuple[Attempt, Grant | SignInRefused]] = []
+    for attempt in meant:
+        try:
+            judged.append((attempt, attempt.accept(pasted)))
+        except SignInRefused as refused:
+            judged.append((attempt, refused.with_traceback(None)))
+    answered = [each for each in judged if not isinstance(each[1], RejectedAnswer)]
+    if len(answered) > 1:
+        raise RejectedAnswer(
+            "ambiguous_response",
+            "That holds answers to several sign-ins that are pending.",
+            "Paste one of them alone.",
+        )
+    return (answered or judged)[0]
+
+
 def _wrong_form(pasted: Pasted, waiting: list[Attempt]) -> RejectedAnswer | None:
     """Return what is wrong with a text whose state is no attempt's, if anything else is."""
     reasons = []
     requests = [attempt.request for attempt in waiting] or [AuthorizationRequest(CODEX)]
-    for request in {each.redirect_uri: each for each in requests}.values():
+    newest = requests[:_NEWEST]  # of these, a state that is cut off is told
+    for request in [*newest, *{each.redirect_uri: each for each in requests}.values()]:
         try:
             request.accept(pasted)
         except RejectedAnswer as rejected:
@@ -58,8 +80,11 @@ def _wrong_form(pasted: Pasted, waiting: list[Attempt]) -> RejectedAnswer | None
         except SignInRefused:
             return None
     # That it leads to another port says nothing where one of them has this port.
-    told = [reason for reason in reasons if reason.error != "not_a_redirect"] or reasons
-    return told[0] if told and told[0].error != "state_mismatch" else None
+    vague = {"not_a_redirect", "state_mismatch"}
+    told = [reason for reason in reasons if reason.error not in vague]
+    if any(reason.error == "state_mismatch" for reason in reasons) and not told:
+        return None
+    return (told or reasons)[0]
 
 
 def device_code_among(waiting: list[Attempt], answer: str | None) -> Attempt | None:

@@ -23,9 +23,10 @@ from headless_login.oauth.naming import (
     damaged,
     foreign,
     not_a_redirect,
+    torn_state,
     unanchored,
 )
-from headless_login.oauth.redirect import Parameters, check_state, named_in, parse_query
+from headless_login.oauth.redirect import Parameters, named_in, parse_query
 
 LONGEST_ANSWER = 64 * 1024  # bytes
 _MOST_ANCHORS = 64
@@ -209,7 +210,7 @@ class _Anchor(NamedTuple):
         """Return the parameters of this answer; raises RejectedAnswer."""
         view = self.view
         if _is_grown(view, self.end):
-            check_state("another", self.sign_in.state)
+            raise torn_state("does not end where it should")
         if view.letters[self.start] == "#":
             return self._code_and_state()
         begin, address = self._beginning()

@@ -20,7 +20,14 @@ _URL = re.compile(
     re.I | re.A,
 )
 _REDIRECT_AUTHORITY = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})", re.I | re.A)
-_BARE_CODE = re.compile(r"[A-Za-z0-9._~\-]{20,2048}")
+_BARE_CODE = re.compile(r"(?:code:)?[A-Za-z0-9._~\-]{20,2048}", re.I)
+_MAIL_FILTERS = re.compile(
+    r"(?:^|\.)(?:safelinks\.|urldefense\.|mimecast\b|sophos\.|cudasvc\.|trendmicro\.|fireeye\.|"
+    r"secure-web\.cisco\.)",
+    re.I | re.A,
+)
+
+_TELLING = 8  # so many letters of a state are no chance
 
 
 class Expected(NamedTuple):
@@ -44,7 +51,8 @@ def unanchored(view: Text, sign_in: Expected) -> RejectedAnswer:
         return not_a_redirect("Nothing was pasted.", sign_in)
     before, found, rest = text.partition("://")
     if found:
-        scheme = re.search(r"https?\Z|[a-z][a-z0-9+.\-]*\Z", before[-20:], re.I | re.A)
+        scheme = re.search(r"(?:https?|(?<![a-z])[a-z][a-z0-9+.\-]*)\Z", before[-20:], re.I | re.A)
+        scheme = re.search(r"https?\Z", before, re.I | re.A) or scheme
         return _address(f"{scheme[0] if scheme else 'no'}://{rest}", sign_in)
     if local := _REDIRECT_AUTHORITY.search(text):
         return _address(f"http://{text[local.start() :]}", sign_in)
@@ -52,9 +60,9 @@ def unanchored(view: Text, sign_in: Expected) -> RejectedAnswer:
         return _query(query[1], sign_in)
     if "#" in text and not {*"?&="} & {*text}:
         return _other_state(text.rpartition("#")[2], sign_in)
-    if re.match(r"sk-|at-", text.lstrip("\"'`")):
+    if re.search(r"\A[\"'`]*(?:sk|at)-|sk-(?:proj|svcacct|admin)-", text):
         return not_a_redirect("That looks like an API key or a token.", sign_in)
-    if _BARE_CODE.fullmatch(text):
+    if _BARE_CODE.fullmatch(text) and view.gaps.count("1") <= text.count(":"):
         return RejectedAnswer(
             "missing_state",
             "That looks like a code alone, without the state that shows whose it is.",
@@ -81,6 +89,12 @@ def _address(text: str, sign_in: Expected) -> RejectedAnswer:
             "answer.",
             "Open the address again after ending the other `codex login` there, and paste what "
             "the browser ends at then.",
+        )
+    if _MAIL_FILTERS.search(authority):
+        return RejectedAnswer(
+            "not_a_redirect",
+            "That is a mail filter's link, in which the answer is hidden.",
+            "Copy the whole address from the browser's address bar, not from the mail.",
         )
     if local is None or own is None or parts[1].lower() not in ("http", "https"):
         return _elsewhere(f"{path}?{query}", sign_in)
@@ -130,11 +144,18 @@ def _query(query: str, sign_in: Expected) -> RejectedAnswer:
 
 
 def _other_state(state: str, sign_in: Expected) -> RejectedAnswer:
+    if len(state) >= _TELLING and sign_in.state.startswith(state) and state != sign_in.state:
+        return torn_state("is cut off")
     try:
         check_state(state, sign_in.state)
     except RejectedAnswer as rejected:
         return rejected.with_traceback(None)
     return damaged(sign_in)
+
+
+def torn_state(how: str) -> RejectedAnswer:
+    """Return what an answer is whose state is this sign-in's but for its end."""
+    return RejectedAnswer("missing_state", f"The answer is not whole: its state {how}.")
 
 
 def foreign(text: str, sign_in: Expected) -> RejectedAnswer:

@@ -72,7 +72,9 @@ def _shaped(text: str, source: random.Random) -> str:
     return WRAPPED[source.choice([*WRAPPED])](text, source.choice(WIDTHS))
 
 
-NAMES = [name for name in PLAIN if not name.startswith(("form: ", "company: "))]
+NAMES = [
+    name for name in PLAIN if not name.startswith(("form: ", "company: ", "mail: quoted-printable"))
+]
 
 
 def _poisoned(poison: str, kind: str, source: random.Random) -> str:
