@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import product
+from pathlib import Path
 from urllib.parse import unquote_plus
 
 import pytest
@@ -83,6 +84,21 @@ def test_what_is_wrong_is_named(case: str, judge: PendingAnswers) -> None:
         assert among.value.error == "no_pending_login"
     else:
         assert (among.value.error, among.value.message) == (error, alone.value.message)
+
+
+def test_answers_to_two_pending_sign_ins_are_refused(tmp_path: Path) -> None:
+    """One that only stands beside the address to open of another is taken."""
+    home, other = CodexHome(str(tmp_path)), AuthorizationRequest(CODEX)
+    for request in (REQUEST, other):
+        PendingAttempts.keep(home, Attempt(CODEX, request, time.time() + 900))
+    with PendingAttempts.opened(home) as pending:
+        judge = PendingAnswers(pending)
+        assert judge.accept(f"{other.url}\n{URL}").code == CODE
+        with pytest.raises(RejectedAnswer) as caught:
+            judge.accept(f"{URL}\n\n{URL.replace(STATE, other.state)}")
+        assert caught.value.error == "ambiguous_response"
+        with pytest.raises(RejectedAnswer, match="is cut off"):
+            judge.accept(URL[:-1])
 
 
 @given(st.text(max_size=60))

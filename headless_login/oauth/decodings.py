@@ -36,7 +36,10 @@ _ENTITY = re.compile(
 _ESCAPED = re.compile(r"(?<!\\)\\++(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
 _CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^", re.A)  # where cmd.exe needs one: not in a word
 _OLD_CMD = re.compile(r'"%"(?=[0-9A-Fa-f]{2})')  # as Chromium quoted for it until 2021
-_UNRESERVED = re.compile(r"%(?:2D|2E|5F|7E)", re.I)  # the same address (RFC 3986 §6.2.2.2)
+# The same address (RFC 3986 §6.2.2.2): these marks anywhere, letters in a parameter's name.
+_UNRESERVED = re.compile(
+    r"%(?:2D|2E|5F|7E)|(?<=[?&])[A-Za-z_]{0,20}(?:%[4-7][0-9A-F][A-Za-z_]{0,20}){1,20}(?==)", re.I
+)
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 # What may be encoded as a whole.
 _RUN = re.compile(r"""(?:(?!/https?%(?:25)?3a)[^&=?"'<>])+""", re.I)
