@@ -5,8 +5,10 @@
     scripts/sweep WORD…      only the commands with one of these words
 
 After every run auth.json is what it was or what was to be written, whole, wherever it lies, and so
-is each pending sign-in; tokens that the issuer gave are stored or set aside; and after the next
-command no other file holds anything. Needs Linux, strace and root.
+is each pending sign-in; tokens that the issuer gave are stored or set aside; no sign-in is lost;
+and after the next command each lies in one place, present or kept, and no other file holds
+anything. A refresh leaves the refresh token that is alive at the issuer, unless it is killed
+between the network and its first write. Needs Linux, strace and root.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ from urllib.request import urlopen
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
+from headless_login import CodexFolder, Credentials, begin, complete  # noqa: E402
+from headless_login.codex.home import CodexHome  # noqa: E402
+from headless_login.codex.journal import FAILURE, JOURNAL  # noqa: E402
 from headless_login.codex.pending.record import Damaged, read_record  # noqa: E402
+from headless_login.oauth.provider import Provider  # noqa: E402
 from headless_login.practice.issuer import PERSONAL_ACCESS_TOKEN, PracticeIssuer  # noqa: E402
 from headless_login.practice.person import approve, approve_device  # noqa: E402
 from headless_login.practice.wire import Answer, Parameters, json_answer  # noqa: E402
@@ -50,6 +56,8 @@ ERRORS = ("EIO", "ENOSPC", "EACCES", "EROFS", "ENOSYS", "EINVAL", "EINTR")
 NO_FAILURES = ("fsync:error=EINVAL", "fsync:error=ENOSYS", "fchmod:error=ENOSYS")
 KINDS = ("fresh", "existing", "linked", "mounted")
 SHORT_KINDS = ("existing", "mounted")
+# What a folder says that takes no files: then a new sign-in keeps none, and says so.
+TAKES_NONE = ("error=EACCES", "error=EROFS")
 
 OLD_KEY, NEW_KEY, NEXT_KEY = (
     f"sk-proj-{name}-0123456789abcdefghij" for name in ("OLD", "NEW", "NEXT")
@@ -59,23 +67,36 @@ PASTED, VISITED = "pasted", "visited"  # what is done with the address of the la
 REFRESH_TOKEN = "rt_"  # noqa: S105  # as each of them begins
 
 
+TWO_KEYS = (NEW_KEY, OLD_KEY)
+
+
 class Action(NamedTuple):
     """One command: what it makes of auth.json (None: no file, or one without a credential).
 
     `given` is what it reads, or how the sign-in is answered whose address it prints, or `begun`
-    has printed, the command that comes before it.
+    has printed, the command that comes before it. `there` are the sign-ins that are there besides,
+    the last one present.
     """
 
     words: str
     makes: str | None
     given: str = ""
     begun: str = ""
+    there: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return f"{self.words}{', another one kept' if self.there == TWO_KEYS else ''}"
 
 
 ACTIONS = (
     Action("login --with-api-key", NEW_KEY, NEW_KEY),
     Action("login --with-access-token", PERSONAL_ACCESS_TOKEN, PERSONAL_ACCESS_TOKEN),
     Action("logout", None, begun="login start"),
+    Action("logout", None, there=TWO_KEYS),
+    Action("accounts use -", NEW_KEY, there=TWO_KEYS),
+    Action("token --refresh", AS_BEFORE, there=(TOKENS,)),
     Action("login start", AS_BEFORE),
     Action("login start --device-auth", AS_BEFORE),
     Action("login finish -", TOKENS, PASTED, begun="login start"),
@@ -85,17 +106,29 @@ ACTIONS = (
     Action("login --device-auth --timeout 20", TOKENS),
 )
 # What comes next, and has to store and to tidy up.
-NEXT = (("login --with-api-key", NEXT_KEY), ("login start", ""))
+NEXT = (("accounts", ""), ("login --with-api-key", NEXT_KEY), ("login start", ""))
+LOST: list[str] = []  # the folders where a refresh's answer was lost before its first write
 FOLLOWED: set[object] = set()  # the pictures after which that went well
 
 
 class Issuer(PracticeIssuer):
-    """One at which every one-time code is approved before it is shown."""
+    """One at which every one-time code is approved before it is shown.
+
+    `alive` is the refresh token that it gave last: each works once.
+    """
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         super().__init__(redirect_ports=(1455, self.port))
+        self.alive = ""
+
+    def token_answer(self, form: Parameters) -> Answer:
+        """Answer a token request, and remember the refresh token."""
+        answer = super().token_answer(form)
+        if answer.status == 200:
+            self.alive = json.loads(answer.body)["refresh_token"]
+        return answer
 
     def user_code_answer(self, form: Parameters) -> Answer:
         """Answer with a one-time code that may be asked about after a second."""
@@ -125,7 +158,8 @@ class Folder:
         for folder in (self.home, elsewhere, self.place / "tmp"):
             folder.mkdir(mode=0o700)
         self.pending = self.home / ".headless-login"
-        self.places = (self.home, self.pending, elsewhere)
+        self.accounts = self.pending / "accounts"
+        self.places = (self.home, self.pending, self.accounts, elsewhere)
         self.auth_file = self.real_file = self.home / "auth.json"
         if kind == "linked":
             self.real_file = elsewhere / "creds.json"
@@ -180,7 +214,14 @@ class Folder:
         return [*trace, "-e", f"inject={inject}"] if ":" in inject else trace
 
     def begin(self, action: Action) -> str:
-        """Run what comes before a command; returns what it reads then."""
+        """Bring about what is there before a command; returns what it reads then."""
+        destination = CodexFolder(CodexHome(str(self.home)), {})
+        for sign_in in action.there:
+            if sign_in == TOKENS:
+                attempt = begin(Provider(self.issuer.issuer))
+                complete(attempt.accept(approve(attempt.url)), attempt, destination)
+            else:
+                destination.store(Credentials.api_key(sign_in))
         if not action.begun:
             return action.given
         begun = self.run(action.begun)
@@ -192,13 +233,18 @@ class Folder:
 
         Raises ValueError if it is torn.
         """
-        if not self.real_file.exists():
-            return None
-        document = json.loads(self.real_file.read_bytes())
-        if "tokens" in document:
-            return TOKENS
-        found: str | None = document["OPENAI_API_KEY"] or document.get("personal_access_token")
-        return found
+        return _sign_in_of(self.real_file.read_bytes()) if self.real_file.exists() else None
+
+    def sign_ins(self) -> list[str]:
+        """Return what auth.json and the kept files hold, as `held`; raises ValueError, too."""
+        kept = [json.loads(path.read_bytes()) for path in self.accounts.glob("*.json")]
+        found = [self.held(), *(_sign_in_of(each["auth_json"].encode()) for each in kept)]
+        return sorted(filter(None, found))
+
+    def refresh_token(self) -> str:
+        """Return the one in auth.json."""
+        token: str = json.loads(self.real_file.read_bytes())["tokens"]["refresh_token"]
+        return token
 
     def torn_records(self) -> list[str]:
         """Return what is wrong with the pending sign-ins."""
@@ -217,14 +263,33 @@ class Folder:
 
     def _seen(self, path: Path) -> tuple[object, ...]:
         name = re.sub(r"[0-9a-f]{12,}", "*", str(path.relative_to(self.place)))
-        holds = self.held() if path == self.real_file else bool(path.read_bytes().strip(b"\0"))
+        holds: object = bool(path.read_bytes().strip(b"\0"))
+        if path == self.real_file:
+            holds = self.held()
+        elif path.parent == self.accounts and path.suffix == ".json":
+            holds = _sign_in_of(json.loads(path.read_bytes())["auth_json"].encode())
         return name, path.stat().st_mode, holds
 
     def strays(self) -> list[str]:
-        """Return the files that hold anything, but for auth.json and the pending sign-ins."""
+        """Return the files that hold anything, but for sign-ins where they belong.
+
+        How the last refresh failed may stay, without a secret in it.
+        """
         files = {path.resolve() for path in self.place.rglob("*") if path.is_file()}
         files -= {self.real_file.resolve(), *self.pending.glob("*.json")}
+        files -= {*self.accounts.glob("*.json")}
+        failure = self.pending / FAILURE
+        if failure in files and not re.search(rb"rt_|sk-", failure.read_bytes()):
+            files.remove(failure)
         return [f"{path.name} is left" for path in files if path.read_bytes().strip(b"\0")]
+
+
+def _sign_in_of(content: bytes) -> str | None:
+    document = json.loads(content)
+    if "tokens" in document:
+        return TOKENS
+    found: str | None = document["OPENAI_API_KEY"] or document.get("personal_access_token")
+    return found
 
 
 def _address(said: str) -> str:
@@ -292,32 +357,69 @@ def check(action: Action, kind: str, inject: str, issuers: SimpleQueue[Issuer]) 
             wrong = _check(action, folder, inject)
     finally:
         issuers.put(issuer)
-    return [f"{action.words}, {kind}, {inject}: {text}" for text in wrong]
+    return [f"{action.name}, {kind}, {inject}: {text}" for text in wrong]
 
 
 def _check(action: Action, folder: Folder, inject: str) -> list[str]:
     given, requests = folder.begin(action), folder.issuer.requests
-    before, earlier = folder.held(), len(requests)
+    before, there, earlier = folder.held(), folder.sign_ins(), len(requests)
     run = folder.run(action.words, given, inject)
     wrong = _wrong_file(action, folder, before, run.exit_code, inject)
     wrong += folder.torn_records()
+    if not wrong:
+        wrong = _lost_sign_ins(action, folder, before, there, inject)
     if "(INJECTED)" not in run.calls and "killed by SIGKILL" not in run.calls:
         wrong.append("nothing was injected")
     exchanged = "/oauth/token" in {each.path for each in requests[earlier:]}
-    if exchanged and "error" in inject and run.exit_code != 0:
+    if action.makes == TOKENS and exchanged and "error" in inject and run.exit_code != 0:
         wrong += _lost_tokens(run.said)
+    if action.there == (TOKENS,):
+        return wrong + _wrong_token(folder, run) + _wrong_afterwards(folder)
     if not wrong and (picture := (folder.kind, folder.picture())) not in FOLLOWED:
         wrong = _wrong_afterwards(folder)
         FOLLOWED.update([picture] if not wrong else [])
     return wrong
 
 
+def _lost_sign_ins(
+    action: Action, folder: Folder, before: str | None, there: list[str], inject: str
+) -> list[str]:
+    """Return what is wrong with which sign-ins there are: those before, or those afterwards."""
+    without = {*there} - {before}
+    after = {AS_BEFORE: {*there}, None: without}.get(action.makes, {*there, str(action.makes)})
+    allowed = [{*there}, after]
+    if inject.split(":")[1] in TAKES_NONE and action.words.startswith("login"):
+        allowed.append(after - {before})
+    try:
+        found = {*folder.sign_ins()}
+    except ValueError:
+        return ["a kept sign-in is torn"]
+    return [] if found in allowed else [f"there are {sorted(found)}, not {sorted(after)}"]
+
+
+def _wrong_token(folder: Folder, run: Run) -> list[str]:
+    """Return what is wrong with the refresh token after the next command."""
+    code = folder.run("token --min-valid 60").exit_code
+    if code == 0 and folder.refresh_token() == folder.issuer.alive:
+        return []
+    *_, (_, call, path, _) = re.findall(CALL, run.calls)
+    on_the_way = run.exit_code < 0 and call == "write" and path.endswith(f"/{JOURNAL}")
+    if code == 0 and on_the_way:
+        LOST.append(folder.kind)
+        return []
+    return [f"the refresh token that is alive is lost (the next token: exit code {code})"]
+
+
 def _wrong_afterwards(folder: Folder) -> list[str]:
     """Return what is wrong after the next commands."""
     wrong = []
+    there = {*folder.sign_ins()}
     for words, text in NEXT:
         if (code := folder.run(words, text).exit_code) != 0:
             wrong.append(f"the next {words} ends with exit code {code}")
+        there |= {text} - {""}
+        if (found := folder.sign_ins()) != sorted(there):
+            wrong.append(f"after the next {words} there are {found}, not {sorted(there)}")
     if folder.held() != NEXT_KEY:
         wrong.append("the next command does not store")
     return wrong + folder.strays()
@@ -376,14 +478,17 @@ def sweep(actions: list[Action], *, short: bool) -> list[str]:
                 issuer = issuers.get()
                 log = log_of(action, kind, issuer)
                 issuers.put(issuer)
-                among = kind, action.makes == TOKENS
+                among = kind, action.makes == TOKENS, action.there
                 cases = [*calls.injections(log, among, short=short)]
                 judge = partial(check, action, kind, issuers=issuers)
                 found = [text for texts in pool.map(judge, cases) for text in texts]
+                if len(LOST) != (action.there == (TOKENS,)):  # there is one such moment
+                    found.append(f"{action.name}, {kind}: {len(LOST)} answers were lost")
+                LOST.clear()
                 for text in found:
                     print(text, file=sys.stderr, flush=True)
                 failures += found
-                print(f"| {action.words} | {kind} | {len(cases)} | {len(found)} |", flush=True)
+                print(f"| {action.name} | {kind} | {len(cases)} | {len(found)} |", flush=True)
     return failures
 
 
