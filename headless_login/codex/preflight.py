@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from headless_login.codex.files import Folder
@@ -193,7 +193,7 @@ def _check_permissions(home: CodexHome) -> Iterator[Finding]:
 
 
 def _nameless_owner(path: str) -> str:
-    own = os.geteuid() if hasattr(os, "geteuid") else -1
-    with suppress(OSError):
-        return {own: "you", 0: "root"}.get(os.stat(path).st_uid, "another user")
+    if sys.platform != "win32":
+        with suppress(OSError):
+            return {os.geteuid(): "you", 0: "root"}.get(os.stat(path).st_uid, "another user")
     return "another user"

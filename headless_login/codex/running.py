@@ -7,6 +7,7 @@ found). The best that can be done: a process may end, or hide itself, at any mom
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,6 +34,8 @@ def running_codexes(home: CodexHome, *, proc: str = "/proc") -> list[int]:
 
 def started_at(process: int, *, now: Callable[[], float] = time.time, proc: str = "/proc") -> float:
     """Return when a process was started (seconds since the epoch); now, if that is not known."""
+    if sys.platform == "win32":
+        return now()
     with suppress(OSError, ValueError, IndexError):
         with open(os.path.join(proc, str(process), "stat"), "rb") as file:
             ticks = int(file.read().rpartition(b")")[2].split()[19])  # proc_pid_stat(5)

@@ -194,9 +194,7 @@ def _place(place: Place) -> Finding:
     ssh, pod = place.ssh and SshConnection("", "", 22), place.pod and ("NAMESPACE", "POD")
     nameless = place._replace(ssh=ssh, pod=pod)
     advice = tunnel_advice(nameless, LOOPBACK_PORTS[0], None)
-    remedy = (
-        f"{' '.join(advice)} Without: headless-login login --paste-redirect" if advice else ""
-    )
+    remedy = f"{' '.join(advice)} Without: headless-login login --paste-redirect" if advice else ""
     return Finding("place", OK, f"{where}.", remedy)
 
 

@@ -310,8 +310,8 @@ class IssuerClient:
 
         return self._transport.run(timeout, ask)
 
-    def ask(  # nosec B107
-        self, address: str, access_token: str = "", account_id: str | None = None
+    def ask(
+        self, address: str, access_token: str | None = None, account_id: str | None = None
     ) -> tuple[int, Mapping[str, str]]:
         """Return status and headers of what an address answers, as `doctor` wants to know.
 
