@@ -212,7 +212,6 @@ def test_what_is_in_the_folders_place_is_told(
         ("~/x", {}, "/home/ada/x"),
         (None, {"CODEX_HOME": "/y/"}, "/y"),
         (None, {"CODEX_HOME": "y"}, "HERE/y"),
-        (None, {"CODEX_HOME": "~/y"}, "HERE/~/y"),
         (None, {"CODEX_HOME": ""}, "/home/ada/.codex"),
         (None, {"HOME": "/home/eve"}, "/home/eve/.codex"),
     ],

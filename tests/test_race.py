@@ -137,15 +137,15 @@ def test_the_browser_ends_the_question(
 
 
 def test_the_paste_wins(scene: Scene) -> None:
-    """The port is closed at once, even while the issuer still thinks about the code."""
+    """The port is free when it has ended; until then the browser's answer may still be needed."""
     scene.issuer.may_answer.clear()
     with scene.terminal() as terminal:
         terminal.paste(approve(terminal.read_question()))
         terminal.read_until(PASTE_WON)
         assert scene.issuer.asked.wait(PATIENCE)
-        scene.assert_port_is_free()
         scene.issuer.may_answer.set()
         assert terminal.wait() == 0
+        scene.assert_port_is_free()
         assert not any(PROMPT in line for line in terminal.lines)
     assert scene.auth_file.exists()
 
