@@ -236,7 +236,7 @@ def test_start_killed_at_every_step(calls: TwoCalls) -> None:
     assert calls.exchanges == 2
 
 
-@pytest.mark.timeout(600)  # some hundred processes
+@pytest.mark.timeout(1200)  # some hundred processes
 @pytest.mark.parametrize("decision", ["approve", "deny"])
 def test_finish_killed_at_every_step(decision: str, calls: TwoCalls) -> None:
     """The old sign-in or the new one, whole; what the issuer was not asked can be finished."""
