@@ -88,11 +88,7 @@ class Accounts:
     def locked(
         cls, home: CodexHome, *, on_wait: Callable[[], object] = lambda: None
     ) -> Iterator[Self]:
-        """Hold Codex's locks for as long as the context lasts; never while a server is asked.
-
-        Raises:
-            LocalTrouble: `store_failed`; it cannot be locked, or what was tried with it failed.
-        """
+        """Hold Codex's locks for as long as the context lasts; as `AuthFile.locked`."""
         with AuthFile.locked(home, on_wait=on_wait) as auth_file, ExitStack() as held:
             yield cls(home, auth_file, held)
 

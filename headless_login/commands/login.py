@@ -40,7 +40,7 @@ def login(options: Options, context: Context) -> SignedIn:
         begun = _begin(options, rules, context, left)
         kept = KeptAttempt(begun.attempt, options, context)
         with kept.until_answered():
-            signed_in = _sign_in(begun, kept, rules, options, context, left)
+            signed_in = _sign_in(_Login(options, context, rules, begun, kept, left))
     if signed_in.to_revoke is not None:
         from headless_login.commands.logout import revoke_replaced
 
@@ -48,15 +48,20 @@ def login(options: Options, context: Context) -> SignedIn:
     return signed_in
 
 
-def _sign_in(
-    begun: _Begun,
-    kept: KeptAttempt,
-    rules: Rules,
-    options: Options,
-    context: Context,
-    left: Callable[[], float],
-) -> SignedIn:
+class _Login(NamedTuple):
+    """One sign-in: what was asked for, by which rules, what was begun; `left` returns seconds."""
+
+    options: Options
+    context: Context
+    rules: Rules
+    begun: _Begun
+    kept: KeptAttempt
+    left: Callable[[], float]
+
+
+def _sign_in(one: _Login) -> SignedIn:
     """Show the attempt, wait for its answer and store what that brings."""
+    options, context, _, begun, kept, left = one
     if begun.sockets and context.person is None and not has_input():
         kept.keep()
     screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
@@ -71,7 +76,7 @@ def _sign_in(
                 grant = talk.win()
                 kept.is_answered = True
                 try:
-                    return _complete(grant, talk, begun, kept, rules, options, context, left)
+                    return _complete(grant, talk, one)
                 except SignInRefused as refused:
                     if not talk.goes_on_after(refused):
                         raise
@@ -83,19 +88,11 @@ def _sign_in(
     return _finish_another(talk.last_answer, rejected, options, context)
 
 
-def _complete(
-    grant: Grant | Tokens,
-    talk: Conversation,
-    begun: _Begun,
-    kept: KeptAttempt,
-    rules: Rules,
-    options: Options,
-    context: Context,
-    left: Callable[[], float],
-) -> SignedIn:
+def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedIn:
     """Exchange and store; what the issuer refused of a paste from a pipe can come once more."""
     from headless_login.commands.conversation import conclude
 
+    options, context, rules, begun, kept, left = one
     try:
         if kept.is_kept:
             return kept.complete(grant, rules, is_pasted=talk.is_pasted)
