@@ -113,6 +113,7 @@ REMEDIES = {
     "port_unavailable": Remedy(6, "End the program that uses the port, or use --paste-redirect."),
     "store_not_used": Remedy(6, 'Set cli_auth_credentials_store = "file" in config.toml.'),
     "store_failed": Remedy(6, "Fix that, or name another folder with --codex-home."),
+    "delivery_failed": Remedy(6, "Fix that there, and try again."),
     "internal_error": Remedy(6, "Please report it with the command and this line."),
     "interrupted": Remedy(130, "Start again when you are ready."),
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headless_login.cli.options import CodexHomeOption, JsonOption, hand_down
+from headless_login.cli.options import CodexHomeOption, JsonOption, ReplaceOption, hand_down
 from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context
 from headless_login.terminal.output import Events, Output
@@ -152,6 +152,89 @@ def token(
     context = Context(Output(events=Events(as_json, strict=True)))
     home = CodexHome.find(codex_home, context.environ)
     print_token(home, context, min_valid=min_valid, force=refresh, api_key=api_key)
+
+
+MinValidOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Refresh the access token first if it ends before."),
+]
+AccessOnlyOption = Annotated[
+    bool,
+    typer.Option("--access-only", help="Copy the access token alone, which renews nothing."),
+]
+PUSH_HELP = """Copy the present sign-in to other machines and containers.
+
+\b
+TARGET is
+  ssh://[USER@]HOST[:PORT][/DIR]       by ssh, with its own configuration
+  docker://CONTAINER[/DIR]             by docker; podman://… by podman
+  k8s://[NAMESPACE/]POD                by kubectl
+  k8s://NAMESPACE/POD/CONTAINER
+  a folder here, as /srv/home/.codex
+DIR is the Codex folder there, absolute, or /~/DIR below the home there.
+
+Nothing has to be installed there but a POSIX shell. Credentials travel on the
+client's standard input, and are verified there before they are used.
+
+A refresh token works once, so that all copies of a sign-in share one future: the
+first machine that renews it signs the others out. --access-only shares access
+alone, until the access token ends; --move leaves nothing here. For a machine that
+keeps a sign-in of its own: headless-login login --to TARGET
+
+\b
+Exit code 0: all is delivered
+  1  there is no sign-in here
+  6  a target was not reached, or refused it
+"""
+
+
+def push(
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="Where it is copied.")],
+    access_only: AccessOnlyOption = False,
+    move: Annotated[
+        bool, typer.Option("--move", help="Remove it here, once it is verified there.")
+    ] = False,
+    replace: ReplaceOption = False,
+    min_valid: MinValidOption = None,
+    codex_home: CodexHomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the present sign-in to other machines and containers."""
+    from headless_login.commands.push import push
+
+    context = Context(Output(events=Events(as_json)))
+    exit_code = push(
+        CodexHome.find(codex_home, context.environ),
+        targets,
+        context,
+        access_only=access_only,
+        move=move,
+        replace=replace,
+        min_valid=min_valid,
+    )
+    raise typer.Exit(exit_code)
+
+
+def export(
+    access_only: AccessOnlyOption = False,
+    min_valid: MinValidOption = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", metavar="auth-json|k8s-secret|base64", help="What is printed."),
+    ] = "auth-json",
+    force: Annotated[bool, typer.Option("--force", help="To a terminal, too.")] = False,
+    codex_home: CodexHomeOption = None,
+) -> None:
+    """Print auth.json, for pipes, Kubernetes Secrets and CI variables.
+
+    \b
+    headless-login export --access-only --format k8s-secret | kubectl apply -f -
+    """
+    from headless_login.commands.push import export
+
+    context = Context()
+    home = CodexHome.find(codex_home, context.environ)
+    export(home, context, access_only=access_only, min_valid=min_valid, form=format_, force=force)
 
 
 DOCTOR_HELP = """Check what a sign-in needs here, and whether the present one will work.

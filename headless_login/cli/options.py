@@ -127,6 +127,17 @@ RevokeOldOption = Annotated[
         "--revoke-old", help="Revoke the sign-in that is replaced, instead of keeping it."
     ),
 ]
+ToOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to",
+        metavar="TARGET",
+        help="Sign in for another machine (see push): nothing becomes present here. Repeatable.",
+    ),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Also where somebody else is signed in there.")
+]
 NoWaitOption = Annotated[
     bool,
     typer.Option(

@@ -85,6 +85,8 @@ class _Commands(LazyGroup):
         "status": "headless_login.cli.account",
         "token": "headless_login.cli.account",  # nosec B105
         "accounts": "headless_login.cli.account",
+        "push": "headless_login.cli.account",
+        "export": "headless_login.cli.account",
         "doctor": "headless_login.cli.account",
         "demo": "headless_login.cli.account",
     }

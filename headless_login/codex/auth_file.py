@@ -26,6 +26,7 @@ from headless_login.oauth.values import Refreshed, Tokens
 # empty object it reports as signed in.
 _SIGNED_OUT = b'{\n  "auth_mode": "apikey",\n  "OPENAI_API_KEY": null\n}'
 
+_ASIDE = "headless-login-"  # how such a folder's name begins
 _PLACES = ("", "~", "/dev/shm")  # noqa: S108  # nosec B108
 
 
@@ -83,6 +84,13 @@ class Credentials:
         given = {name: value for name, value in answer._asdict().items() if value is not None}
         document["tokens"].update(given)
         return cls._of(document | {"last_refresh": last_refresh})
+
+    @classmethod
+    def access_only(cls, content: bytes) -> Credentials:
+        """Return a copy that renews nothing (codex-facts.md §15); a key beside it stays here."""
+        document = json.loads(content)
+        document["tokens"]["refresh_token"] = ""
+        return cls._of(document | {"OPENAI_API_KEY": None}, comes_once=False)
 
     @classmethod
     def api_key(cls, key: str) -> Credentials:
@@ -177,6 +185,17 @@ def set_aside(credentials: Credentials, *, places: Sequence[str] = _PLACES) -> s
     return None
 
 
+def discard_aside(home: CodexHome) -> None:
+    """Remove a folder that `set_aside` has made, once nothing but lock files is left in it."""
+    folder = home.path
+    if os.path.basename(folder).startswith(_ASIDE):
+        with suppress(OSError):
+            if set(os.listdir(folder)) <= {"auth.lock", "auth.json.lock"}:
+                for name in os.listdir(folder):
+                    os.unlink(os.path.join(folder, name))
+                os.rmdir(folder)
+
+
 def _write_once(path: str, content: bytes) -> None:
     """Write a new file, without the steps that may just have failed for auth.json."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -190,7 +209,7 @@ def _write_once(path: str, content: bytes) -> None:
 def _save_in_new_folder(parent: str, content: bytes) -> str:
     from tempfile import mkdtemp
 
-    folder = mkdtemp(prefix="headless-login-", dir=parent or None)  # 0700
+    folder = mkdtemp(prefix=_ASIDE, dir=parent or None)  # 0700
     try:
         path = os.path.join(os.path.abspath(folder), "auth.json")
         _write_once(path, content)

@@ -104,6 +104,25 @@ class Rules(NamedTuple):
         return cls._of(_Layers(config), _Layers(required))._replace(repository_files=(*files,))
 
     @classmethod
+    def of_texts(
+        cls, config: Sequence[tuple[str, str]], required: Sequence[tuple[str, str]]
+    ) -> Rules:
+        """Return the rules of another machine: names and contents of its files, as `read` has them.
+
+        Raises as that.
+        """
+        layers = [
+            _Layers(
+                [
+                    (name, _parsed(name, text.encode(errors="surrogateescape")))
+                    for name, text in each
+                ]
+            )
+            for each in (config, required)
+        ]
+        return cls._of(*layers)
+
+    @classmethod
     def _of(cls, config: _Layers, required: _Layers) -> Rules:
         store = required.get(STORE, _store) or config.get(STORE, _store) or ("file", "")
         forced, allowed = config.get(_FORCED, _way), required.get(_ALLOWED, _ways)

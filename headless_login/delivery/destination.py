@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headless_login.codex.accounts import Replaced
     from headless_login.codex.auth_file import Credentials
     from headless_login.codex.stored import StoredSignIn
+    from headless_login.delivery.target import Replacing
 
 Say = Callable[[str], object]  # takes one sentence for the person
 
@@ -29,8 +30,8 @@ IN_PLACE = "Note: auth.json could not be replaced by renaming, so it was written
 KEPT = "kept: headless-login accounts"
 
 
-def _silence(_: str) -> None:
-    return
+def silence(_: str) -> None:
+    """Take a sentence that nobody is to hear."""
 
 
 class Destination(Protocol):
@@ -38,9 +39,9 @@ class Destination(Protocol):
 
     @property
     def name(self) -> str:
-        """The place in words: what messages and the `signed_in` event name."""
+        """The path of auth.json: what messages and the `signed_in` event name."""
 
-    def check(self, say: Say = _silence, *, method: str = "chatgpt") -> Rules:
+    def check(self, say: Say = silence, *, method: str = "chatgpt") -> Rules:
         """Find out what can be known to fail before a code is spent, and return the rules there.
 
         `method` is the way to sign in: `chatgpt` (an access token, too) or `api`.
@@ -51,7 +52,7 @@ class Destination(Protocol):
                 Codex would not look at them.
         """
 
-    def store(self, credentials: Credentials, say: Say = _silence) -> StoredSignIn | None:
+    def store(self, credentials: Credentials, say: Say = silence) -> StoredSignIn | None:
         """Store the credentials, which replaces what was there.
 
         Returns what was replaced, if it is to be revoked now; a place of another kind returns None.
@@ -68,13 +69,16 @@ class CodexFolder(NamedTuple):
     """The Codex folder of this machine: its auth.json, and what decides whether it is used.
 
     `store_anyway`: also where Codex does not look at auth.json. `revoke_old`: what is replaced is
-    not kept, but to be revoked.
+    not kept, but to be revoked. As a `target` it is a folder of somebody else's, `replacing` what
+    may be there.
     """
 
     home: CodexHome
     environ: Mapping[str, str] = os.environ
     store_anyway: bool = False
     revoke_old: bool = False
+    target: str = ""
+    replacing: Replacing | None = None
 
     @classmethod
     def find(cls, given: str | None = None, environ: Mapping[str, str] = os.environ) -> Self:
@@ -86,7 +90,7 @@ class CodexFolder(NamedTuple):
         """The path of auth.json."""
         return self.home.auth_file
 
-    def check(self, say: Say = _silence, *, method: str = "chatgpt") -> Rules:
+    def check(self, say: Say = silence, *, method: str = "chatgpt") -> Rules:
         """Make the folder if it is missing, and prove that auth.json could be written and used."""
         rules = Rules.read(self.home)
         rules.check_method(method)
@@ -95,6 +99,12 @@ class CodexFolder(NamedTuple):
         if self.home.make():
             say(f"Made the Codex folder {self.home.path}.")
         check_writable(self.home)
+        if self.replacing:
+            from headless_login.codex.accounts import list_accounts
+
+            present = list_accounts(self.home, tidy=False).present
+            self.replacing.check_before(present, self.target, method, say)
+            return rules
         if replaced := self._present():
             say(f"This replaces the sign-in with {replaced}{self._fate()}.")
         if found := environment_obstacle(self.environ, rules):
@@ -162,24 +172,37 @@ class CodexFolder(NamedTuple):
         """Return what has to be done before the Codex of this machine uses auth.json."""
         return steps_before_use(self.home, rules, self.environ)
 
-    def store(self, credentials: Credentials, say: Say = _silence) -> StoredSignIn | None:
+    def deliver(self, content: bytes, say: Say = silence) -> None:
+        """Put a copy of an auth.json here, under Codex's locks; another account's is kept."""
+        from headless_login.codex.auth_file import Credentials
+
+        self._put(Credentials(content), say)
+
+    def _put(self, credentials: Credentials, say: Say) -> Replaced:
+        from headless_login.codex.accounts import Accounts
+        from headless_login.codex.journal import no_refresh
+        from headless_login.codex.kept import account_of
+        from headless_login.codex.locks import WAITING
+
+        with (
+            no_refresh(self.home, say),
+            Accounts.locked(self.home, on_wait=lambda: say(WAITING)) as accounts,
+        ):
+            if self.replacing:
+                new, present = account_of(credentials.content), accounts.listing.present
+                self.replacing.check(present, new, self.target)
+            return accounts.replace(credentials, keep=not self.revoke_old, may_lose=True)
+
+    def store(self, credentials: Credentials, say: Say = silence) -> StoredSignIn | None:
         """Replace auth.json under Codex's locks, or else save the credentials in another file.
 
         Another account's sign-in is kept, or returned with `revoke_old`.
         """
-        from headless_login.codex.accounts import Accounts
         from headless_login.codex.auth_file import set_aside
-        from headless_login.codex.journal import no_refresh
-        from headless_login.codex.locks import WAITING
 
         failed: LocalTrouble
         try:
-            with (
-                no_refresh(self.home, say),
-                Accounts.locked(self.home, on_wait=lambda: say(WAITING)) as accounts,
-            ):
-                keep = not self.revoke_old
-                replaced = accounts.replace(credentials, keep=keep, may_lose=True)
+            replaced = self._put(credentials, say)
         except LocalTrouble as error:
             failed = error
         else:

@@ -1,0 +1,299 @@
+"""The Codex folder of another machine or container, reached by the user's own client.
+
+One POSIX program (`remote.sh`) does all that is done there, so that nothing has to be installed.
+Nothing but names is an argument; program, folder and credentials travel on standard input. What
+is there already, auth.json too, is read into memory and judged here, because a shell cannot.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from headless_login.codex.auth_file import Credentials, set_aside
+from headless_login.codex.kept import Account, account_of
+from headless_login.codex.rules import Rules
+from headless_login.codex.shape import Misshapen
+from headless_login.codex.stored import StoredSignIn, described
+from headless_login.delivery.client import Reply, run_client
+from headless_login.delivery.destination import Say, silence
+from headless_login.delivery.target import Replacing, Target
+from headless_login.errors import LocalTrouble
+from headless_login.oauth.text import one_line, printable
+
+TIMEOUT = 120.0  # seconds; a person may have to type a password, or to touch a key
+_ASIDE = ("~", "", "/dev/shm")  # noqa: S108  # nosec B108
+
+
+_THE_SAME = Replacing()
+
+
+class NotDelivered(LocalTrouble):
+    """What a sign-in brought did not arrive; `aside` is the folder here that has it, or empty."""
+
+    def __init__(self, trouble: LocalTrouble, aside: str = "") -> None:
+        """`trouble` says why."""
+        hint = f"The new sign-in is safe in {aside}. Deliver it:" if aside else trouble.hint
+        super().__init__(trouble.error, trouble.message, hint)
+        self.aside = aside
+
+
+class Found(NamedTuple):
+    """What a probe has found there; `sums` tells an auth.json from another."""
+
+    folder: str
+    auth_file: str
+    is_usual: bool
+    sums: str
+    present: Account | None
+    unreadable: bool
+    rules: Rules
+    codex: str
+
+
+class RemoteFolder:
+    """The Codex folder of a target: a destination like the one of this machine."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        replacing: Replacing = _THE_SAME,
+        store_anyway: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        may_ask: bool = True,
+        timeout: float = TIMEOUT,
+        run: Callable[[Sequence[str], bytes, Mapping[str, str], float], Reply] = run_client,
+    ) -> None:
+        """`may_ask`: the client may ask the person (a password, a host key); seconds for a run."""
+        self._target = target
+        self._replacing = replacing
+        self._store_anyway = store_anyway
+        self._environ = environ
+        self._may_ask = may_ask
+        self._timeout = timeout
+        self._run = run
+        self._found: Found | None = None
+
+    @property
+    def target(self) -> str:
+        """The target as it was given."""
+        return self._target.given
+
+    @property
+    def name(self) -> str:
+        """The path of auth.json there, once it is known."""
+        return self._found.auth_file if self._found else "auth.json"
+
+    def check(self, say: Say = silence, *, method: str = "chatgpt") -> Rules:
+        """Reach the target, and prove that auth.json could be written there, and used.
+
+        It is asked once; what is found holds until something is delivered.
+
+        Raises:
+            SignInRefused: `login_method_not_allowed` there.
+            LocalTrouble: `delivery_failed` or `store_not_used`.
+        """
+        if self._found is None:
+            self._found = self._probe(say)
+        found = self._found
+        found.rules.check_method(method)
+        store = found.rules.credential_store
+        if store in ("keyring", "ephemeral") and not self._store_anyway:
+            source = one_line(found.rules.store_source)
+            raise LocalTrouble(
+                "store_not_used",
+                f'{source} says cli_auth_credentials_store = "{store}", so that Codex does not '
+                "read auth.json there.",
+                "Change that there, or use --store-anyway.",
+            )
+        if store == "auto":
+            say(f"Note: Codex on {self.target} looks into a keyring first, which is not checked.")
+        self._replacing.check_before(found.present, self.target, method, say)
+        return found.rules
+
+    def steps_before_use(self, rules: Rules) -> list[str]:  # noqa: ARG002  # read there
+        """Return what has to be done there before Codex uses it."""
+        from shlex import quote
+
+        if self._found is None:
+            return []
+        steps = [] if self._found.is_usual else [f"export CODEX_HOME={quote(self._found.folder)}"]
+        return steps if self._found.codex else [*steps, "install codex there (none was found)"]
+
+    def store(self, credentials: Credentials, say: Say = silence) -> StoredSignIn | None:
+        """Deliver fresh credentials; what does not arrive is kept here, in a folder of its own.
+
+        Raises:
+            NotDelivered: `delivery_failed`.
+        """
+        try:
+            self.deliver(credentials.content, say)
+            return None
+        except LocalTrouble as trouble:
+            aside = None
+            if credentials.comes_once:
+                aside = set_aside(credentials, places=_ASIDE)
+            reason = NotDelivered(trouble, os.path.dirname(aside) if aside else "")
+        raise reason
+
+    def deliver(self, content: bytes, say: Say = silence) -> None:
+        """Put an auth.json there, under Codex's locks, and verify that it is there whole.
+
+        Raises:
+            LocalTrouble: `delivery_failed`; what was there is there as it was, or it is not known.
+        """
+        new, found = account_of(content), self._found or self._probe(say)
+        self._found = None  # whatever happens now, it is not what was found
+        sums = cksum(content)
+        for _ in range(2):
+            self._replacing.check(found.present, new, self.target)
+            try:
+                answer = self._call("deliver", found.sums, content)
+                break
+            except _Changed:
+                found = self._probe(say)
+            except LocalTrouble as trouble:
+                if isinstance(trouble, _Refused) or self._sums_there() != sums:
+                    raise
+                answer = {}  # the link broke after it had arrived
+                break
+        else:
+            raise self._failed("other programs change auth.json there again and again.")
+        self._found = found._replace(sums=sums, present=new)
+        if "in_place" in answer:
+            say(f"Note: {self.target} takes no rename, so auth.json was written in place there.")
+        if found.unreadable:
+            say(f"Note: The auth.json on {self.target} could not be understood; it is replaced.")
+        elif found.present and found.present.key != new.key:
+            say(f"Replaced the sign-in on {self.target} with {described(found.present.stored)}.")
+
+    def _sums_there(self) -> str:
+        try:
+            return self._probe(silence).sums
+        except LocalTrouble:
+            return ""
+
+    def _probe(self, say: Say) -> Found:
+        answer = self._call("probe")
+        if made := answer.get("made"):
+            say(f"Made the Codex folder {one_line(made[0])} on {self.target}.")
+        if unreadable := answer.get("unreadable"):
+            raise self._failed(f"{one_line(unreadable[0])} cannot be read there.")
+        present, is_unreadable = None, False
+        if "auth" in answer:
+            try:
+                account = account_of("\n".join(answer["auth"]).encode(errors="surrogateescape"))
+                present = account if account.stored.mode else None
+            except Misshapen:
+                is_unreadable = True
+        folder, file, sums = (answer.get(name, [""])[0] for name in ("folder", "file", "sum"))
+        return Found(
+            folder,
+            file,
+            "usual" in answer,
+            sums,
+            present,
+            is_unreadable,
+            self._rules(answer),
+            printable(answer["codex"][0] or "codex", 40) if "codex" in answer else "",
+        )
+
+    def _rules(self, answer: Mapping[str, Sequence[str]]) -> Rules:
+        def layer(name: str, path: str) -> tuple[str, str]:
+            return f"{self.target}: {path}", "\n".join(answer.get(name, ()))
+
+        folder = answer.get("folder", [""])[0]
+        config = [
+            layer("below", "/etc/codex/config.toml"),
+            layer("config", f"{folder}/config.toml"),
+            layer("managed", "/etc/codex/managed_config.toml"),
+        ]
+        return Rules.of_texts(config, [layer("required", "/etc/codex/requirements.toml")])
+
+    def _call(self, action: str, known: str = "", content: bytes = b"") -> dict[str, list[str]]:
+        """Run the program there; returns what it has told, line by line, by the first word.
+
+        Raises:
+            LocalTrouble: `delivery_failed`.
+        """
+        mark = os.urandom(6).hex()
+        lines = [mark, action, self._target.folder, known, str(len(content)), cksum(content)]
+        given = "\n".join([_program() + "END", *lines, ""]).encode(errors="surrogateescape")
+        words = self._target.words(may_ask=self._may_ask)
+        reason = ""
+        try:
+            reply = self._run(words, given + content, self._environ, self._timeout)
+        except TimeoutError:
+            reason = f"no answer came within {self._timeout:.0f} seconds."
+        except OSError as error:
+            client = self._target.client
+            reason = f"`{client}` cannot be run here: {error.strerror or type(error).__name__}."
+        if reason:
+            raise self._failed(reason)
+        told: dict[str, list[str]] = {}
+        for line in reply.out.decode(errors="surrogateescape").split("\n"):
+            marked, _, rest = line.removesuffix("\r").partition(" ")
+            if marked == mark:
+                name, _, value = rest.partition(" ")
+                told.setdefault(name, []).append(value)
+        if "done" not in told:
+            raise self._failure(told, reply)
+        return told
+
+    def _failure(self, told: Mapping[str, Sequence[str]], reply: Reply) -> LocalTrouble:
+        if "failed" in told:
+            kind, _, what = " ".join(told["failed"]).partition(": ")
+            if kind == "changed":
+                return _Changed("delivery_failed", what)
+            return self._failed(f"{printable(_first_line(what))}.", _HINTS.get(kind, ""), _Refused)
+        said = [line for line in reply.err.splitlines() if line.strip()]
+        client = self._target.client
+        if said:
+            return self._failed(f"{client} says: {printable(said[-1]).rstrip('.')}.")
+        return self._failed(f"{client} ended before it was done (exit code {reply.exit_code}).")
+
+    def _failed(
+        self, what: str, hint: str = "", kind: type[LocalTrouble] = LocalTrouble
+    ) -> LocalTrouble:
+        hint = hint or f"See whether this works: {self._target.trial}"
+        return kind("delivery_failed", f"{one_line(self.target)}: {what}", hint)
+
+
+class _Refused(LocalTrouble):
+    """The program there says that nothing was changed."""
+
+
+class _Changed(_Refused):
+    """Another program has written auth.json since it was looked at."""
+
+
+_HINTS = {
+    "folder": "Name another folder, as in ssh://HOST/DIR, or fix that there.",
+    "file": "Fix that there.",
+    "write": "Make room, or give its user the right to write there.",
+    "locked": "Close Codex there, and try again.",
+    "cut": "Try again.",
+}
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].strip().rstrip(".")
+
+
+def _program() -> str:
+    from importlib.resources import files
+
+    return (files("headless_login.delivery") / "remote.sh").read_text("utf-8")
+
+
+def cksum(content: bytes) -> str:
+    """Return the checksum and the size that cksum(1) of POSIX prints."""
+    crc, size = 0, len(content)
+    length = size.to_bytes((size.bit_length() + 7) // 8, "little")
+    for byte in content + length:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = ((crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return f"{crc ^ 0xFFFFFFFF} {size}"
