@@ -34,7 +34,8 @@ class SignedIn(NamedTuple):
     """A sign-in that is safely stored; times in seconds since the epoch.
 
     `steps_before_use` is what has to be done before Codex uses it; nothing, as a rule. `to_revoke`
-    is what it has replaced, if that is to be revoked.
+    is what it has replaced, if that is to be revoked. `target` is the machine that it is for; empty
+    for this one.
     """
 
     identity: Identity
@@ -42,6 +43,7 @@ class SignedIn(NamedTuple):
     access_token_expires_at: float | None
     steps_before_use: tuple[str, ...] = ()
     to_revoke: StoredSignIn | None = None
+    target: str = ""
 
 
 def begin(
@@ -154,4 +156,4 @@ def complete(
     to_revoke = destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
     steps = destination.steps_before_use(rules)
-    return SignedIn(identity, destination.name, expires_at, (*steps,), to_revoke)
+    return SignedIn(identity, destination.name, expires_at, (*steps,), to_revoke, attempt.to)

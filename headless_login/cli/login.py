@@ -21,14 +21,17 @@ from headless_login.cli.options import (
     PortOption,
     QrFileOption,
     QrOption,
+    ReplaceOption,
     RevokeOldOption,
     ScopeOption,
     StoreAnywayOption,
     TakeOverOption,
     TimeoutOption,
+    ToOption,
     WithAccessTokenOption,
     WithApiKeyOption,
     check_port,
+    check_target,
     destination_of,
     hand_down,
     options_of,
@@ -85,6 +88,8 @@ def sign_in(
     store_anyway: StoreAnywayOption = False,
     expect: ExpectOption = None,
     revoke_old: RevokeOldOption = False,
+    to: ToOption = None,
+    replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sign in, by one of five ways."""
@@ -95,41 +100,46 @@ def sign_in(
     ways |= {"--with-api-key": with_api_key, "--with-access-token": with_access_token}
     _check_ways(api_key, ways)
     context = Context(Output(events=Events(as_json)))
-    fate = (store_anyway, revoke_old, expect)
+    fate, client = (store_anyway, revoke_old, expect), (issuer, client_id, scope)
+    way = _store_api_key if with_api_key else _store_access_token if with_access_token else None
+    check_target(to, replace, revoke_old, is_given=way is not None)
     if with_api_key:
-        _store_api_key(context, codex_home, fate)
-        return
-    client = (issuer, client_id, scope)
-    options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
-    if with_access_token:
-        _store_access_token(context, options)
-        return
-    from headless_login.commands.login import login
-
-    check_port(options.provider, port)
+        folder, expected = destination_of(context, codex_home, *fate)
+        options = Options(folder.home, folder, expect=expected)
+    else:
+        options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
+        check_port(options.provider, port)
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
-    login(options._replace(port=port, bind=bind, take_over=take_over_port), context)
+    options = options._replace(port=port, bind=bind, take_over=take_over_port, replaces=replace)
+    from headless_login.commands.login import login, login_for
+
+    if not to:
+        (way or login)(options, context)
+    elif exit_code := login_for(to, options, context, way or login, store_anyway=store_anyway):
+        raise typer.Exit(exit_code)
 
 
-def _store_api_key(
-    context: Context, codex_home: str | None, fate: tuple[bool, bool, str | None]
-) -> None:
+def _store_api_key(options: Options, context: Context) -> None:
     from headless_login.commands.given_keys import login_with_api_key
 
-    folder, expect = destination_of(context, codex_home, *fate)
-    if expect:
+    if options.expect:
         raise WrongUsage(
             "--expect cannot be checked with --with-api-key: a key does not say whose it is.",
             "Leave --expect out.",
         )
-    login_with_api_key(folder, context)
+    login_with_api_key(options.destination, context, target=options.to)
 
 
-def _store_access_token(context: Context, options: Options) -> None:
+def _store_access_token(options: Options, context: Context) -> None:
     from headless_login.commands.given_keys import login_with_access_token
 
-    destination, expect = options.destination, options.expect
-    login_with_access_token(destination, options.provider, context, expect=expect)
+    login_with_access_token(
+        options.destination,
+        options.provider,
+        context,
+        expect=options.expect,
+        target=options.to,
+    )
 
 
 def _check_ways(api_key: str | None, ways: Mapping[str, bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,6 +136,12 @@ ToOption = Annotated[
         help="Sign in for another machine (see push): nothing becomes present here. Repeatable.",
     ),
 ]
+ToOneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to", metavar="TARGET", help="For another machine (see push): `finish` delivers it there."
+    ),
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Also where somebody else is signed in there.")
 ]
@@ -201,10 +208,10 @@ def options_of(
         raise WrongUsage("--qr takes auto, always, never or graphics.")
     if qr_file is not None and not qr_file.lower().endswith((".png", ".svg")):
         raise WrongUsage("--qr-file writes .png or .svg.", "Use: --qr-file code.png")
-    folder, expect = destination_of(context, codex_home, *fate)
+    folder, expected = destination_of(context, codex_home, *fate)
     provider = _provider_of(above, context, *client)
     options = Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
-    return options._replace(expect=expect)
+    return options._replace(expect=expected)
 
 
 def destination_of(
@@ -226,6 +233,21 @@ def destination_of(
     folder = CodexFolder.find(codex_home, context.environ)
     folder = folder._replace(store_anyway=store_anyway, revoke_old=revoke_old)
     return folder, (expect.strip(),) if expect else ()
+
+
+def check_target(
+    to: Sequence[str] | None, replace: bool, revoke_old: bool, *, is_given: bool
+) -> None:
+    """Refuse (WrongUsage) what does not go with a target; `is_given`: a key or a token is."""
+    if to and is_given and len(to) > 1:
+        raise WrongUsage(
+            "What comes on standard input goes to one --to.",
+            "Sign in here, and copy it: headless-login push TARGET TARGET",
+        )
+    if to and revoke_old:
+        raise WrongUsage("--revoke-old does not go with --to.", "Leave it out.")
+    if replace and not to:
+        raise WrongUsage("--replace goes with --to.", "Here, what is replaced is kept.")
 
 
 def check_port(provider: Provider, port: int | None) -> None:

@@ -17,11 +17,14 @@ from headless_login.cli.options import (
     QrFileOption,
     QrOption,
     RedirectPortOption,
+    ReplaceOption,
     RevokeOldOption,
     ScopeOption,
     StoreAnywayOption,
     TimeoutOption,
+    ToOneOption,
     check_port,
+    check_target,
     destination_of,
     options_of,
 )
@@ -95,9 +98,12 @@ def start(
     codex_home: CodexHomeOption = None,
     store_anyway: StoreAnywayOption = False,
     expect: ExpectOption = None,
+    to: ToOneOption = None,
+    replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Begin a sign-in that `login finish` completes in another call."""
+    from headless_login.commands.login import login_for
     from headless_login.commands.start import start
 
     context = Context(Output(events=Events(as_json, strict=True)))
@@ -105,7 +111,12 @@ def start(
     fate = (store_anyway, False, expect)
     options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
     check_port(options.provider, port)
-    start(options._replace(device=device_auth, port=port), context)
+    options = options._replace(device=device_auth, port=port, replaces=replace)
+    check_target(targets := [to] if to else [], replace, revoke_old=False, is_given=False)
+    if targets:
+        login_for(targets, options, context, start, store_anyway=store_anyway)
+    else:
+        start(options, context)
 
 
 def finish(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from headless_login.codex.home import CodexHome
 from headless_login.errors import LocalTrouble
@@ -32,6 +32,18 @@ def own_command(home: CodexHome, environ: Mapping[str, str], *arguments: str) ->
     from shlex import join
 
     return join(own_arguments(home, environ, *arguments))
+
+
+def command_to_deliver(target: str, replaces: bool) -> Callable[[str], str]:
+    """Return what names the command that delivers the sign-in of a folder here."""
+    more = ["--replace"] if replaces else []
+
+    def command(folder: str) -> str:
+        from shlex import join
+
+        return join([*_program(), "push", target, "--move", *more, "--codex-home", folder])
+
+    return command
 
 
 def _program() -> list[str]:

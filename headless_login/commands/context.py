@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headless_login.codex.home import CodexHome
     from headless_login.delivery.destination import Destination
     from headless_login.issuer.client import IssuerClient
+    from headless_login.oauth.attempt import Attempt
     from headless_login.oauth.request import AuthorizationRequest
 
 _BUSY_FOR = 0.5  # seconds in which the screen is completed; then it is the person who is busy
@@ -25,7 +26,8 @@ _BUSY_FOR = 0.5  # seconds in which the screen is completed; then it is the pers
 class Options(NamedTuple):
     """What was asked of `login` or `login start`; `timeout` in seconds for the whole sign-in.
 
-    Pending attempts lie in `home`; the credentials go to `destination`.
+    Pending attempts lie in `home`; the credentials go to `destination`, which is the target `to`,
+    or empty for this machine. `replaces`: whoever is signed in there.
     """
 
     home: CodexHome
@@ -41,6 +43,12 @@ class Options(NamedTuple):
     bind: str | None = None
     take_over: bool = False
     expect: tuple[str, ...] = ()
+    to: str = ""
+    replaces: bool = False
+
+    def marked(self, attempt: Attempt) -> Attempt:
+        """Return an attempt that knows where its credentials go."""
+        return attempt._replace(to=self.to, replaces=self.replaces)
 
 
 class Context:

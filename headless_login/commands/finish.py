@@ -10,7 +10,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import identifier
 from headless_login.codex.pending.store import Claim, PendingAttempts, refusal
 from headless_login.codex.rules import Rules
-from headless_login.commands.command_line import own_command
+from headless_login.commands.command_line import command_to_deliver, own_command
 from headless_login.commands.context import Context, Options
 from headless_login.commands.conversation import Conversation, conclude, wait_for_approval
 from headless_login.commands.pending_answers import PendingAnswers, device_code_among
@@ -80,10 +80,11 @@ def _finish(
     patience: float,
     expect: tuple[str, ...],
 ) -> SignedIn:
-    rules = folder.check(context.say)
     with PendingAttempts.opened(folder.home) as pending:
-        finishing = _Finishing(pending, folder, rules, context, folder.home, expect)
         waiting = pending.waiting()
+        finishing = _Finishing(pending, folder, None, context, folder.home, expect)
+        if not any(attempt.to for attempt in waiting):  # else it may be for another machine
+            finishing = finishing._replace(rules=folder.check(context.say))
         if answer is None and wait and input_is_ready():
             answer = _STDIN
         if chosen := device_code_among(waiting, answer):
@@ -145,14 +146,45 @@ def finish_kept(
 
 
 class _Finishing(NamedTuple):
-    """The pending attempts, where their credentials go, and with what."""
+    """The pending attempts, where their credentials go, and with what.
+
+    Without `rules` the destination was not checked yet.
+    """
 
     pending: PendingAttempts
     destination: Destination
-    rules: Rules
+    rules: Rules | None
     context: Context
     home: CodexHome
     expect: tuple[str, ...] = ()
+
+    def towards(self, attempt: Attempt) -> _Finishing:
+        """Return it with the destination of this attempt, which is checked before it is asked for.
+
+        Raises:
+            HeadlessLoginError: credentials could not go there; it stays pending.
+        """
+        if attempt.to and not isinstance(self.destination, CodexFolder):
+            return self  # the attempt is this process's own
+        destination, say = self.destination, self.context.say
+        if attempt.to:
+            from headless_login.delivery.target import Replacing, destination_at
+
+            destination = destination_at(
+                attempt.to,
+                self.context.environ,
+                Replacing(attempt.replaces, (*attempt.expect, *self.expect)),
+                store_anyway=isinstance(self.destination, CodexFolder)
+                and self.destination.store_anyway,
+                to_deliver=command_to_deliver(attempt.to, attempt.replaces),
+            )
+        elif self.rules is not None:
+            return self
+        try:
+            return self._replace(destination=destination, rules=destination.check(say))
+        except HeadlessLoginError as error:
+            error.pending = _RUN_AGAIN
+            raise
 
     def command(self, *words: str) -> str:
         """Return the command that goes on with it."""
@@ -201,6 +233,8 @@ def _complete(
         raise outcome
     if answers.found is None:
         raise outcome if isinstance(outcome, HeadlessLoginError) else refusal("unknown")
+    if not isinstance(outcome, HeadlessLoginError):
+        finishing = finishing.towards(answers.found)
     with finishing.pending.claim(identifier(answers.found)) as claim:
         if isinstance(outcome, HeadlessLoginError):
             claim.use_up()
@@ -260,6 +294,7 @@ def _by_code(finishing: _Finishing, chosen: Attempt, *, wait: bool) -> SignedIn:
         TimedOut: `timed_out`, not approved yet; or `device_code_expired`.
         HeadlessLoginError: it was refused, or the issuer cannot be asked.
     """
+    finishing = finishing.towards(chosen)
     with finishing.pending.claim(identifier(chosen)) as claim:
         grant = claim.attempt.grant or _approved(finishing, claim, wait=wait)
         claim.check()

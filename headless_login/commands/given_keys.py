@@ -17,7 +17,7 @@ from headless_login.codex.keys import (
 from headless_login.codex.rules import Rules
 from headless_login.codex.stored import StoredSignIn
 from headless_login.commands.context import Context
-from headless_login.commands.words import announce_signed_in, used_from_now_on
+from headless_login.commands.words import announce_signed_in, place_of, used_from_now_on
 from headless_login.delivery.destination import Destination
 from headless_login.errors import WrongUsage
 from headless_login.oauth.identity import Claims, Identity
@@ -28,8 +28,8 @@ PIPE_KEY = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
 PIPE_TOKEN = "headless-login login --with-access-token < FILE"  # noqa: S105  # nosec B105
 
 
-def login_with_api_key(destination: Destination, context: Context) -> None:
-    """Read a key from standard input and store it.
+def login_with_api_key(destination: Destination, context: Context, *, target: str = "") -> None:
+    """Read a key from standard input and store it; `target` is the machine, empty for this one.
 
     Raises:
         WrongUsage: standard input holds no API key.
@@ -40,18 +40,24 @@ def login_with_api_key(destination: Destination, context: Context) -> None:
     key = read_api_key(_given(context, "Paste the API key (it is not shown): ", PIPE_KEY))
     to_revoke = destination.store(Credentials.api_key(key), context.say)
     context.say(
-        f"Stored the API key {masked(key)} in {destination.name}.",
+        f"Stored the API key {masked(key)} in {place_of(destination.name, target)}.",
         "Codex needs it to have write access to the Responses API (api.responses.write).",
     )
-    _conclude(destination, rules, context, Identity(), to_revoke)
+    _conclude(destination, rules, context, Identity(), to_revoke, target)
 
 
 def login_with_access_token(
-    destination: Destination, provider: Provider, context: Context, *, expect: Sequence[str] = ()
+    destination: Destination,
+    provider: Provider,
+    context: Context,
+    *,
+    expect: Sequence[str] = (),
+    target: str = "",
 ) -> None:
     """Read an access token from standard input, have it checked and store it.
 
-    `expect` names the account that it has to be of, by e-mail address or id.
+    `expect` names the account that it has to be of, by e-mail address or id. `target` is the
+    machine that it is for, empty for this one.
 
     Raises:
         WrongUsage: standard input holds no access token of Codex.
@@ -77,8 +83,8 @@ def login_with_access_token(
     rules.check_workspace(identity.account_id)
     identity.check(expect)
     to_revoke = destination.store(credentials, context.say)
-    context.say(f"Stored {told} of {identity.name} in {destination.name}.")
-    _conclude(destination, rules, context, identity, to_revoke)
+    context.say(f"Stored {told} of {identity.name} in {place_of(destination.name, target)}.")
+    _conclude(destination, rules, context, identity, to_revoke, target)
 
 
 def _text(value: object) -> str | None:
@@ -91,10 +97,11 @@ def _conclude(
     context: Context,
     identity: Identity,
     to_revoke: StoredSignIn | None,
+    target: str,
 ) -> None:
     if steps := destination.steps_before_use(rules):
         context.say(f"Stored; {used_from_now_on(steps)}")
-    announce_signed_in(context.output.events, destination.name, identity)
+    announce_signed_in(context.output.events, destination.name, identity, target)
     if to_revoke is not None:
         from headless_login.commands.logout import revoke_replaced
 

@@ -138,7 +138,7 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
                 expect=options.expect,
             )
             context.say(*filter(None, [client.clock_trouble]))
-            return _Begun(attempt)
+            return _Begun(options.marked(attempt))
         if not options.paste:
             port, sockets = _bind(options, context)
     except LocalTrouble as trouble:
@@ -150,6 +150,7 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
     if instead_of:
         context.say(f"{instead_of.message} Signing in by paste instead.")
     attempt = begin(options.provider, rules, port=port, lifetime=left(), expect=options.expect)
+    attempt = options.marked(attempt)
     return _Begun(attempt, sockets, port if sockets else None, instead_of)
 
 
@@ -173,3 +174,66 @@ def _finish_another(
     from headless_login.commands.finish import finish_another
 
     return finish_another(text, rejected, options, context)
+
+
+def login_for(
+    targets: Sequence[str],
+    options: Options,
+    context: Context,
+    sign_in: Callable[[Options, Context], object] = login,
+    *,
+    store_anyway: bool = False,
+) -> int:
+    """Sign in once for each target, one after the other; returns the first failure's exit code.
+
+    `sign_in` is the way; `store_anyway` as of a destination. All targets are reached before the
+    first address is shown.
+
+    Raises:
+        WrongUsage: one is no target.
+        HeadlessLoginError: of a single one, which is the command's own.
+    """
+    from headless_login.commands.command_line import command_to_deliver
+    from headless_login.delivery.target import Replacing, destination_at
+
+    replacing, replaces = Replacing(options.replaces, options.expect), options.replaces
+    places = {
+        target: destination_at(
+            target,
+            context.environ,
+            replacing,
+            store_anyway=store_anyway,
+            to_deliver=command_to_deliver(target, replaces),
+        )
+        for target in targets
+    }
+    if len(places) == 1:
+        ((target, destination),) = places.items()
+        sign_in(options._replace(destination=destination, to=target), context)
+        return 0
+    failed: dict[str, HeadlessLoginError] = {}
+    for target, destination in places.items():
+        _try(target, lambda there=destination: there.check(), failed, context)  # type: ignore[misc]
+    for target, destination in places.items():
+        if target not in failed:
+            context.say(f"Signing in for {target}:")
+            one = options._replace(destination=destination, to=target)
+            _try(target, lambda one=one: sign_in(one, context), failed, context)  # type: ignore[misc]
+    context.say(
+        *(f"{target}: {'failed' if target in failed else 'signed in'}." for target in places)
+    )
+    return next(iter(failed.values())).exit_code if failed else 0
+
+
+def _try(
+    target: str,
+    do: Callable[[], object],
+    failed: dict[str, HeadlessLoginError],
+    context: Context,
+) -> None:
+    """Do a part of it for one target, and tell its failure."""
+    try:
+        do()
+    except HeadlessLoginError as error:
+        failed[target] = error
+        context.output.tell_error(error, target)

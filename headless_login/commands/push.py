@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from headless_login.commands.token import MIN_VALID, valid_token
 from headless_login.commands.words import used_from_now_on
 from headless_login.delivery.destination import CodexFolder, tell_running
 from headless_login.delivery.remote import RemoteFolder
-from headless_login.delivery.target import Replacing, Target, read_target
+from headless_login.delivery.target import Replacing, destination_at
 from headless_login.errors import HeadlessLoginError, LocalTrouble, NotSignedIn, WrongUsage
 from headless_login.terminal.output import utc
 
@@ -32,37 +32,6 @@ _SHARED = (
     "signs the others out, this one too. For a machine that keeps its own: headless-login login "
     "--to TARGET. For access alone: --access-only."
 )
-
-
-def destination_at(
-    given: str,
-    environ: Mapping[str, str],
-    replacing: Replacing,
-    *,
-    store_anyway: bool = False,
-    may_ask: bool = True,
-) -> CodexFolder | RemoteFolder:
-    """Return the place that a target names: another machine's, or a folder here.
-
-    Raises:
-        WrongUsage: it names none.
-    """
-    target: Target = read_target(given)
-    if target.client:
-        return RemoteFolder(
-            target,
-            replacing=replacing,
-            store_anyway=store_anyway,
-            environ=environ,
-            may_ask=may_ask,
-        )
-    if os.sep not in given and not os.path.isdir(given):  # forgotten: ssh://
-        raise WrongUsage(
-            f"There is no folder {given[:80]} here.",
-            f"For a machine: ssh://{given[:80]}. To make that folder: ./{given[:80]}",
-        )
-    folder = CodexFolder.find(given, environ)
-    return folder._replace(target=given, replacing=replacing, store_anyway=store_anyway)
 
 
 class Outcome(NamedTuple):

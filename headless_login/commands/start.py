@@ -38,6 +38,7 @@ def start(options: Options, context: Context) -> None:
         raise SignInRefused(refused.error, refused.message, hint) from None
     if options.device:
         context.say(*filter(None, [context.client(options.provider).clock_trouble]))
+    attempt = options.marked(attempt)
     # Kept before it can be answered.
     picture = write_qr_file(attempt.url, options.qr_file) if options.qr_file else ""
     PendingAttempts.keep(options.home, attempt)

@@ -142,26 +142,37 @@ def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
     account = "without an account id"
     if identity.account_id is not None:
         account = f"account {printable(identity.account_id, 60)}"
+    place = place_of(signed_in.auth_file, signed_in.target)
     output.say(
         f"Signed in to Codex as {identity.name}{plan}, {account}.",
-        f"Saved in {signed_in.auth_file}; {used_from_now_on(signed_in.steps_before_use)}",
+        f"Saved in {place}; {used_from_now_on(signed_in.steps_before_use)}",
     )
     if identity.account_id is None and expires_at is not None:
         output.say(
             f"Note: Codex cannot renew a sign-in without an account id; it works until "
             f"{utc(expires_at)}."
         )
-    announce_signed_in(output.events, signed_in.auth_file, identity, expires_at)
+    target = signed_in.target
+    announce_signed_in(output.events, signed_in.auth_file, identity, target, expires_at)
+
+
+def place_of(auth_file: str, target: str) -> str:
+    """Return where a sign-in was stored: here, or on another machine."""
+    return f"{auth_file} on {target}" if target else auth_file
 
 
 def announce_signed_in(
-    events: Events, auth_file: str, identity: Identity, expires_at: float | None = None
+    events: Events,
+    auth_file: str,
+    identity: Identity,
+    target: str = "",
+    expires_at: float | None = None,
 ) -> None:
     """Tell a program who is signed in; an API key names nobody. Seconds since the epoch."""
     events.emit(
         "signed_in",
         auth_file=auth_file,
-        target=None,
+        target=target or None,
         email=identity.email,
         account_id=identity.account_id,
         plan=identity.plan,

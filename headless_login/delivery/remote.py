@@ -30,13 +30,13 @@ _THE_SAME = Replacing()
 
 
 class NotDelivered(LocalTrouble):
-    """What a sign-in brought did not arrive; `aside` is the folder here that has it, or empty."""
+    """What a sign-in brought did not arrive, and is kept in a folder here, if one takes it."""
 
-    def __init__(self, trouble: LocalTrouble, aside: str = "") -> None:
-        """`trouble` says why."""
-        hint = f"The new sign-in is safe in {aside}. Deliver it:" if aside else trouble.hint
-        super().__init__(trouble.error, trouble.message, hint)
-        self.aside = aside
+    def __init__(self, trouble: LocalTrouble, aside: str, command: str) -> None:
+        """`trouble` says why; `aside` is the folder, or empty, and `command` delivers it."""
+        hint = f"{trouble.hint} Then deliver the new sign-in, which is safe in {aside}:"
+        super().__init__(trouble.error, trouble.message, hint if aside else trouble.hint)
+        self.command = command if aside else ""
 
 
 class Found(NamedTuple):
@@ -64,15 +64,20 @@ class RemoteFolder:
         environ: Mapping[str, str] = os.environ,
         may_ask: bool = True,
         timeout: float = TIMEOUT,
+        to_deliver: Callable[[str], str] = lambda _: "",
         run: Callable[[Sequence[str], bytes, Mapping[str, str], float], Reply] = run_client,
     ) -> None:
-        """`may_ask`: the client may ask the person (a password, a host key); seconds for a run."""
+        """`may_ask`: the client may ask the person (a password, a host key); seconds for a run.
+
+        `to_deliver` returns the command that delivers what is kept in a folder here.
+        """
         self._target = target
         self._replacing = replacing
         self._store_anyway = store_anyway
         self._environ = environ
         self._may_ask = may_ask
         self._timeout = timeout
+        self._to_deliver = to_deliver
         self._run = run
         self._found: Found | None = None
 
@@ -132,10 +137,9 @@ class RemoteFolder:
             self.deliver(credentials.content, say)
             return None
         except LocalTrouble as trouble:
-            aside = None
-            if credentials.comes_once:
-                aside = set_aside(credentials, places=_ASIDE)
-            reason = NotDelivered(trouble, os.path.dirname(aside) if aside else "")
+            aside = set_aside(credentials, places=_ASIDE) if credentials.comes_once else None
+            folder = os.path.dirname(aside or "")
+            reason = NotDelivered(trouble, folder, self._to_deliver(folder))
         raise reason
 
     def deliver(self, content: bytes, say: Say = silence) -> None:

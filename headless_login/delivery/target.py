@@ -7,15 +7,20 @@ arguments: it travels on standard input.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.kept import Account
 from headless_login.codex.rules import WAY_OF_MODE
 from headless_login.codex.stored import described
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.text import one_line
+
+if TYPE_CHECKING:
+    from headless_login.delivery.destination import CodexFolder
+    from headless_login.delivery.remote import RemoteFolder
 
 # The least that a target's shell needs to know (fish and csh among them): it reads the rest, up to
 # a line with END, a character at a time, so that what follows is left to what was read.
@@ -183,3 +188,41 @@ _KINDS: dict[str, Callable[[str], Target | None]] = {
     "podman": _container("podman"),
     "k8s": _kubernetes,
 }
+
+
+def destination_at(
+    given: str,
+    environ: Mapping[str, str],
+    replacing: Replacing,
+    *,
+    store_anyway: bool = False,
+    may_ask: bool = True,
+    to_deliver: Callable[[str], str] = lambda _: "",
+) -> CodexFolder | RemoteFolder:
+    """Return the place that a target names: another machine's, or a folder here.
+
+    `to_deliver` returns the command that delivers, from a folder here, what did not arrive.
+
+    Raises:
+        WrongUsage: it names none.
+    """
+    from headless_login.delivery.destination import CodexFolder
+    from headless_login.delivery.remote import RemoteFolder
+
+    target = read_target(given)
+    if target.client:
+        return RemoteFolder(
+            target,
+            replacing=replacing,
+            store_anyway=store_anyway,
+            environ=environ,
+            may_ask=may_ask,
+            to_deliver=to_deliver,
+        )
+    if os.sep not in given and not os.path.isdir(given):  # forgotten: ssh://
+        raise WrongUsage(
+            f"There is no folder {given[:80]} here.",
+            f"For a machine: ssh://{given[:80]}. To make that folder: ./{given[:80]}",
+        )
+    folder = CodexFolder.find(given, environ)
+    return folder._replace(target=given, replacing=replacing, store_anyway=store_anyway)

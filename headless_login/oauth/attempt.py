@@ -28,7 +28,8 @@ class Attempt(NamedTuple):
 
     `expires_at` is in seconds since the epoch. `grant` is one that was won by a device code and
     not exchanged yet: the issuer gives it once. `expect` names the account that has to sign in, by
-    an e-mail address or an id; nothing, if any may.
+    an e-mail address or an id; nothing, if any may. `to` is the target that the credentials are
+    for, empty for the Codex folder here; `replaces`: whoever is signed in there.
     """
 
     provider: Provider
@@ -37,6 +38,8 @@ class Attempt(NamedTuple):
     grant: Grant | None = None
     issuer: Issuer | None = None
     expect: tuple[str, ...] = ()
+    to: str = ""
+    replaces: bool = False
 
     @property
     def url(self) -> str:
@@ -98,6 +101,8 @@ class Attempt(NamedTuple):
             "grant": None if self.grant is None else self.grant._asdict(),
             "expires_at": self.expires_at,
             "expect": list(self.expect),
+            "to": self.to,
+            "replaces": self.replaces,
         }
 
     @classmethod
@@ -135,7 +140,9 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
         awaits = DeviceCode(**checked(kept["awaits"], numbers=("interval", "expires_in")))
     grant = Grant(**checked(kept["grant"])) if kept["grant"] else None
     (expires_at,) = checked({"": kept["expires_at"]}, numbers=("",)).values()
-    return Attempt(provider, awaits, expires_at, grant, expect=_texts(kept.get("expect", ())))
+    attempt = Attempt(provider, awaits, expires_at, grant, expect=_texts(kept.get("expect", ())))
+    goes = {"to": kept.get("to", ""), "replaces": kept.get("replaces", False)}
+    return attempt._replace(**checked(goes, truths=("replaces",)))
 
 
 def _request(provider: Provider, kept: Mapping[str, Any]) -> AuthorizationRequest:

@@ -197,8 +197,8 @@ class Output:
         self.console.say(f"{rejected.message} {rejected.hint}")
         self.events.emit("rejected", error=rejected.error, message=rejected.message)
 
-    def tell_error(self, error: HeadlessLoginError) -> None:
-        """Say what has ended the command, and what to do."""
+    def tell_error(self, error: HeadlessLoginError, target: str = "") -> None:
+        """Say what has ended the command, or what was done for one target, and what to do."""
         hint = error.hint.removesuffix(error.command).rstrip()
         self.console.say(f"Error: {error.message}", *filter(None, [hint]))
         # Not wrapped: it has to be copied whole.
@@ -210,4 +210,5 @@ class Output:
             hint=error.hint,
             exit_code=error.exit_code,
             pending=bool(error.pending),
+            **({"target": target} if target else {}),
         )

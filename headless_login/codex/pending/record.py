@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, Self
 from headless_login.oauth.attempt import Attempt, checked
 from headless_login.oauth.values import DeviceCode
 
-# A version that does not know of expected accounts must not finish an attempt that has one.
-_FORMAT, _FORMAT_WITH_EXPECT = 1, 2
+# A version that does not know of expected accounts must not finish an attempt that has one; nor
+# one that does not know of targets an attempt that is for one.
+_FORMAT, _FORMAT_WITH_EXPECT, _FORMAT_WITH_TARGET = 1, 2, 3
 
 
 class Moment(NamedTuple):
@@ -97,8 +98,11 @@ def identifier(attempt: Attempt) -> str:
 
 def write_record(attempt: Attempt, origin: Origin) -> bytes:
     """Return the content of the file; the time that it is valid for is the origin's."""
-    document = {"format": _FORMAT_WITH_EXPECT if attempt.expect else _FORMAT, **attempt.kept()}
+    known = _FORMAT_WITH_EXPECT if attempt.expect else _FORMAT
+    document = {"format": _FORMAT_WITH_TARGET if attempt.to else known, **attempt.kept()}
     del document["expires_at"]
+    for name in ("to", "replaces") if not attempt.to else ():
+        del document[name]
     if not attempt.expect:
         del document["expect"]
     document["origin"] = origin._asdict() | {"moment": origin.moment._asdict()}
@@ -114,7 +118,7 @@ def read_record(content: bytes) -> tuple[Attempt, Origin]:
     unknown: int | None = None
     try:
         document = json.loads(content)
-        if document["format"] not in (_FORMAT, _FORMAT_WITH_EXPECT):
+        if document["format"] not in (_FORMAT, _FORMAT_WITH_EXPECT, _FORMAT_WITH_TARGET):
             unknown = int(document["format"])
         elif document.pop("digest") == _digest(document):
             return _interpret(document)
