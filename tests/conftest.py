@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
+from tests.support.hosts import Hosts, hosts_in
 from tests.support.misbehaving import AnsweringIssuer
 from tests.support.people import Machine, People
 from tests.support.program import environment
@@ -104,3 +105,17 @@ def machine(codex_home: Path) -> Iterator[Machine]:
     """The command in that folder, with an issuer at which several people sign in."""
     with People() as issuer:
         yield Machine(codex_home, issuer)
+
+
+@pytest.fixture(scope="module")
+def every_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Servers that ssh reaches, for all tests of a file."""
+    with hosts_in(tmp_path_factory.mktemp("ssh")) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def hosts(every_host: Hosts, tmp_path: Path) -> Hosts:
+    """The same servers without any host yet; the hosts' folders are new ones."""
+    every_host.begin(tmp_path / "hosts")
+    return every_host

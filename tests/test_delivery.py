@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from headless_login.codex.auth_file import Credentials
 from headless_login.commands.command_line import command_to_deliver
 from headless_login.practice.person import approve
-from tests.support.hosts import Hosts, hosts_in
+from tests.support.hosts import Hosts
 from tests.support.people import ADA, GRACE, Machine, signed_in_as, token_in
 from tests.support.program import Outcome, Piped, assert_ended, events_in
 from tests.support.stored_files import OLD, store
@@ -22,18 +21,10 @@ from tests.support.stored_files import OLD, store
 ADAS = signed_in_as(ADA).content
 
 
-@pytest.fixture(scope="module")
-def every_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    with hosts_in(tmp_path_factory.mktemp("ssh")) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def hosts(every_host: Hosts, machine: Machine, tmp_path: Path) -> Hosts:
-    """The hosts, of which the command finds its ssh; their folders are new ones."""
-    every_host.begin(tmp_path / "hosts")
-    machine.environ = every_host.path(machine.environ) | {"HOME": str(tmp_path)}
-    return every_host
+@pytest.fixture(autouse=True)
+def _finds_the_hosts(hosts: Hosts, machine: Machine, tmp_path: Path) -> None:
+    """Have the command find the ssh that knows them, and a home that is not the user's."""
+    machine.environ = hosts.path(machine.environ) | {"HOME": str(tmp_path)}
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_the_help_of_start_names_what_there_is() -> None:
 
 def test_every_option_exists() -> None:
     commands = ["", "login", "login start", "login finish", "login status", "logout", "demo"]
-    commands += ["token", "accounts", "accounts use", "doctor"]
+    commands += ["token", "accounts", "accounts use", "doctor", "push", "export"]
     ours = re.findall(r"`(?:headless-login |login |logout |scripts/login )?[^`]*`", README)
     used = _options_in(" ".join(ours))
     assert used

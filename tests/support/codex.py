@@ -79,16 +79,17 @@ def run_codex(version: str, *arguments: str, codex_home: Path, stdin: str = "") 
     return process.returncode, said
 
 
-def refreshed_by_codex(codex_home: Path) -> dict[str, Any]:
+def refreshed_by_codex(codex_home: Path, *, forced: bool = True) -> dict[str, Any]:
     """Have `codex app-server`, the only part that refreshes on demand, refresh the sign-in.
 
-    Returns what it then says of it: `{authMethod, authToken, requiresOpenaiAuth}`.
+    Without `forced` only if it is time. Returns what it then says of it: `{authMethod, authToken,
+    requiresOpenaiAuth}`.
     """
     client = {"name": "headless_login_tests", "title": "tests", "version": "0"}
     with running_codex(codex_home, "app-server") as server:
         _asked(server, "initialize", {"clientInfo": client})
         _send(server, {"method": "initialized"})
-        told = _asked(server, "getAuthStatus", {"includeToken": True, "refreshToken": True})
+        told = _asked(server, "getAuthStatus", {"includeToken": True, "refreshToken": forced})
         server.communicate(timeout=30)  # it ends as with its other clients, when its input does
     return told
 
