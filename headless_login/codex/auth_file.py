@@ -89,7 +89,7 @@ class Credentials:
     def access_only(cls, content: bytes) -> Credentials:
         """Return a copy that renews nothing (codex-facts.md §15); a key beside it stays here."""
         document = json.loads(content)
-        document["tokens"]["refresh_token"] = ""
+        document["tokens"]["refresh_token"] = ""  # nosec B105
         return cls._of(document | {"OPENAI_API_KEY": None}, comes_once=False)
 
     @classmethod

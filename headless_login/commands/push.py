@@ -73,8 +73,9 @@ def push(
         return _move(home, targets[0], context, replace, min_valid)
     account = copy_of(home, context, access_only=access_only, min_valid=min_valid)
     outcomes = _deliver_all(targets, account, context, replace)
+    width = max(map(len, targets)) if len(targets) > 1 else 0
     for target in targets:
-        _tell(target, outcomes[target], account, context, in_table=len(targets) > 1)
+        _tell(target, outcomes[target], account, context, width)
     failed = [target for target in targets if outcomes[target].trouble]
     if len(targets) > 1:
         context.say(f"Delivered to {len(targets) - len(failed)} of {len(targets)}.")
@@ -179,18 +180,21 @@ def deliver_to(
     return there.steps_before_use(rules)
 
 
-def _tell(
-    target: str, outcome: Outcome, account: Account, context: Context, *, in_table: bool
-) -> None:
-    """Say how one delivery went; to a program, too."""
+def _tell(target: str, outcome: Outcome, account: Account, context: Context, width: int) -> None:
+    """Say how one delivery went, as a line of a table of that width, if any; to a program, too."""
     context.say(*outcome.said)
     events, trouble = context.output.events, outcome.trouble
     if trouble is None:
-        context.say(f"{target}: delivered; {used_from_now_on(outcome.steps)}")
+        told = f"delivered; {used_from_now_on(outcome.steps)}"
+        context.say(f"{target:<{width}}  {told}" if width else f"{target}: {told}")
         _announce(target, account, context)
         return
     message = trouble.message if target in trouble.message else f"{target}: {trouble.message}"
-    context.say(f"{'Failed: ' if in_table else 'Error: '}{message} {trouble.hint}")
+    if width:
+        what = message.removeprefix(f"{target}: ")
+        context.say(f"{target:<{width}}  failed: {what} {trouble.hint}")
+    else:
+        context.say(f"Error: {message}", trouble.hint)
     events.emit(
         "error",
         error=trouble.error,

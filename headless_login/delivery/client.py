@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import subprocess  # nosec B404
 import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple

@@ -255,7 +255,8 @@ class RemoteFolder:
         said = [line for line in reply.err.splitlines() if line.strip()]
         client = self._target.client
         if said:
-            return self._failed(f"{client} says: {printable(said[-1]).rstrip('.')}.")
+            what = printable(said[-1])
+            return self._failed(f"{client} says: {what}{'' if what[-1:] in '.?!' else '.'}")
         return self._failed(f"{client} ended before it was done (exit code {reply.exit_code}).")
 
     def _failed(
