@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import typer
@@ -105,17 +105,26 @@ def sign_in(
     check_target(to, replace, revoke_old, is_given=way is not None)
     if with_api_key:
         folder, expected = destination_of(context, codex_home, *fate)
-        options = Options(folder.home, folder, expect=expected)
+        options = Options(folder.home, folder, expect=expected, store_anyway=store_anyway)
     else:
         options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
         check_port(options.provider, port)
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
     options = options._replace(port=port, bind=bind, take_over=take_over_port, replaces=replace)
+    _sign_in(options, context, way, to or ())
+
+
+def _sign_in(
+    options: Options,
+    context: Context,
+    way: Callable[[Options, Context], None] | None,
+    targets: Sequence[str],
+) -> None:
     from headless_login.commands.login import login, login_for
 
-    if not to:
+    if not targets:
         (way or login)(options, context)
-    elif exit_code := login_for(to, options, context, way or login, store_anyway=store_anyway):
+    elif exit_code := login_for(targets, options, context, way or login):
         raise typer.Exit(exit_code)
 
 

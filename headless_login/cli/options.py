@@ -211,7 +211,7 @@ def options_of(
     folder, expected = destination_of(context, codex_home, *fate)
     provider = _provider_of(above, context, *client)
     options = Options(folder.home, folder, provider, qr=qr, qr_file=qr_file, timeout=timeout)
-    return options._replace(expect=expected)
+    return options._replace(expect=expected, store_anyway=folder.store_anyway)
 
 
 def destination_of(

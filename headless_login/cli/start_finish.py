@@ -114,7 +114,7 @@ def start(
     options = options._replace(device=device_auth, port=port, replaces=replace)
     check_target(targets := [to] if to else [], replace, revoke_old=False, is_given=False)
     if targets:
-        login_for(targets, options, context, start, store_anyway=store_anyway)
+        login_for(targets, options, context, start)
     else:
         start(options, context)
 

@@ -27,7 +27,8 @@ class Options(NamedTuple):
     """What was asked of `login` or `login start`; `timeout` in seconds for the whole sign-in.
 
     Pending attempts lie in `home`; the credentials go to `destination`, which is the target `to`,
-    or empty for this machine. `replaces`: whoever is signed in there.
+    or empty for this machine. `replaces`: whoever is signed in there; `store_anyway`: also where
+    Codex does not look at auth.json.
     """
 
     home: CodexHome
@@ -45,6 +46,7 @@ class Options(NamedTuple):
     expect: tuple[str, ...] = ()
     to: str = ""
     replaces: bool = False
+    store_anyway: bool = False
 
     def marked(self, attempt: Attempt) -> Attempt:
         """Return an attempt that knows where its credentials go."""

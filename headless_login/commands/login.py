@@ -181,59 +181,54 @@ def login_for(
     options: Options,
     context: Context,
     sign_in: Callable[[Options, Context], object] = login,
-    *,
-    store_anyway: bool = False,
 ) -> int:
     """Sign in once for each target, one after the other; returns the first failure's exit code.
 
-    `sign_in` is the way; `store_anyway` as of a destination. All targets are reached before the
-    first address is shown.
+    `sign_in` is the way. All targets are reached before the first address is shown.
 
     Raises:
         WrongUsage: one is no target.
         HeadlessLoginError: of a single one, which is the command's own.
     """
-    from headless_login.commands.command_line import command_to_deliver
-    from headless_login.delivery.target import Replacing, destination_at
-
-    replacing, replaces = Replacing(options.replaces, options.expect), options.replaces
-    places = {
-        target: destination_at(
-            target,
-            context.environ,
-            replacing,
-            store_anyway=store_anyway,
-            to_deliver=command_to_deliver(target, replaces),
-        )
-        for target in targets
-    }
+    places = {target: _options_for(target, options, context) for target in targets}
     if len(places) == 1:
-        ((target, destination),) = places.items()
-        sign_in(options._replace(destination=destination, to=target), context)
+        (one,) = places.values()
+        sign_in(one, context)
         return 0
     failed: dict[str, HeadlessLoginError] = {}
-    for target, destination in places.items():
-        _try(target, lambda there=destination: there.check(), failed, context)  # type: ignore[misc]
-    for target, destination in places.items():
+    for one in places.values():
+        _try(one, lambda one, _: one.destination.check(), failed, context)
+    for target, one in places.items():
         if target not in failed:
             context.say(f"Signing in for {target}:")
-            one = options._replace(destination=destination, to=target)
-            _try(target, lambda one=one: sign_in(one, context), failed, context)  # type: ignore[misc]
-    context.say(
-        *(f"{target}: {'failed' if target in failed else 'signed in'}." for target in places)
-    )
+            _try(one, sign_in, failed, context)
+    context.say(*(f"{each}: {'failed' if each in failed else 'signed in'}." for each in places))
     return next(iter(failed.values())).exit_code if failed else 0
 
 
+def _options_for(target: str, options: Options, context: Context) -> Options:
+    from headless_login.commands.command_line import command_to_deliver
+    from headless_login.delivery.target import Replacing, destination_at
+
+    destination = destination_at(
+        target,
+        context.environ,
+        Replacing(options.replaces, options.expect),
+        store_anyway=options.store_anyway,
+        to_deliver=command_to_deliver(target, options.replaces),
+    )
+    return options._replace(destination=destination, to=target)
+
+
 def _try(
-    target: str,
-    do: Callable[[], object],
+    options: Options,
+    do: Callable[[Options, Context], object],
     failed: dict[str, HeadlessLoginError],
     context: Context,
 ) -> None:
     """Do a part of it for one target, and tell its failure."""
     try:
-        do()
+        do(options, context)
     except HeadlessLoginError as error:
-        failed[target] = error
-        context.output.tell_error(error, target)
+        failed[options.to] = error
+        context.output.tell_error(error, options.to)
