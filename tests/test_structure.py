@@ -74,8 +74,8 @@ def test_only_the_command_line_knows_typer() -> None:
 
 
 def test_files_and_functions_stay_in_bounds() -> None:
-    """At most 110 files, of which 15 have fewer than 50 lines; no function is longer than 45."""
-    assert len(FILES) <= 110
+    """At most 112 files, of which 15 have fewer than 50 lines; no function is longer than 45."""
+    assert len(FILES) <= 112
     small = [path for path in FILES if len(path.read_text().splitlines()) < 50]
     assert len(small) <= 15, small
     long = [

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from headless_login.cli.options import CodexHomeOption, JsonOption, ReplaceOption, hand_down
 from headless_login.codex.home import CodexHome
 from headless_login.commands.context import Context
 from headless_login.terminal.output import Events, Output
 
 
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    codex_home: CodexHomeOption = None,
-) -> None:
+def status(*, as_json: bool, codex_home: str | None) -> int:
     """Return whether and as whom this machine is signed in.
 
     It never touches the network.
@@ -26,21 +18,10 @@ def status(
     home = CodexHome.find(codex_home, context.environ)
     text, exit_code = report_status(home, context.environ, context.time_of_day(), as_json=as_json)
     context.output.answer.write(f"{text}\n")
-    raise typer.Exit(exit_code)
+    return exit_code
 
 
-def logout(
-    revoke: Annotated[
-        bool,
-        typer.Option("--revoke", help="Also revoke the refresh token, on every machine."),
-    ] = False,
-    every: Annotated[
-        bool,
-        typer.Option("--all", help="Forget every kept sign-in, too; with --revoke: revoke each."),
-    ] = False,
-    codex_home: CodexHomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def logout(*, revoke: bool, every: bool, codex_home: str | None, as_json: bool) -> None:
     """Remove the sign-in from this machine, and what is pending.
 
     What is kept stays kept (`headless-login accounts`), and nothing of it becomes present.
@@ -51,38 +32,13 @@ def logout(
     logout(CodexHome.find(codex_home, context.environ), context, revoke=revoke, every=every)
 
 
-accounts = typer.Typer(
-    help=(
-        "Show the sign-ins that this Codex folder has held; or make another one present (`use`), "
-        "or forget one (`remove`). A sign-in that replaces another account's keeps it here."
-    ),
-    short_help="Show, switch and forget the sign-ins of this Codex folder.",
-    rich_markup_mode=None,
-    add_completion=False,
-    invoke_without_command=True,
+ACCOUNTS_HELP = (
+    "Show the sign-ins that this Codex folder has held; or make another one present (`use`), or "
+    "forget one (`remove`). A sign-in that replaces another account's keeps it here."
 )
-WhoArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="WHO",
-        help="An e-mail address, an account id or the beginning of either; a key by its mask.",
-    ),
-]
 
 
-@accounts.callback()
-def show(
-    above: typer.Context, codex_home: CodexHomeOption = None, as_json: JsonOption = False
-) -> None:
-    """Show them, unless a command below says otherwise."""
-    if above.invoked_subcommand is None:
-        list_(codex_home, as_json)
-    else:
-        hand_down(above, above.invoked_subcommand)
-
-
-@accounts.command("list")
-def list_(codex_home: CodexHomeOption = None, as_json: JsonOption = False) -> None:
+def list_accounts(*, codex_home: str | None, as_json: bool) -> None:
     """Show the sign-ins, the present one first (*), without touching the network."""
     from headless_login.commands.accounts import report_accounts
 
@@ -90,8 +46,7 @@ def list_(codex_home: CodexHomeOption = None, as_json: JsonOption = False) -> No
     report_accounts(CodexHome.find(codex_home, context.environ), context, as_json=as_json)
 
 
-@accounts.command("use")
-def use(who: WhoArgument, codex_home: CodexHomeOption = None, as_json: JsonOption = False) -> None:
+def use(*, who: str, codex_home: str | None, as_json: bool) -> None:
     """Make another sign-in present, and keep the present one; `use -` goes back."""
     from headless_login.commands.accounts import use
     from headless_login.delivery.destination import CodexFolder
@@ -100,10 +55,7 @@ def use(who: WhoArgument, codex_home: CodexHomeOption = None, as_json: JsonOptio
     use(who, CodexFolder.find(codex_home, context.environ), context)
 
 
-@accounts.command("remove")
-def remove(
-    who: WhoArgument, codex_home: CodexHomeOption = None, as_json: JsonOption = False
-) -> None:
+def remove(*, who: str, codex_home: str | None, as_json: bool) -> None:
     """Forget a kept sign-in, without asking the issuer for anything."""
     from headless_login.commands.accounts import remove
     from headless_login.delivery.destination import CodexFolder
@@ -135,33 +87,21 @@ Exit code 0: the token is on standard output. It is the old one where the
 
 
 def token(
-    min_valid: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Refresh it first if it ends before."),
-    ] = 900.0,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Refresh it in any case.")] = False,
-    api_key: Annotated[
-        bool, typer.Option("--api-key", help="Print an API key, too, if that is the sign-in.")
-    ] = False,
-    codex_home: CodexHomeOption = None,
-    as_json: JsonOption = False,
+    *,
+    min_valid: float,
+    refresh: bool,
+    print_api_key: bool,
+    codex_home: str | None,
+    as_json: bool,
 ) -> None:
     """Print an access token that is valid."""
     from headless_login.commands.token import print_token
 
     context = Context(Output(events=Events(as_json, strict=True)))
     home = CodexHome.find(codex_home, context.environ)
-    print_token(home, context, min_valid=min_valid, force=refresh, api_key=api_key)
+    print_token(home, context, min_valid=min_valid, force=refresh, api_key=print_api_key)
 
 
-MinValidOption = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="Refresh the access token first if it ends before."),
-]
-AccessOnlyOption = Annotated[
-    bool,
-    typer.Option("--access-only", help="Copy the access token alone, which renews nothing."),
-]
 PUSH_HELP = """Copy the present sign-in to other machines and containers.
 
 \b
@@ -189,21 +129,20 @@ Exit code 0: all is delivered
 
 
 def push(
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="Where it is copied.")],
-    access_only: AccessOnlyOption = False,
-    move: Annotated[
-        bool, typer.Option("--move", help="Remove it here, once it is verified there.")
-    ] = False,
-    replace: ReplaceOption = False,
-    min_valid: MinValidOption = None,
-    codex_home: CodexHomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    *,
+    targets: list[str],
+    access_only: bool,
+    move: bool,
+    replace: bool,
+    min_valid: float | None,
+    codex_home: str | None,
+    as_json: bool,
+) -> int:
     """Copy the present sign-in to other machines and containers."""
     from headless_login.commands.push import push
 
     context = Context(Output(events=Events(as_json)))
-    exit_code = push(
+    return push(
         CodexHome.find(codex_home, context.environ),
         targets,
         context,
@@ -212,18 +151,15 @@ def push(
         replace=replace,
         min_valid=min_valid,
     )
-    raise typer.Exit(exit_code)
 
 
 def export(
-    access_only: AccessOnlyOption = False,
-    min_valid: MinValidOption = None,
-    format_: Annotated[
-        str,
-        typer.Option("--format", metavar="auth-json|k8s-secret|base64", help="What is printed."),
-    ] = "auth-json",
-    force: Annotated[bool, typer.Option("--force", help="To a terminal, too.")] = False,
-    codex_home: CodexHomeOption = None,
+    *,
+    access_only: bool,
+    min_valid: float | None,
+    form: str,
+    force: bool,
+    codex_home: str | None,
 ) -> None:
     """Print auth.json, for pipes, Kubernetes Secrets and CI variables.
 
@@ -234,7 +170,7 @@ def export(
 
     context = Context()
     home = CodexHome.find(codex_home, context.environ)
-    export(home, context, access_only=access_only, min_valid=min_valid, form=format_, force=force)
+    export(home, context, access_only=access_only, min_valid=min_valid, form=form, force=force)
 
 
 DOCTOR_HELP = """Check what a sign-in needs here, and whether the present one will work.
@@ -250,20 +186,14 @@ Exit code 0: nothing has failed
 """
 
 
-def doctor(
-    online: Annotated[
-        bool, typer.Option("--online", help="Also ask the issuer: name, TLS, clock, access token.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a check.")] = False,
-    codex_home: CodexHomeOption = None,
-) -> None:
+def doctor(*, online: bool, as_json: bool, codex_home: str | None) -> int:
     """Check what a sign-in needs here."""
     from headless_login.commands.doctor import doctor
 
-    raise typer.Exit(doctor(codex_home, Context(), online=online, as_json=as_json))
+    return doctor(codex_home, Context(), online=online, as_json=as_json)
 
 
-def demo(as_json: JsonOption = False) -> None:
+def demo(*, as_json: bool) -> None:
     """Show a whole practice sign-in: no account, no network."""
     from headless_login.commands.demo import demo
 

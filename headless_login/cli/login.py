@@ -1,101 +1,51 @@
-"""`headless-login login` and the commands below it."""
+"""`login`, by one of five ways, and `login start` and `finish`, whose help an agent has to read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import typer
-
-from headless_login.cli.options import (
-    ApiKeyOption,
-    BindOption,
-    ClientIdOption,
-    CodexHomeOption,
-    DeviceOption,
-    ExpectOption,
-    IssuerOption,
-    JsonOption,
-    NoBrowserOption,
-    PasteOption,
-    PortOption,
-    QrFileOption,
-    QrOption,
-    ReplaceOption,
-    RevokeOldOption,
-    ScopeOption,
-    StoreAnywayOption,
-    TakeOverOption,
-    TimeoutOption,
-    ToOption,
-    WithAccessTokenOption,
-    WithApiKeyOption,
-    check_port,
-    check_target,
-    destination_of,
-    hand_down,
-    options_of,
-)
-from headless_login.cli.program import LazyGroup
+from headless_login.cli.options import check_port, check_target, destination_of, options_of
 from headless_login.commands.context import Context, Options
 from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
 
-
-class LoginCommands(LazyGroup):
-    """The commands below `login`."""
-
-    modules: ClassVar = {
-        "start": "headless_login.cli.start_finish",
-        "finish": "headless_login.cli.start_finish",
-        "status": "headless_login.cli.account",
-    }
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 
-login = typer.Typer(
-    cls=LoginCommands,
-    help=(
-        "Sign in with ChatGPT: by a browser that reaches this machine, or by pasting the address "
-        "that the browser ends at, whichever comes first. Or store an API key or an access token. "
-        "Without a terminal: `login start` and `login finish`."
-    ),
-    short_help="Sign in with ChatGPT, or store an API key or an access token.",
-    rich_markup_mode=None,
-    add_completion=False,  # the program has it
-    invoke_without_command=True,
+LOGIN_HELP = (
+    "Sign in with ChatGPT: by a browser that reaches this machine, or by pasting the address that "
+    "the browser ends at, whichever comes first. Or store an API key or an access token. Without a "
+    "terminal: `login start` and `login finish`."
 )
 
 
-@login.callback()
 def sign_in(
-    above: typer.Context,
-    paste_redirect: PasteOption = False,
-    device_auth: DeviceOption = False,
-    with_api_key: WithApiKeyOption = False,
-    with_access_token: WithAccessTokenOption = False,
-    api_key: ApiKeyOption = None,
-    no_browser: NoBrowserOption = False,
-    qr: QrOption = "auto",
-    qr_file: QrFileOption = None,
-    timeout: TimeoutOption = 900,
-    port: PortOption = None,
-    bind: BindOption = None,
-    take_over_port: TakeOverOption = False,
-    issuer: IssuerOption = None,
-    client_id: ClientIdOption = None,
-    scope: ScopeOption = None,
-    codex_home: CodexHomeOption = None,
-    store_anyway: StoreAnywayOption = False,
-    expect: ExpectOption = None,
-    revoke_old: RevokeOldOption = False,
-    to: ToOption = None,
-    replace: ReplaceOption = False,
-    as_json: JsonOption = False,
-) -> None:
+    *,
+    paste_redirect: bool,
+    device_auth: bool,
+    with_api_key: bool,
+    with_access_token: bool,
+    api_key: str | None,
+    no_browser: bool,
+    qr: str,
+    qr_file: str | None,
+    timeout: str,
+    port: int | None,
+    bind: str | None,
+    take_over_port: bool,
+    issuer: str | None,
+    client_id: str | None,
+    scope: str | None,
+    codex_home: str | None,
+    store_anyway: bool,
+    expect: str | None,
+    revoke_old: bool,
+    to: tuple[str, ...],
+    replace: bool,
+    as_json: bool,
+) -> int:
     """Sign in, by one of five ways."""
-    if above.invoked_subcommand is not None:
-        hand_down(above, above.invoked_subcommand)
-        return
     ways = {"--paste-redirect": paste_redirect, "--device-auth": device_auth}
     ways |= {"--with-api-key": with_api_key, "--with-access-token": with_access_token}
     _check_ways(api_key, ways)
@@ -107,11 +57,11 @@ def sign_in(
         folder, expected = destination_of(context, codex_home, *fate)
         options = Options(folder.home, folder, expect=expected, store_anyway=store_anyway)
     else:
-        options = options_of(above, context, codex_home, client, qr, qr_file, timeout, fate)
+        options = options_of(context, codex_home, client, qr, qr_file, timeout, fate)
         check_port(options.provider, port)
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
     options = options._replace(port=port, bind=bind, take_over=take_over_port, replaces=replace)
-    _sign_in(options, context, way, to or ())
+    return _sign_in(options, context, way, to)
 
 
 def _sign_in(
@@ -119,13 +69,13 @@ def _sign_in(
     context: Context,
     way: Callable[[Options, Context], None] | None,
     targets: Sequence[str],
-) -> None:
+) -> int:
     from headless_login.commands.login import login, login_for
 
-    if not targets:
-        (way or login)(options, context)
-    elif exit_code := login_for(targets, options, context, way or login):
-        raise typer.Exit(exit_code)
+    if targets:
+        return login_for(targets, options, context, way or login)
+    (way or login)(options, context)
+    return 0
 
 
 def _store_api_key(options: Options, context: Context) -> None:
@@ -158,3 +108,119 @@ def _check_ways(api_key: str | None, ways: Mapping[str, bool]) -> None:
         raise refuse_key_argument()
     if len(chosen := [name for name, given in ways.items() if given]) > 1:
         raise WrongUsage(f"{' and '.join(chosen)} are different sign-ins.", "Choose one.")
+
+
+START_HELP = """\
+Begin a sign-in that `login finish` completes in another call.
+
+For agents, scripts and chat. It prints an address on the first line, keeps the sign-in
+pending for 15 minutes, and ends at once. Nothing listens and nothing waits, so it needs no
+terminal.
+
+\b
+WITH AN ADDRESS THAT COMES BACK
+1. headless-login login start
+   prints an address, and the command for step 3.
+   (--qr-file code.png: the address as a picture, too.)
+2. Send the person that address, whole and unchanged, and write:
+   "Please open this address and sign in. Your browser will then show
+   an error such as 'This site can't be reached'. Nothing is broken:
+   stay on that page, tap the address bar, select all, copy, and send
+   it to me. It is not the address that I sent you: it begins with
+   http://127.0.0.1:1455/auth/callback?code="
+3. Run the command that step 1 printed, with all that they send on its
+   standard input, as it is: the address is found in it. Write it to a
+   file (not by a shell command: it may hold anything), and add < FILE.
+4. Exit code 0: done, codex is signed in on this machine.
+
+\b
+WITH A CODE: easier for a person on a phone, as nothing comes back
+1. headless-login login start --device-auth
+   prints a page, a one-time code, and the command for step 3.
+2. Send the person both, and write: "Please open this page, sign in,
+   and type this code. Go on only if you asked me for this sign-in.
+   Tell me when you are done." Some accounts do not allow codes; then
+   the page says so: use an address.
+3. Run the command that step 1 printed (login finish --no-wait). It
+   asks once; exit code 5: not yet, run it again some seconds later.
+   Without --no-wait it waits until the person is done.
+
+\b
+IF finish FAILS, it says why, and the exit code tells what to do:
+2  the command is wrong, or no address came in: fix it, go on at 3.
+3  the answer was refused. If it stays pending, ask the person for
+   what the message names and go on at 3; they may open the same
+   address again. If it is used up, expired or unknown: back to 1.
+4  the issuer cannot be reached: it stays pending, go on at 3.
+5  not approved yet, or the code has expired: the message says which.
+6  this machine cannot store it: fix what is named, back to 1.
+
+\b
+Start and finish have to run as the same user, on the same machine,
+with the same Codex folder. Several sign-ins may be pending at once.
+What comes back works only with its pending sign-in, on this machine;
+here it signs in as that person. Never ask anybody for a password.
+--json prints events for programs.
+"""
+
+
+def start(
+    *,
+    device_auth: bool,
+    qr: str,
+    qr_file: str | None,
+    timeout: str,
+    redirect_port: int,
+    issuer: str | None,
+    client_id: str | None,
+    scope: str | None,
+    codex_home: str | None,
+    store_anyway: bool,
+    expect: str | None,
+    to_one: str | None,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Begin a sign-in that `login finish` completes in another call."""
+    from headless_login.commands.login import login_for
+    from headless_login.commands.start import start
+
+    context = Context(Output(events=Events(as_json, strict=True)))
+    client = (issuer, client_id, scope)
+    fate = (store_anyway, False, expect)
+    options = options_of(context, codex_home, client, qr, qr_file, timeout, fate)
+    check_port(options.provider, redirect_port)
+    options = options._replace(device=device_auth, port=redirect_port, replaces=replace)
+    check_target(targets := [to_one] if to_one else [], replace, revoke_old=False, is_given=False)
+    if targets:
+        login_for(targets, options, context, start)
+    else:
+        start(options, context)
+
+
+def finish(
+    *,
+    answer: str | None,
+    no_wait: bool,
+    codex_home: str | None,
+    store_anyway: bool,
+    expect: str | None,
+    revoke_old: bool,
+    as_json: bool,
+) -> None:
+    """Complete a sign-in that `login start` began, in a call of its own.
+
+    The answer finds its sign-in by the state that it carries. One that is rejected does not use
+    the sign-in up, nor does an issuer that cannot be reached: run it again with the right answer,
+    or later.
+
+    \b
+    headless-login login finish - < FILE
+    headless-login login finish            asks for it on a terminal
+    headless-login login finish --no-wait  for a one-time code
+    """
+    from headless_login.commands.finish import finish
+
+    context = Context(Output(events=Events(as_json)))
+    folder, expected = destination_of(context, codex_home, store_anyway, revoke_old, expect)
+    finish(answer, folder, context, wait=not no_wait, expect=expected)
