@@ -30,7 +30,7 @@ VALUES += [
 
 
 def test_the_table_is_what_typer_declares() -> None:
-    """For every command: the same options, the same flags, the same defaults, and the function's."""
+    """Every command has the same options, flags and defaults, and its function takes them."""
     for name, (place, _, options, arguments) in COMMANDS.items():
         declared: Any = get_command(program._declared(name))
         found = {each.name: each for each in declared.params if each.name not in ("help", "above")}

@@ -78,7 +78,7 @@ def test_the_library_example_signs_in(folder: str, issuer: PracticeIssuer, tmp_p
 
 def test_the_api_key_example_stores_the_key(codex_home: Path) -> None:
     environ = environment(codex_home, None, OPENAI_API_KEY="sk-practice-key-0123456789")
-    _shell(_block("sh", "printenv"), environ)
+    _shell(_block("sh", "printenv OPENAI"), environ)
     assert "sk-practice-key-0123456789" in (codex_home / "auth.json").read_text()
 
 
