@@ -14,7 +14,7 @@ import sys
 if sys.argv[:1] == ["-m"] and sys.path and not sys.flags.safe_path:
     del sys.path[0]
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as type checkers know it; the module takes a bare start
 
 __version__ = "0.1.0"
 

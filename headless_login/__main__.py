@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
 import sys
-from contextlib import suppress
-from typing import NoReturn
 
-from headless_login.errors import Terminated
-
-_ENDING = [signal.SIGTERM]
-if sys.platform != "win32":
-    _ENDING.append(signal.SIGHUP)
-
-
-def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)  # they come together, and must not break off the end
-    raise Terminated(number)
-
-
-def _heed_signals() -> None:
-    for each in _ENDING:
-        if signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
-            signal.signal(each, _terminate)
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without the module, which takes as long as a bare interpreter's start
+    from typing import NoReturn
 
 
 def run() -> NoReturn:
@@ -34,22 +15,55 @@ def run() -> NoReturn:
     os._exit: what has to survive is on disk by then, and a thread that still waits for a server
     must not hold up the end.
     """
+    import gc
+    import os
+
     exit_code = 130
     gc.disable()  # nothing is thrown away while a command starts; who waits long, enables it
     try:
-        _heed_signals()
-        from headless_login.cli import main
-
-        exit_code = main()
+        exit_code = _run()
     except KeyboardInterrupt:
         pass
-    except Terminated as ended:
-        exit_code = ended.exit_code
+    except SystemExit as ended:  # Terminated
+        exit_code = ended.code if isinstance(ended.code, int) else 1
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):
+            try:  # noqa: SIM105  # contextlib takes time, too
                 stream.flush()
+            except (OSError, ValueError, AttributeError):
+                pass
         os._exit(exit_code)
+
+
+def _run() -> int:
+    if sys.argv[1:] == ["--version"]:
+        from headless_login import __version__
+
+        sys.stdout.write(f"headless-login {__version__}\n")
+        return 0
+    _heed_signals()
+    from headless_login.cli import main
+
+    return main()
+
+
+def _heed_signals() -> None:
+    import signal
+
+    ending = [signal.SIGTERM]
+    if sys.platform != "win32":
+        ending.append(signal.SIGHUP)
+
+    def terminate(number: int, frame: object) -> None:  # noqa: ARG001
+        from headless_login.errors import Terminated
+
+        for each in ending:  # they come together, and must not break off the end
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated(number)
+
+    for each in ending:
+        if signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
+            signal.signal(each, terminate)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from headless_login.codex.files import Folder, check_regular, give_to_owner, mak
 _TEMPORARY = ".auth-"  # as Codex calls its own
 _TRIED = f"{_TEMPORARY}try-"  # of a probe, which takes no lock, and holds no secret
 _TRIED_STAY = 3600.0  # seconds
-_LEFT_OVER = re.compile(r"\.auth-(?:(?:try-)?[0-9a-f]{12}|[A-Za-z0-9]{6})")  # ours, and Codex's
+_LEFT_OVER = r"\.auth-(?:(?:try-)?[0-9a-f]{12}|[A-Za-z0-9]{6})"  # ours, and Codex's
 
 _REFUSED = {errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS}
 _UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # no failure
@@ -102,7 +102,7 @@ def remove(folder: Folder, name: str, *, or_write: bytes) -> None:
 
 def left_overs(folder: Folder) -> list[str]:
     """Return the names of what a write that was killed has left; raises OSError."""
-    return [name for name in folder.names() if _LEFT_OVER.fullmatch(name)]
+    return [name for name in folder.names() if re.fullmatch(_LEFT_OVER, name)]
 
 
 def sweep(folder: Folder) -> None:

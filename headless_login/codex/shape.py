@@ -108,7 +108,7 @@ _ID_CLAIMS: _Shape = {
         "chatgpt_account_is_fedramp": bool,
     },
 }
-_NO_TEXT = re.compile("[\ud800-\udfff]")  # half a character, or a byte that is no UTF-8
+_NO_TEXT = "[\ud800-\udfff]"  # half a character, or a byte that is no UTF-8
 _URL_SAFE = str.maketrans("-_", "+/")
 _TIME = re.compile(
     r"(?!0000)(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)",
@@ -142,7 +142,7 @@ def _twice(value: _Object, names: Iterable[str]) -> str:
 def _misfit(value: _Object, shape: _Shape) -> str:
     if twice := _twice(value, shape):
         return twice
-    if any(map(_NO_TEXT.search, value)):
+    if any(re.search(_NO_TEXT, name) for name in value):
         return "one of its names is not a text"
     found = (_misfit_of(name, value, wanted) for name, wanted in shape.items())
     return next(filter(None, found), "")
@@ -154,7 +154,7 @@ def _misfit_of(name: str, value: _Object, wanted: bool | type[bool] | _Shape) ->
         wrong = name in value and not isinstance(found, bool)
         return f"its {name} is neither true nor false" if wrong else ""
     if isinstance(wanted, bool):
-        is_text = isinstance(found, str) and not _NO_TEXT.search(found)
+        is_text = isinstance(found, str) and not re.search(_NO_TEXT, found)
         wrong = not is_text and (wanted or found is not None)
         return f"its {name} is {'missing or ' * wanted}not a text" if wrong else ""
     if found is None or isinstance(wanted, type):

@@ -21,12 +21,11 @@ CERTIFICATE_FILES = (CODEX_CERTIFICATE, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "
 CERTIFICATE_FOLDER = "SSL_CERT_DIR"
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-_PROXY = re.compile(
+_PROXY = (  # whatever the case
     r"(?:(?P<scheme>https?|socks(?:4a?|5h?)?)://)?"
     r"(?:(?P<user>[^@/?#\s\"']*)@)?"
     r"(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\])"
-    r"(?::(?P<port>[0-9]{1,5}))?/?",
-    re.I,
+    r"(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
 
@@ -51,7 +50,7 @@ def proxy_of(provider: Provider, environ: Mapping[str, str] = os.environ) -> Pro
     variable = next((name for name in _PROXIES if environ.get(name, "").strip()), None)
     if variable is None:
         return None
-    found = _PROXY.fullmatch(environ[variable].strip())
+    found = re.fullmatch(_PROXY, environ[variable].strip(), re.I)
     if found is None or not 0 < int(found["port"] or 1) <= 65535:
         raise IssuerTrouble(
             "issuer_unreachable",

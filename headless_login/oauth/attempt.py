@@ -124,7 +124,7 @@ class Attempt(NamedTuple):
 
 
 _ADDRESS = "authorization_request"
-_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+_VERIFIER = r"[A-Za-z0-9._~-]{43,128}"  # RFC 7636 §4.1
 
 
 def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
@@ -148,7 +148,7 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
 def _request(provider: Provider, kept: Mapping[str, Any]) -> AuthorizationRequest:
     fields = _whole(kept, AuthorizationRequest._fields[1:])  # all but the provider
     workspaces = _texts(fields.pop("allowed_workspace_ids"))
-    if not checked(fields)["state"] or not _VERIFIER.fullmatch(fields["verifier"]):
+    if not checked(fields)["state"] or not re.fullmatch(_VERIFIER, fields["verifier"]):
         raise ValueError("state, verifier")
     return AuthorizationRequest(provider, **fields, allowed_workspace_ids=workspaces)
 

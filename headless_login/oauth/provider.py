@@ -22,14 +22,14 @@ LOOPBACK_PORTS = (1455, 1457)
 CALLBACK_PATH = "/auth/callback"
 
 _PATH = r"(?:/[A-Za-z0-9._~%!$&'()*+,;=:/\-]*)?"  # RFC 3986 §3.3, without the @ of a user name
-_LOOPBACK = re.compile(rf"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{{1,5}})?{_PATH}")
+_LOOPBACK = rf"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{{1,5}})?{_PATH}"
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_HTTPS = re.compile(rf"https://[A-Za-z0-9.\-]+(?::[0-9]{{1,5}})?{_PATH}")
+_HTTPS = rf"https://[A-Za-z0-9.\-]+(?::[0-9]{{1,5}})?{_PATH}"
 
 
 def is_safe(address: str) -> bool:
     """Return whether a code or a token may be sent there: by TLS, or on this machine itself."""
-    return bool(_LOOPBACK.fullmatch(address) or _HTTPS.fullmatch(address))
+    return bool(re.fullmatch(_LOOPBACK, address) or re.fullmatch(_HTTPS, address))
 
 
 class Endpoints(NamedTuple):
@@ -130,7 +130,7 @@ class Provider(_ProviderFields):
     @property
     def on_loopback(self) -> bool:
         """Whether the issuer runs on this machine, where no proxy is asked and no TLS needed."""
-        return _LOOPBACK.fullmatch(self.issuer) is not None
+        return re.fullmatch(_LOOPBACK, self.issuer) is not None
 
     @property
     def is_openai(self) -> bool:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 
-_WORD = re.compile(r"[!-~]+")
+_WORD = r"[!-~]+"
 # No word of a human language is this long; codes, verifiers and tokens are.
-_TOKEN_LIKE = re.compile(r"(?<![A-Za-z0-9_\-.+/=~%])[A-Za-z0-9_\-.+/=~%]{40,}")
+_TOKEN_LIKE = r"(?<![A-Za-z0-9_\-.+/=~%])[A-Za-z0-9_\-.+/=~%]{40,}"  # noqa: S105  # nosec B105
 
 
 def printable(text: object, limit: int = 240) -> str:
     """Return foreign text on one line, without control characters or anything like a token."""
     # Tokens first: one that is cut in two is no longer recognised.
-    shown = _TOKEN_LIKE.sub("…", str(text))[: limit * 8]
+    shown = re.sub(_TOKEN_LIKE, "…", str(text))[: limit * 8]
     shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def is_one_word(text: object) -> bool:
     """Return whether it can be a token in a header or on a line (RFC 6750 §2.1): visible ASCII."""
-    return isinstance(text, str) and bool(_WORD.fullmatch(text))
+    return isinstance(text, str) and bool(re.fullmatch(_WORD, text))
 
 
 def one_line(text: str) -> str:
@@ -29,7 +29,7 @@ def one_line(text: str) -> str:
 
 def identifier(text: object) -> str:
     """Return a foreign identifier (error code, request id) or nothing if it does not look it."""
-    return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else ""
+    return text if isinstance(text, str) and re.fullmatch(_IDENTIFIER, text) else ""
 
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,39}")  # shorter than codes, verifiers and tokens
+_IDENTIFIER = r"[A-Za-z0-9_.:\-]{1,39}"  # shorter than codes, verifiers and tokens

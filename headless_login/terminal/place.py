@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 # What stands in a command that is to be copied must mean itself in every shell.
-_PLAIN = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*")
+_PLAIN = r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*"
 _KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
@@ -110,7 +110,7 @@ def _editor(environ: Mapping[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else ""
+    return text if re.fullmatch(_PLAIN, text) else ""
 
 
 def _read(path: str) -> str:
