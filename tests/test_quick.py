@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable
+from textwrap import TextWrapper
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,8 @@ from headless_login.cli import program
 from headless_login.cli.quick import defaults, read
 from headless_login.cli.table import COMMANDS, OPTIONS
 from headless_login.errors import HeadlessLoginError
+from headless_login.oauth.request import urlencoded
+from headless_login.terminal.output import Console
 
 FLAGS = sorted({flag for row in OPTIONS.values() for flag in row[1]})
 VALUES = ["x", "", "-", "0", "1455", "65535", "65536", "1.5", "900", "1e3", "1_0", "٣", "-1", "a b"]
@@ -114,6 +119,28 @@ def test_both_roads_make_the_same_call(words: list[str]) -> None:
     tidy = {name: [*v] if isinstance(v, tuple) else v for name, v in typers[1].items()}
     ours = {name: [*v] if isinstance(v, tuple) else v for name, v in arguments.items()}
     assert (place, ours) == (typers[0], tidy)
+
+
+_TEXT = st.text(st.characters(codec="utf-8"))
+
+
+@given(st.dictionaries(_TEXT, _TEXT))
+def test_the_address_is_encoded_as_by_the_library(parameters: dict[str, str]) -> None:
+    """It is not loaded for that alone."""
+    assert urlencoded(parameters) == urlencode(parameters, errors="strict")
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "Zs"])), st.integers(8, 120))
+def test_short_lines_are_wrapped_as_by_the_library(text: str, width: int) -> None:
+    """Nor is that, where nothing has to be wrapped."""
+
+    class Terminal(Console):
+        is_terminal = True
+        size = (width, 24)
+
+    wrap = TextWrapper(min(width, 100), break_long_words=False, break_on_hyphens=False).wrap
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    assert Terminal(io.StringIO(), {}).wrapped(text) == (wrap(shown) or [""])
 
 
 ORDINARY = [

@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import stat
-import threading
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -226,7 +226,8 @@ def signals_held() -> Iterator[None]:
     By handlers and not by a signal mask: a signal that this thread blocks goes to another one,
     and Python raises its exception here all the same.
     """
-    if threading.current_thread() is not threading.main_thread():
+    threading = sys.modules.get("threading")  # without it there is one thread
+    if threading and threading.current_thread() is not threading.main_thread():
         yield  # no signal is ever raised here
         return
     arrived: list[int] = []

@@ -67,8 +67,11 @@ def proxy_of(provider: Provider, environ: Mapping[str, str] = os.environ) -> Pro
 
 def _is_excepted(host: str, environ: Mapping[str, str]) -> bool:
     """Return whether NO_PROXY names a host, or a domain that it is in."""
+    listed = environ.get("no_proxy") or environ.get("NO_PROXY")
+    if not listed:
+        return False
     name = re.sub(r":\d+$", "", host).strip("[]").lower()
-    for entry in (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(","):
+    for entry in listed.split(","):
         excepted = re.sub(r":\d+$", "", entry.strip().lower()).lstrip("*").lstrip(".")
         if entry.strip() == "*" or (
             excepted and (name == excepted or name.endswith(f".{excepted}"))

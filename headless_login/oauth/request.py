@@ -11,6 +11,8 @@ from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provide
 from headless_login.oauth.values import Grant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headless_login.oauth.answers import Pasted
 
 
@@ -54,6 +56,19 @@ class _RequestFields(NamedTuple):
     verifier: str
 
 
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def urlencoded(parameters: Mapping[str, str]) -> str:
+    """Return a query as urllib.parse.urlencode does, which takes a bare start to be loaded."""
+    return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in parameters.items())
+
+
+def _quoted(text: str) -> str:
+    letters = (chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in text.encode())
+    return "".join(letters).replace("%20", "+")
+
+
 class AuthorizationRequest(_RequestFields):
     """State, verifier and redirect URI of one attempt, never used for a second one."""
 
@@ -84,8 +99,6 @@ class AuthorizationRequest(_RequestFields):
     @property
     def url(self) -> str:
         """The address to open: exactly Codex's parameters, blanks as `+` (codex-facts.md §2)."""
-        from urllib.parse import urlencode
-
         parameters = {
             "response_type": "code",
             "client_id": self.provider.client_id,
@@ -99,7 +112,7 @@ class AuthorizationRequest(_RequestFields):
         parameters |= dialect.authorization_parameters
         if dialect.takes_workspace_ids and self.allowed_workspace_ids:
             parameters["allowed_workspace_id"] = ",".join(self.allowed_workspace_ids)
-        return f"{self.provider.at.authorization_endpoint}?{urlencode(parameters)}"
+        return f"{self.provider.at.authorization_endpoint}?{urlencoded(parameters)}"
 
     def accept(self, answer: str | Pasted) -> Grant:
         """Judge a pasted answer, in any of the forms that people paste.

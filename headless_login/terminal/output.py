@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from typing import TextIO
@@ -71,6 +70,10 @@ class Console:
         if not self.is_terminal:
             return [text]
         width = min(self.size[0], _WIDEST_TEXT)
+        if len(text) <= width and text == text.strip():
+            return [text]
+        import textwrap  # which takes as long as everything else here
+
         wrapped = textwrap.TextWrapper(
             width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
