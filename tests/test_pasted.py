@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from headless_login.codex.home import CodexHome
@@ -152,7 +152,7 @@ def test_code_and_state_by_hand(pasted: str) -> None:
 
 
 DAMAGED = {
-    "a PowerShell escape": f"{CODE}`&x=y",
+    "a backtick in a word": f"{CODE[:20]}`{CODE[20:]}&x=y",
     "a caret in a word": f"{CODE[:20]}^{CODE[20:]}",
     "a backslash in a word": f"{CODE[:20]}\\x{CODE[20:]}",
     "half an entity": f"{CODE}&quot;{CODE}",
@@ -257,6 +257,7 @@ def test_the_order_of_wrappings_does_not_matter(bare: str, wraps: list[Wrap], la
     text = bare
     for wrap in [*wraps, last]:
         text = wrap(text)
+    assume(not re.search(r"[\n\xa0]\s*[\n\xa0]", text.strip()))  # two breaks make a paragraph
     assert REQUEST.accept(text).code == CODE
 
 

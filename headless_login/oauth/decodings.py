@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from html import unescape
 from itertools import groupby
-from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 # CSI and OSC sequences and character sets; also as `cat -v` shows CSI, and the bracketed-paste
@@ -17,6 +18,7 @@ _TERMINAL = re.compile(
     r"|\^\[\[[0-9;]*[A-Za-z~]|\[20[01]~"
 )
 _HALF_MARKS = re.compile(r"(2?0?)0~(.*)\1(?:1~)", re.S)  # what readline leaves of ESC [ 200 ~
+_ITALICS = re.compile(r"(?<!\S)_(https?://\S+)_(?!\S)")
 _TAG = re.compile(r"</?(?:wbr|span|b|i|em|strong|mark)(?:[ \n][^<>]*)?/?>|<!\[CDATA\[", re.I | re.A)
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _LEFT = "> |" + "".join(map(chr, [*range(0x2190, 0x2200), *range(0x2500, 0x25A0), 0x2936, 0x2937]))
@@ -34,7 +36,9 @@ _ENTITY = re.compile(
     re.I | re.A,
 )
 _ESCAPED = re.compile(r"(?<!\\)\\++(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
-_CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^", re.A)  # where cmd.exe needs one: not in a word
+# Where cmd.exe needs one, not in a word; as PowerShell has it before &.
+_CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^|`(?=&)", re.A)
+_QUOTE = re.compile(r"""'(?:\\'|"'")'""")  # as shells write one in single quotes
 _OLD_CMD = re.compile(r'"%"(?=[0-9A-Fa-f]{2})')  # as Chromium quoted for it until 2021
 # The same address (RFC 3986 §6.2.2.2): these marks anywhere, letters in a parameter's name.
 _UNRESERVED = re.compile(
@@ -57,39 +61,46 @@ _LABELLED = re.compile(
 
 # Never in an address (RFC 3986 §2), so that one ends before it.
 HARD = '"<>\\^`{|}'
+_GAP = re.compile("[1-4]")
+_BEHIND_MARK = re.compile(r'(?<=["<>\\^`{|}]|[^!-~])|(?<=\]\()')
 
 
-class Text(NamedTuple):
+class Text:
     """A text's letters without blanks, and for each what stood before it.
 
     That is "0" for nothing, "1" for blanks, "2" for a line break, "3" for an empty line, and "4"
     at both ends of what was percent-encoded as a whole.
     """
 
-    letters: str
-    gaps: str
+    def __init__(self, letters: str, gaps: str) -> None:
+        self.letters, self.gaps = letters, gaps
 
-    def blank(self, at: int) -> int:
-        """Return where the word begins that goes on at `at`."""
-        while at > 0 and self.gaps[at] == "0":
-            at -= 1
-        return at
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where words begin: behind blanks, or a mark that no address has."""
+        found = (*_GAP.finditer(self.gaps), *_BEHIND_MARK.finditer(self.letters))
+        return sorted({0, *(each.start() for each in found)})
 
     def word(self, at: int) -> int:
-        """Return the same, or what stands behind a mark that no address has, if that is nearer."""
-        while at > 0 and self.gaps[at] == "0":
-            before = self.letters[at - 1]
-            if not "!" <= before <= "~" or before in HARD or self.letters[at - 2 : at] == "](":
-                break
-            at -= 1
-        return at
+        """Return where the word begins that goes on at `at`."""
+        return self.starts[bisect_right(self.starts, at) - 1]
 
-    def word_end(self, at: int) -> int:
-        """Return where the word ends that `at` is in."""
-        at += 1
-        while at < len(self.gaps) and self.gaps[at] == "0":
-            at += 1
-        return min(at, len(self.gaps))
+    def blank(self, at: int) -> int:
+        """Return where what stands between blanks begins that goes on at `at`."""
+        return max(0, *(self.gaps.rfind(gap, 0, at + 1) for gap in "1234"))
+
+    def breaks(self, start: int, end: int) -> list[int]:
+        """Return where blanks or line breaks stand behind `start` and before `end`."""
+        return [found.start() for found in _GAP.finditer(self.gaps, start + 1, end)]
+
+    def lines_before(self, word: int, farthest: int) -> str:
+        """Return what stands before a word, and the lines of one word before that."""
+        first = word
+        while first > max(0, word - farthest):
+            first = self.blank(first - 1)
+            if self.gaps[first] != "2" or self.gaps[word] != "2":
+                break
+        return self.letters[first:word]
 
     @classmethod
     def of(cls, text: str) -> Text:
@@ -118,7 +129,8 @@ def views(text: str) -> Iterator[Text]:
     """Return what a text says as it stands and decoded; the first one that answers counts."""
     text = _visible(text)
     yield (plain := _read(text))
-    if "=3D" in text:  # quoted-printable, as in the source of a mail
+    # Quoted-printable, as in the source of a mail; not if `=3D` may be broken up, too.
+    if "=3D" in text and not re.search(r"= *\n[ >]*3D", text):
         soft = re.sub(r"= *\n", "\n", text)
         yield _read(
             re.sub(
@@ -131,35 +143,43 @@ def views(text: str) -> Iterator[Text]:
     yield Text.of(_labelled(text))
 
 
+class _Seen(dict[int, str]):
+    """What a person sees of each character: no formatting, one kind of blank and of line break."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        # Variation selectors, the grapheme joiner and the object mark are no Cf, but as invisible.
+        if category == "Cf" or "\ufe00" <= character <= "\ufe0f" or character in "\u034f\ufffc":
+            seen = ""
+        elif character.isspace():
+            # Blanks that nobody types are a program's, which breaks addresses with them.
+            seen = " " if character.isascii() and character != "\n" else "\n"
+        else:
+            seen = "" if category == "Cc" else character
+        self[code] = seen
+        return seen
+
+
+_SEEN = _Seen()
+
+
 def _visible(text: str) -> str:
-    """Return what a person sees: no formatting, one kind of blank and of line break."""
-    text = _TERMINAL.sub("", "".join(c for c in text if not _is_format(c)))
-    text = "\n".join(text.splitlines())
-    text = "".join(
-        # Blanks that nobody types are a program's, which breaks addresses with them.
-        (" " if c.isascii() and c != "\n" else "\n") if c.isspace() else c
-        for c in text
-        if c.isspace() or unicodedata.category(c) != "Cc"
-    ).strip()
+    text = "\n".join(_TERMINAL.sub("", text).splitlines()).translate(_SEEN).strip()
     if {*"\uff1f\uff06\uff1d"} & {*text}:  # a Chinese or Japanese keyboard's ? & =
         text = text.translate(_WIDE)
     halves = _HALF_MARKS.fullmatch(text)
-    return halves[2] if halves else text
-
-
-def _is_format(character: str) -> bool:
-    # Variation selectors, the grapheme joiner and the object mark are no Cf, but as invisible.
-    return (
-        unicodedata.category(character) == "Cf"
-        or "\ufe00" <= character <= "\ufe0f"
-        or character in "\u034f\ufffc"
-    )
+    return _ITALICS.sub(r"\1", halves[2] if halves else text)
 
 
 def _read(text: str) -> Text:
     """Return the letters of a visible text, without borders and escapes."""
     text = re.sub(r"<br ?/?>", " ", _TAG.sub("", text), flags=re.I)
-    read = Text.of(_without_borders(text)).replaced(_CARET, lambda _: "")
+    read = (
+        Text.of(_without_borders(text))
+        .replaced(_QUOTE, lambda _: "'")
+        .replaced(_CARET, lambda _: "")
+    )
     read = read.replaced(_ENTITY, lambda found: _meant(unescape(f"&{found[1]}")))
     read = read.replaced(_ESCAPED, lambda found: chr(int(found[1], 16)) if found[1] else found[2])
     read = read.replaced(_OLD_CMD, lambda _: "%")
