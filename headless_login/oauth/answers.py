@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -23,13 +22,12 @@ from headless_login.oauth.redirect import Parameters, named_in, parse_query
 LONGEST_ANSWER = 64 * 1024  # bytes
 _MOST_ANCHORS = 64
 _FARTHEST = 8192  # letters between a state and the beginning or end of its answer
-_STATE_LENGTH = 22  # of every state that this program makes
 
 _GOES_ON = (*"&;?#",)
 _CLOSING = dict(zip("([<{>“„«‹「『【《（‘‚", ")]>}<”“»›」』】》）’‘", strict=True))
 _OPENING = "\"'`*" + "".join(_CLOSING)
 _AROUND = {*HARD, *_OPENING, *_CLOSING.values()} - {*"'*"}
-_CANDIDATE = re.compile(r"(?:state=|#)([A-Za-z0-9_-]+)")
+_STATE = re.compile(r"(?:state=|#)(?=([\w-]{22}))", re.A)  # as long as this program makes them
 _CODE_ALONE = re.compile(r"[A-Za-z0-9._~+%!*\-]+=*")
 _PIECE = re.compile(r"[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d", re.A)  # of a code
 _CODE = re.compile(r"code=([^&]*)")
@@ -49,6 +47,8 @@ _ENDS = re.compile(r'["<>\\^`{|}]|[^\x21-\x7e]|\]\(')  # what no address goes on
 _SHOWN = re.compile(
     r"\|[^>]{,200}/[^>]{,200}>"
 )  # Slack's source: the address, and what it shows of it
+# What goes on behind a mark that seems to close an address, at once or on the next line.
+_GOING_ON = {"0": r"[\w~%+&=\-]", "2": r'[\w.~%+*\-]{8,}["&]'}
 # Nor a state, whose end is known: a text in brackets, a closing tag, zsh's mark of a missing break.
 _STATE_ENDS = re.compile(rf"{_ENDS.pattern}|\[|\](?=[\w\[])|%(?![0-9A-Fa-f])", re.A)
 # Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven. Three dots
@@ -73,17 +73,8 @@ class Pasted:
 
     @cached_property
     def states(self) -> set[str]:
-        """Every state that it carries, not judged yet: they tell whose answer this may be."""
-        return {state for view in self.views for state in _states(view)}
-
-
-def _states(view: Text) -> Iterator[str]:
-    for found in _CANDIDATE.finditer(view.letters):
-        start, end = found.span(1)
-        breaks = view.breaks(start, end)
-        yield view.letters[start : breaks[0] if breaks else end]
-        if end - start >= _STATE_LENGTH and not _is_grown(view, start + _STATE_LENGTH):
-            yield view.letters[start : start + _STATE_LENGTH]
+        """Every state that it may carry, not judged yet: they tell whose answer this may be."""
+        return {found[1] for view in self.views for found in _STATE.finditer(view.letters)}
 
 
 def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
@@ -227,16 +218,16 @@ class _Anchor(NamedTuple):
             if self._stands_free(address, has_scheme=address < start - 2):
                 return query, address
             raise self.sign_in.foreign(letters[start : self.start])
-        for word in reversed(
-            starts[bisect_right(starts, farthest - 1) : bisect_right(starts, self.start)]
-        ):
+        for word in reversed(starts[: bisect_right(starts, self.start)]):
             marks = _MARKS.match(letters, word)
             at = marks.end() if marks else word
             bare = _BARE.match(letters, at)
+            if word < farthest:
+                break
             # A break before & is in the middle of a query that is broken up.
-            if not bare or (bare[0][0] == "&" and word and self.view.gaps[word] in "12"):
+            if not bare or self.view.gaps[word] in ("124" if bare[0][0] == "&" else "4"):
                 continue
-            if self.view.gaps[word] != "4" and self._stands_free(at, has_scheme=False):
+            if self._stands_free(at, has_scheme=False):
                 return at + bare[0].find("?") + 1 + (bare[0][0] == "&"), at
         raise self.sign_in.foreign(letters[farthest : self.end])
 
@@ -268,14 +259,14 @@ class _Anchor(NamedTuple):
     def _is_mixed(self, begin: int, start: int, end: int, stop: int) -> bool:
         """Return whether the lines of a code hold more: a neighbour's text, numbers, signs."""
         letters, gaps = self.view.letters, self.view.gaps
-        inside = gaps[start : end + 1]
-        if "1" in inside and ("2" in inside or "3" in inside):
-            return True
+        inside = {*gaps[start : end + 1]}
         signs = [letters[at] for at in range(begin + 1, stop) if gaps[at] == "2"]  # of a patch
-        if len(signs) > 1 and {*signs} == {"-"}:
-            return True
         breaks = [at for at in self.view.breaks(start, end + 1) if gaps[at] == "2"]
-        return any(letters[at] == "+" or letters[at - 1] == "=" for at in breaks)
+        return (
+            ("1" in inside and bool(inside & {"2", "3"}))
+            or (len(signs) > 1 and {*signs} == {"-"})
+            or any(letters[at] == "+" or letters[at - 1] == "=" for at in breaks)
+        )
 
     def _code_and_state(self) -> Parameters:
         """Return what `code#state` says, in a sentence or alone."""
@@ -311,63 +302,32 @@ class _Anchor(NamedTuple):
             return run
         if code := _CODE_AND_MORE.match(joined):
             return code[0] if names == named_in(code[0]) else joined
-        if "code" not in names:
-            is_whole = joined == run or parse_qs(joined).get("iss") == [self.sign_in.issuer]
-        else:
-            value = _ENDS_IN_VALUE.search(joined)
-            is_broken = view.breaks(self.end + (value.start() if value else 0), stop)
-            is_whole = is_closed and (not is_broken or self._is_regular(address, stop))
-        if not is_whole:
+        if joined == run and (is_closed or "code" not in names):
+            return joined
+        if "code" in names or parse_qs(joined).get("iss") != [self.sign_in.issuer]:
             raise self.sign_in.rejection(CANNOT_TELL)
         return joined
 
     def _stop(self, address: int) -> tuple[int, bool]:
-        """Return where the query can go on no longer, and whether it certainly ends there."""
+        """Return where the query can go on no longer, and whether a code certainly ends there."""
         letters, gaps = self.view.letters, self.view.gaps
         ends = [start for start, _ in self.places if start > self.end]
         ends += [at for at in (gaps.find("3", self.end), gaps.find("4", self.end)) if at >= 0]
-        hard = _ENDS.search(letters, self.end)
-        stop = min([*ends, *([hard.start()] if hard else []), len(letters), self.end + _FARTHEST])
-        mark = letters[address - 1] if address else ""
-        closing = _CLOSING.get(mark, mark if mark in _OPENING else "")
-        if closing in {*"'*)]"}:  # which an address may hold, too
-            one, count = re.escape(closing), address - len(letters[:address].rstrip(mark))
-            marks = re.compile(f"{one}{{{count}}}(?!{one})")
-            found = [each.span() for each in marks.finditer(letters, self.end, stop + 1)]
-            is_only = mark == "*" or letters.count(closing, self.end, stop + 1) == count
-            for closed, after in found:
-                # In a shell's line others may follow, but not where blanks break the address up.
-                if gaps.startswith("1", after) and "1" not in gaps[address + 1 : closed]:
-                    return closed, True
-                if is_only and len(found) == 1 and not self._goes_on_at(after):
-                    return closed, True
-            if found:
-                return stop, False
-        elif mark == "<" and _SHOWN.match(letters, stop):
-            return stop, True
-        elif closing and letters.startswith(closing, stop):
-            return stop, not self._goes_on_at(stop + 1)
-        is_free = stop == len(letters) or gaps[stop] in "34"
-        if is_free:
+        ends += [hard.start() for hard in islice(_ENDS.finditer(letters, self.end), 1)]
+        stop = min([*ends, len(letters), self.end + _FARTHEST])
+        mark = letters[address - 1 : address]
+        closing = _CLOSING.get(mark, mark)
+        if mark not in HARD:
+            closing *= address - len(letters[:address].rstrip(mark))
+        if mark and mark in _OPENING and closing in letters[self.end : stop + len(closing)]:
+            closed = letters.index(closing, self.end)
+            after = closed + len(closing)
+            gap = gaps[after : after + 1]
+            is_only = letters.count(closing[0], self.end, max(stop, after)) == len(closing)
+            is_glued = re.compile(_GOING_ON.get(gap, r"\A")).match(letters, after)
+            is_closed = gap == "1" or (is_only and not is_glued)
+            return (closed if is_closed else stop), is_closed
+        if stop == len(letters) or gaps[stop] in "34":
             return stop, not letters.startswith(BORDER, stop)
-        is_unbroken = gaps[stop] == "1" and not self.view.breaks(address, stop)
-        return stop, is_unbroken and letters[stop] != "…"
-
-    def _goes_on_at(self, at: int) -> bool:
-        """Return whether the address may go on behind a mark that seems to close it."""
-        gap = self.view.gaps[at : at + 1]
-        pattern = {"0": r"[\w~%+&=\-]", "2": r'[\w.~%+*\-]{8,}["&]'}.get(gap)
-        return bool(pattern and re.compile(pattern, re.A).match(self.view.letters, at))
-
-    def _is_regular(self, address: int, stop: int) -> bool:
-        """Return whether lines of one length, and a shorter one, make up the address."""
-        breaks = self.view.breaks(address, stop)
-        lengths = [end - start for start, end in pairwise([*breaks, stop])]
-        last = self.view.letters[breaks[-1] : stop]
-        return (
-            len(lengths) > 1
-            and len({self.view.gaps[at] for at in breaks}) == 1
-            and len({*lengths[:-1]}) == 1
-            and max(lengths[-1], breaks[0] - address) <= lengths[0]
-            and not re.fullmatch(r"[A-Za-z]+[.,:!]*|.{,3}", last)
-        )
+        is_shown = mark == "<" and _SHOWN.match(letters, stop)
+        return stop, bool(is_shown) or (gaps[stop] == "1" and letters[stop] != "…")
