@@ -29,7 +29,8 @@ _OPENING = "\"'`*" + "".join(_CLOSING)
 _AROUND = {*HARD, *_OPENING, *_CLOSING.values()} - {*"'*"}
 _STATE = re.compile(r"(?:state=|#)(?=([\w-]{22}))", re.A)  # as long as this program makes them
 _CODE_ALONE = re.compile(r"[A-Za-z0-9._~+%!*\-]+=*")
-_PIECE = re.compile(r"[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d", re.A)  # of a code
+# Of a code, or of an address.
+_PIECE = re.compile(r"[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d|[./:@=&?][A-Za-z/]|[/@=&?%#]\Z", re.A)
 _CODE = re.compile(r"code=([^&]*)")
 _CODE_AND_MORE = re.compile(r"(?:.*[&;?#])?code=([^&;?#]*)&[A-Za-z_]\w*=", re.A)
 _ENDS_IN_VALUE = re.compile(r"(?:^|[&;?#])(?:code|iss)(?:=[^&;?#]*)?\Z")
@@ -50,7 +51,10 @@ _SHOWN = re.compile(
 # What goes on behind a mark that seems to close an address, at once or on the next line.
 _GOING_ON = {"0": r"[\w~%+&=\-]", "2": r'[\w.~%+*\-]{8,}["&]'}
 # Nor a state, whose end is known: a text in brackets, a closing tag, zsh's mark of a missing break.
-_STATE_ENDS = re.compile(rf"{_ENDS.pattern}|\[|\](?=[\w\[])|%(?![0-9A-Fa-f])", re.A)
+# What else stands behind it, but for marks of a sentence, makes it grow.
+_STATE_ENDS = rf"{_ENDS.pattern}|\[|\](?=[\w\[])|%(?![0-9A-Fa-f])"
+_SOFT = rf"(?:(?!{_STATE_ENDS})['()*.,:!~&;?#\]])*"
+_GROWN = re.compile(rf"(?![&;?#]){_SOFT}(?!{_STATE_ENDS})[^'()*.,:!~&;?#\]]", re.A)
 # Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven. Three dots
 # or asterisks are a cut or a mask.
 _DAMAGED_CODE = re.compile(
@@ -133,11 +137,8 @@ def _is_parameter(view: Text, found: re.Match[str]) -> bool:
 
 def _only(answers: list[Parameters]) -> Parameters:
     """Return the one answer that all of them are."""
-    told = [tuple(each.get(name) for name in ("code", "error", "iss")) for each in answers]
-    if any(code for code, _, _ in told) and any(error for _, error, _ in told):
-        fault = "The answer contains a code and an error together."
-        raise RejectedAnswer("ambiguous_response", fault)
-    if len({*told}) > 1:
+    told = {tuple(map(each.get, ("code", "error", "iss"))) for each in answers}
+    if len(told) > 1:
         fault = "That holds different answers to this sign-in, not one."
         raise RejectedAnswer("duplicate_parameter", fault)
     return answers[0]
@@ -145,15 +146,7 @@ def _only(answers: list[Parameters]) -> Parameters:
 
 def _is_grown(view: Text, end: int) -> bool:
     """Return whether letters go on behind a state, which makes it another one."""
-    for at in range(end, len(view.letters)):
-        letter = view.letters[at]
-        if view.gaps[at] != "0" or _STATE_ENDS.match(view.letters, at):
-            return False
-        if at == end and letter in _GOES_ON:
-            return False
-        if letter not in "'()[]*.,:!~&;?#":  # a sentence's
-            return True
-    return False
+    return bool(_GROWN.match(view.letters[end : view.word_end(end)]))
 
 
 def _ends_before(before: str, marks: str) -> bool:
@@ -270,21 +263,23 @@ class _Anchor(NamedTuple):
 
     def _code_and_state(self) -> Parameters:
         """Return what `code#state` says, in a sentence or alone."""
-        view, start = self.view, self.start
-        code, behind = view.letters[:start].lstrip(_OPENING), view.letters[self.end :]
-        breaks = view.breaks(start - len(code), start)
-        is_code = _CODE_ALONE.fullmatch(code) and "1" not in {view.gaps[at] for at in breaks}
-        # The only word of the first line is a greeting, not a part of the code.
-        is_word = breaks and view.letters[: breaks[0]].isalpha()
-        if not is_code or is_word or behind.strip("".join(_CLOSING.values()) + "\"'`*.,"):
-            word = view.word(start if view.gaps[start] == "0" else start - 1)
-            code = view.letters[word:start].lstrip("'([*")
-            before = view.letters[view.blank(word - 1) : word] if word else ""
-            is_free = self._stands_free(start - len(code), has_scheme=False)
-            if not is_free or _PIECE.search(before):
-                raise self.sign_in.rejection(CANNOT_TELL)
-            if behind.startswith(_GOES_ON) or not _CODE_ALONE.fullmatch(code):
-                raise self.sign_in.foreign(code)
+        letters, gaps = self.view.letters, self.view.gaps
+        first = max(0, *(gaps.rfind(gap, 0, self.start) for gap in "13"))
+        first = (
+            max(first, self.view.word(self.start - 1))
+            if "2" not in gaps[first : self.start]
+            else first
+        )
+        code = letters[first : self.start].lstrip(_OPENING)
+        before = letters[self.view.blank(first - 1) : first] if first else ""
+        behind = letters[self.end :].strip("".join(_CLOSING.values()) + "\"'`*.,")
+        if behind.startswith(_GOES_ON) or not _CODE_ALONE.fullmatch(code):
+            raise self.sign_in.foreign(code)
+        breaks = self.view.breaks(self.start - len(code), self.start)
+        # Lines that are not alone, or of which the first is a word, may be no part of it.
+        is_text = breaks and (first or behind or letters[: breaks[0]].isalpha())
+        if is_text or _PIECE.search(before):
+            raise self.sign_in.rejection(CANNOT_TELL)
         # Out of an address, escapes are undone; a `+` is its own: no code has blanks in it.
         return parse_query(f"code={code.replace('+', '%2B')}&state={self.sign_in.state}")
 
@@ -295,7 +290,7 @@ class _Anchor(NamedTuple):
             return ""
         stop, is_closed = self._stop(address)
         joined = view.letters[self.end : stop]
-        run = joined[: next(iter(view.breaks(self.end - 1, stop)), stop) - self.end]
+        run = view.letters[self.end : min(stop, view.word_end(self.end))]
         names = named_in(joined)
         is_told = names == named_in(run) and not _ENDS_IN_VALUE.search(run)
         if is_told or not names.keys() & {"code", "iss", "error", "state"}:

@@ -93,6 +93,11 @@ class Text:
         """Return where blanks or line breaks stand behind `start` and before `end`."""
         return [found.start() for found in _GAP.finditer(self.gaps, start + 1, end)]
 
+    def word_end(self, at: int) -> int:
+        """Return where the next blank or line break stands."""
+        found = _GAP.search(self.gaps, at)
+        return found.start() if found else len(self.gaps)
+
     def lines_before(self, word: int, farthest: int) -> str:
         """Return what stands before a word, and the lines of one word before that."""
         first = word
