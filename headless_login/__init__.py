@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from headless_login.errors import TimedOut as TimedOut
     from headless_login.errors import WrongUsage as WrongUsage
     from headless_login.issuer.client import IssuerClient as IssuerClient
-    from headless_login.oauth.answers import Pasted as Pasted
     from headless_login.oauth.attempt import Attempt as Attempt
     from headless_login.oauth.attempt import Issuer as Issuer
+    from headless_login.oauth.decodings import Pasted as Pasted
     from headless_login.oauth.identity import Identity as Identity
     from headless_login.oauth.provider import CODEX as CODEX
     from headless_login.oauth.provider import Dialect as Dialect
@@ -64,7 +64,7 @@ _NAMES = {
     "errors": "Cancelled Finding HeadlessLoginError IssuerTrouble LocalTrouble RejectedAnswer "
     "SignInRefused TimedOut WrongUsage",
     "issuer.client": "IssuerClient",
-    "oauth.answers": "Pasted",
+    "oauth.decodings": "Pasted",
     "oauth.attempt": "Attempt Issuer",
     "oauth.identity": "Identity",
     "oauth.provider": "CODEX Dialect Endpoints Provider",

@@ -17,7 +17,7 @@ from tests.support.two_calls import FINISH, START, answered, begin
 # folder, by its own last part; a record by its own name.
 COUNTING = """
 import json, os, sys
-from headless_login.oauth import answers
+from headless_login.oauth import decodings
 
 counts = {"folder": 0, "record": 0, "decoded": 0}
 
@@ -27,11 +27,11 @@ def watch(event, details):
         counts["folder"] += name == ".headless-login"
         counts["record"] += len(name) == 37 and name.endswith(".json")
 
-def views(text, genuine=answers.views):
+def views(text, genuine=decodings._views):
     counts["decoded"] += 1
     return genuine(text)
 
-answers.views = views
+decodings._views = views
 sys.addaudithook(watch)
 from headless_login.cli import main
 code = main(sys.argv[1:])

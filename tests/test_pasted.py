@@ -20,8 +20,8 @@ from headless_login.codex.pending.record import identifier_of
 from headless_login.codex.pending.store import PendingAttempts
 from headless_login.commands.pending_answers import PendingAnswers
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.answers import Pasted
 from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.decodings import Pasted
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from tests.support.pastes import (
@@ -113,7 +113,13 @@ def test_the_identifier_is_never_a_path(state: str) -> None:
 # What breaks an address up, so that nobody can tell where a code ends that stands last.
 BREAKING = {*BREAKS, "curl broken by a terminal", "curl broken by a terminal, indented"}
 BREAKING |= {"a mail, quoted", "a mail, quoted twice", "tmux", "tmux, blanks kept"}
-BREAKING |= {"screen, indented", "a TUI's box", "a TUI's box of ASCII"}
+BREAKING |= {
+    "Slack's source",
+    "Slack, shown",
+    "screen, indented",
+    "a TUI's box",
+    "a TUI's box of ASCII",
+}
 BREAKING -= {"nothing", "zero-width spaces"}
 
 

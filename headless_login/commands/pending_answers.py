@@ -5,8 +5,8 @@ from __future__ import annotations
 from headless_login.codex.pending.record import identifier, identifier_of
 from headless_login.codex.pending.store import PendingAttempts, refusal
 from headless_login.errors import RejectedAnswer, SignInRefused
-from headless_login.oauth.answers import Pasted
 from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.decodings import Pasted
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode, Grant

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from headless_login.errors import RejectedAnswer
-from headless_login.oauth.decodings import BORDER, HARD, Text, views
+from headless_login.oauth.decodings import BORDER, HARD, Pasted, Text
 from headless_login.oauth.naming import CANNOT_TELL, DAMAGED, TOO_LONG, Expected
 from headless_login.oauth.redirect import Parameters, named_in, parse_query
 
-LONGEST_ANSWER = 64 * 1024  # bytes
 _MOST_ANCHORS = 64
 _FARTHEST = 8192  # letters between a state and the beginning or end of its answer
 
@@ -27,7 +25,6 @@ _GOES_ON = (*"&;?#",)
 _CLOSING = dict(zip("([<{>“„«‹「『【《（‘‚", ")]>}<”“»›」』】》）’‘", strict=True))
 _OPENING = "\"'`*" + "".join(_CLOSING)
 _AROUND = {*HARD, *_OPENING, *_CLOSING.values()} - {*"'*"}
-_STATE = re.compile(r"(?:state=|#)(?=([\w-]{22}))", re.A)  # as long as this program makes them
 _CODE_ALONE = re.compile(r"[A-Za-z0-9._~+%!*\-]+=*")
 # Of a code, or of an address.
 _PIECE = re.compile(r"[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d|[./:@=&?][A-Za-z/]|[/@=&?%#]\Z", re.A)
@@ -35,19 +32,17 @@ _CODE = re.compile(r"code=([^&]*)")
 _CODE_AND_MORE = re.compile(r"(?:.*[&;?#])?code=([^&;?#]*)&[A-Za-z_]\w*=", re.A)
 _ENDS_IN_VALUE = re.compile(r"(?:^|[&;?#])(?:code|iss)(?:=[^&;?#]*)?\Z")
 _SCHEME = re.compile(r"(?:(?:h?ttps?:)?//)?\Z", re.I | re.A)
-_BARE = re.compile(
-    r"(?:(?:/auth/)?callback\?|[?&])[A-Za-z_]\w*=|(?:code|scope|state|iss|error(?:_\w+)?|session_state)=",
+_MARKS = re.compile(r"[\[('*$~]*")
+_BARE = re.compile(  # where a query begins, behind the path or alone
+    rf"{_MARKS.pattern}((?:(?:/auth/)?callback\?|[?&])(?=[A-Za-z_]\w*=)"
+    r"|(?=(?:code|scope|state|iss|error(?:_\w+)?|session_state)=))",
     re.A,
 )
-_MARKS = re.compile(r"[\[('*$~]*")
 # URL=, view-source:, fetch('
 _LABEL = re.compile(rf"{_MARKS.pattern}(?:\+|[\w.;\-]+[=:(\]])?{_MARKS.pattern}", re.A)
 _TIME = re.compile(r"\W*\d\d?(?::\d\d)+\W*")
 _ALONE = re.compile(r"[=%/$#:\-]+|:[a-z-]+:")  # a prompt, `name = value`, a comment, `:path: value`
 _ENDS = re.compile(r'["<>\\^`{|}]|[^\x21-\x7e]|\]\(')  # what no address goes on behind
-_SHOWN = re.compile(
-    r"\|[^>]{,200}/[^>]{,200}>"
-)  # Slack's source: the address, and what it shows of it
 # What goes on behind a mark that seems to close an address, at once or on the next line.
 _GOING_ON = {"0": r"[\w~%+&=\-]", "2": r'[\w.~%+*\-]{8,}["&]'}
 # Nor a state, whose end is known: a text in brackets, a closing tag, zsh's mark of a missing break.
@@ -60,25 +55,6 @@ _GROWN = re.compile(rf"(?![&;?#]){_SOFT}(?!{_STATE_ENDS})[^'()*.,:!~&;?#\]]", re
 _DAMAGED_CODE = re.compile(
     r"(?:^|&)code=[^&#]*(?:[<>\"\\^`{|}]|[^\x21-\x7e]|\.{3}|\*{3}|=[^=&#]|%(?![0-9A-Fa-f]{2}))"
 )
-
-
-class Pasted:
-    """A pasted text, decoded once; which sign-in it answers is judged by each one's own state."""
-
-    def __init__(self, text: str) -> None:
-        """A text of more than 64 KiB is no answer."""
-        self.is_too_long = len(text.encode(errors="replace")) > LONGEST_ANSWER
-        self._text = "" if self.is_too_long else text
-
-    @cached_property
-    def views(self) -> list[Text]:
-        """What it says as it stands and decoded, most likely first."""
-        return list(views(self._text))
-
-    @cached_property
-    def states(self) -> set[str]:
-        """Every state that it may carry, not judged yet: they tell whose answer this may be."""
-        return {found[1] for view in self.views for found in _STATE.finditer(view.letters)}
 
 
 def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
@@ -94,70 +70,42 @@ def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
     *views, labelled = pasted.views
     for view in views:
         # What only decoding shows is an answer as well, and must not be a different one.
-        spans = _spans(view, sign_in)
-        if len(spans) > seen:
-            answers, seen = _answers(view, sign_in, spans), len(spans)
-    if not any(map(_says_something, answers)):
-        answers = _answers(labelled, sign_in, _spans(labelled, sign_in)) or answers
+        anchors = _anchors(view, sign_in)
+        if len(anchors) > seen:
+            answers, seen = [each.parameters() for each in anchors], len(anchors)
+    if not any({"code", "error"} & each.keys() for each in answers):
+        answers = [each.parameters() for each in _anchors(labelled, sign_in)] or answers
     if not answers:
         raise sign_in.unanchored(views[0])
-    return _only([*filter(_says_something, answers)] or answers)
-
-
-def _says_something(answer: Parameters) -> bool:
-    return bool({"code", "error"} & answer.keys())
-
-
-def _answers(view: Text, sign_in: Expected, spans: list[tuple[int, int]]) -> list[Parameters]:
-    """Return the answer at each place where the state stands; all of them have to be sound."""
-    port, _, path = sign_in.redirect_uri.rpartition(":")[2].partition("/")
-    names = r"(?:(?i:localhost)|127\.0\.0\.1|\[::1\])"
-    place = re.compile(rf"{names}:0*{port}/{re.escape(path)}\?", re.A)
-    places = [found.span() for found in place.finditer(view.letters)]
-    anchors = [_Anchor(view, sign_in, places, *span) for span in spans]
-    return [each.parameters() for each in anchors if not each.is_in_address_to_open]
-
-
-def _spans(view: Text, sign_in: Expected) -> list[tuple[int, int]]:
-    """Return where `state=` or `#` and this state begin and end; raises RejectedAnswer."""
-    matches = re.finditer(f"(?:state=|#){re.escape(sign_in.state)}", view.letters)
-    found = [*islice(matches, _MOST_ANCHORS + 1)]
-    if len(found) > _MOST_ANCHORS:
-        raise sign_in.rejection(CANNOT_TELL)
-    return [each.span() for each in found if _is_parameter(view, each)]
-
-
-def _is_parameter(view: Text, found: re.Match[str]) -> bool:
-    start = found.start()
-    word = view.word(start)
-    if found[0][0] == "#":  # Behind a query it is the fragment, which is read with the query.
-        return "=" not in view.letters[word:start].rstrip("=")
-    return word == start or view.letters[start - 1] in "?&;#([{*'"  # else another name's end
-
-
-def _only(answers: list[Parameters]) -> Parameters:
-    """Return the one answer that all of them are."""
-    told = {tuple(map(each.get, ("code", "error", "iss"))) for each in answers}
-    if len(told) > 1:
+    answers = [each for each in answers if {"code", "error"} & each.keys()] or answers
+    if len({tuple(map(each.get, ("code", "error", "iss"))) for each in answers}) > 1:
         fault = "That holds different answers to this sign-in, not one."
         raise RejectedAnswer("duplicate_parameter", fault)
     return answers[0]
 
 
-def _is_grown(view: Text, end: int) -> bool:
-    """Return whether letters go on behind a state, which makes it another one."""
-    return bool(_GROWN.match(view.letters[end : view.word_end(end)]))
+def _anchors(view: Text, sign_in: Expected) -> list[_Anchor]:
+    """Return where `state=` or `#` and this state stand in an answer; raises RejectedAnswer."""
+    matches = re.finditer(f"(?:state=|#){re.escape(sign_in.state)}", view.letters)
+    found = [each.span() for each in islice(matches, _MOST_ANCHORS + 1)]
+    if len(found) > _MOST_ANCHORS:
+        raise sign_in.rejection(CANNOT_TELL)
+    port, _, path = sign_in.redirect_uri.rpartition(":")[2].partition("/")
+    names = r"(?:(?i:localhost)|127\.0\.0\.1|\[::1\])"
+    place = re.compile(rf"{names}:0*{port}/{re.escape(path)}\?", re.A)
+    places = [each.span() for each in place.finditer(view.letters)] if found else []
+    anchors = [_Anchor(view, sign_in, places, *span) for span in found]
+    return [each for each in anchors if not each.is_in_address_to_open]
 
 
 def _ends_before(before: str, marks: str) -> bool:
     """Return whether words before an address, and the marks that it stands behind, are no part."""
     if not _MARKS.fullmatch(marks):
         return not re.search(r"://|[?/@]", before)
-    if before[-1] == "?":  # of a sentence, not of an address
-        return not re.search(r"[./:@=&]", before)
     if marks:
         return before[-1] not in "=&"
-    return before[-1] not in "=&/@" and ("://" not in before or before[-1].isalnum())
+    is_open = before[-1] in "=&/@" or re.search(r"://.*\W\Z|/[^/]*\?\Z", before[-_FARTHEST:])
+    return not is_open
 
 
 class _Anchor(NamedTuple):
@@ -179,7 +127,7 @@ class _Anchor(NamedTuple):
     def parameters(self) -> Parameters:
         """Return the parameters of this answer; raises RejectedAnswer."""
         letters = self.view.letters
-        if _is_grown(self.view, self.end):
+        if _GROWN.match(letters[self.end : self.view.word_end(self.end)]):
             raise self.sign_in.torn("does not end where it should")
         if letters[self.start] == "#":
             return self._code_and_state()
@@ -212,16 +160,15 @@ class _Anchor(NamedTuple):
                 return query, address
             raise self.sign_in.foreign(letters[start : self.start])
         for word in reversed(starts[: bisect_right(starts, self.start)]):
-            marks = _MARKS.match(letters, word)
-            at = marks.end() if marks else word
-            bare = _BARE.match(letters, at)
+            bare = _BARE.match(letters, word)
             if word < farthest:
                 break
             # A break before & is in the middle of a query that is broken up.
-            if not bare or self.view.gaps[word] in ("124" if bare[0][0] == "&" else "4"):
+            if not bare or self.view.gaps[word] in ("124" if bare[1] == "&" else "4"):
                 continue
-            if self._stands_free(at, has_scheme=False):
-                return at + bare[0].find("?") + 1 + (bare[0][0] == "&"), at
+            address, query = bare.span(1)
+            if self._stands_free(address, has_scheme=False):
+                return query, address
         raise self.sign_in.foreign(letters[farthest : self.end])
 
     def _stands_free(self, at: int, *, has_scheme: bool) -> bool:
@@ -247,7 +194,8 @@ class _Anchor(NamedTuple):
             return _ends_before(before, marks)
         opens = last.startswith(f"{self.sign_in.authorization_endpoint}?")
         is_open = re.search(r"[./:@=&?%]\w|[/@=&?%#]\Z", before)
-        return opens or not is_open or bool(_TIME.fullmatch(before))
+        is_scheme = before[-1] == ":" and letters.startswith("//", at)
+        return opens or bool(_TIME.fullmatch(before)) or not (is_open or is_scheme)
 
     def _is_mixed(self, begin: int, start: int, end: int, stop: int) -> bool:
         """Return whether the lines of a code hold more: a neighbour's text, numbers, signs."""
@@ -324,5 +272,4 @@ class _Anchor(NamedTuple):
             return (closed if is_closed else stop), is_closed
         if stop == len(letters) or gaps[stop] in "34":
             return stop, not letters.startswith(BORDER, stop)
-        is_shown = mark == "<" and _SHOWN.match(letters, stop)
-        return stop, bool(is_shown) or (gaps[stop] == "1" and letters[stop] != "…")
+        return stop, gaps[stop] == "1" and letters[stop] != "…"

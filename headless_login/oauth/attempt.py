@@ -13,7 +13,7 @@ from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 
 if TYPE_CHECKING:
-    from headless_login.oauth.answers import Pasted
+    from headless_login.oauth.decodings import Pasted
 
 
 class Issuer(Protocol):

@@ -130,7 +130,30 @@ class Text:
         return Text("".join(letters) + self.letters[last:], "".join(gaps) + self.gaps[last:])
 
 
-def views(text: str) -> Iterator[Text]:
+LONGEST_ANSWER = 64 * 1024  # bytes
+_STATE = re.compile(r"(?:state=|#)(?=([\w-]{22}))", re.A)  # as long as this program makes them
+
+
+class Pasted:
+    """A pasted text, decoded once; which sign-in it answers is judged by each one's own state."""
+
+    def __init__(self, text: str) -> None:
+        """A text of more than 64 KiB is no answer."""
+        self.is_too_long = len(text.encode(errors="replace")) > LONGEST_ANSWER
+        self._text = "" if self.is_too_long else text
+
+    @cached_property
+    def views(self) -> list[Text]:
+        """What it says as it stands and decoded, most likely first."""
+        return list(_views(self._text))
+
+    @cached_property
+    def states(self) -> set[str]:
+        """Every state that it may carry, not judged yet: they tell whose answer this may be."""
+        return {found[1] for view in self.views for found in _STATE.finditer(view.letters)}
+
+
+def _views(text: str) -> Iterator[Text]:
     """Return what a text says as it stands and decoded; the first one that answers counts."""
     text = _visible(text)
     yield (plain := _read(text))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
-import json
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.decodings import HARD, Text
 from headless_login.oauth.redirect import check_state, parse_query
-from headless_login.oauth.text import identifier
+from headless_login.oauth.text import error_page_details
 
 # ASCII alone: without it, IGNORECASE takes a long s for an s, and \d the digits of every script.
 _LOCAL = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})", re.I | re.A)
@@ -96,8 +93,8 @@ class Expected(NamedTuple):
         if "code_challenge=" in query or (at_issuer and path == f"/{authorize}"):
             return self.rejection(*_OPEN)
         if at_issuer and path == "/error":
-            told = f"That is the issuer's error page{_details(query)}: the sign-in failed there."
-            return RejectedAnswer("issuer_error_page", told)
+            page = f"That is the issuer's error page{error_page_details(query)}"
+            return RejectedAnswer("issuer_error_page", f"{page}: the sign-in failed there.")
         if at_issuer:
             return self.rejection("That is a page of the issuer: the sign-in is not done yet.")
         if local and path == "/success":
@@ -135,17 +132,3 @@ class Expected(NamedTuple):
         except RejectedAnswer as rejected:
             return rejected.with_traceback(None)
         return self.rejection(DAMAGED)
-
-
-def _details(query: str) -> str:
-    """Return ` (errorCode, request …)` from the payload of auth.openai.com/error, or nothing."""
-    found = re.search(r"(?:^|&)payload=([^&#]*)", query)
-    payload = unquote(found[1] if found else "").translate(str.maketrans("-_ ", "+/+"))
-    try:
-        page = json.loads(binascii.a2b_base64(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, RecursionError):
-        return ""
-    known = page if isinstance(page, dict) else {}
-    code, request_id = identifier(known.get("errorCode")), identifier(known.get("requestId"))
-    told = [code] * bool(code) + [f"request {request_id}"] * bool(request_id)
-    return f" ({', '.join(told)})" if told else ""

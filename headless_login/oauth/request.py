@@ -13,7 +13,7 @@ from headless_login.oauth.values import Grant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headless_login.oauth.answers import Pasted
+    from headless_login.oauth.decodings import Pasted
 
 
 def base64url(data: bytes) -> str:
@@ -121,7 +121,8 @@ class AuthorizationRequest(_RequestFields):
             RejectedAnswer: the text is not this attempt's answer; another one may be pasted.
             SignInRefused: it is, and the issuer or the person refused.
         """
-        from headless_login.oauth.answers import Pasted, read_pasted
+        from headless_login.oauth.answers import read_pasted
+        from headless_login.oauth.decodings import Pasted
         from headless_login.oauth.naming import Expected
 
         pasted = Pasted(answer) if isinstance(answer, str) else answer

@@ -33,3 +33,21 @@ def identifier(text: object) -> str:
 
 
 _IDENTIFIER = r"[A-Za-z0-9_.:\-]{1,39}"  # shorter than codes, verifiers and tokens
+
+
+def error_page_details(query: str) -> str:
+    """Return ` (errorCode, request …)` from the payload of auth.openai.com/error, or nothing."""
+    import binascii
+    import json
+    from urllib.parse import unquote
+
+    found = re.search(r"(?:^|&)payload=([^&#]*)", query)
+    payload = unquote(found[1] if found else "").translate(str.maketrans("-_ ", "+/+"))
+    try:
+        page = json.loads(binascii.a2b_base64(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return ""
+    known = page if isinstance(page, dict) else {}
+    code, request_id = identifier(known.get("errorCode")), identifier(known.get("requestId"))
+    told = [code] * bool(code) + [f"request {request_id}"] * bool(request_id)
+    return f" ({', '.join(told)})" if told else ""
