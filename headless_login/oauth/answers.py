@@ -1,8 +1,7 @@
 """Finding an answer in whatever was pasted: around this sign-in's own state, wherever it stands.
 
-A sign-in knows its state, 128 random bits, and the place that the browser ends at. So the text is
-searched, not parsed. What is found goes to the strict parser and the judge (`redirect`), which
-alone decide; where another reader of the text could find something different, nothing is taken.
+The text is searched, not parsed. What is found goes to the strict parser and the judge
+(`redirect`), which alone decide; where another reader could find something else, nothing is taken.
 """
 
 from __future__ import annotations
@@ -13,21 +12,19 @@ from itertools import islice
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from headless_login.errors import RejectedAnswer
 from headless_login.oauth.decodings import BORDER, HARD, Pasted, Text
-from headless_login.oauth.naming import CANNOT_TELL, DAMAGED, TOO_LONG, Expected
+from headless_login.oauth.naming import CANNOT_TELL, DAMAGED, DIFFERENT, TOO_LONG, Expected
 from headless_login.oauth.redirect import Parameters, named_in, parse_query
 
 _MOST_ANCHORS = 64
 _FARTHEST = 8192  # letters between a state and the beginning or end of its answer
-
 _GOES_ON = (*"&;?#",)
 _CLOSING = dict(zip("([<{>“„«‹「『【《（‘‚", ")]>}<”“»›」』】》）’‘", strict=True))
 _OPENING = "\"'`*" + "".join(_CLOSING)
 _AROUND = {*HARD, *_OPENING, *_CLOSING.values()} - {*"'*"}
 _CODE_ALONE = re.compile(r"[A-Za-z0-9._~+%!*\-]+=*")
 # Of a code, or of an address.
-_PIECE = re.compile(r"[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d|[./:@=&?][A-Za-z/]|[/@=&?%#]\Z", re.A)
+_PIECE = re.compile(r"(?a)[_~+%*-]|\w{16}|\d[A-Za-z]|[A-Za-z]\d|[./:@=&?][A-Za-z/]|[/@=&?%#\\]\Z")
 _CODE = re.compile(r"code=([^&]*)")
 _CODE_AND_MORE = re.compile(r"(?:.*[&;?#])?code=([^&;?#]*)&[A-Za-z_]\w*=", re.A)
 _ENDS_IN_VALUE = re.compile(r"(?:^|[&;?#])(?:code|iss)(?:=[^&;?#]*)?\Z")
@@ -48,8 +45,9 @@ _GOING_ON = {"0": r"[\w~%+&=\-]", "2": r'[\w.~%+*\-]{8,}["&]'}
 # Nor a state, whose end is known: a text in brackets, a closing tag, zsh's mark of a missing break.
 # What else stands behind it, but for marks of a sentence, makes it grow.
 _STATE_ENDS = rf"{_ENDS.pattern}|\[|\](?=[\w\[])|%(?![0-9A-Fa-f])"
-_SOFT = rf"(?:(?!{_STATE_ENDS})['()*.,:!~&;?#\]])*"
-_GROWN = re.compile(rf"(?![&;?#]){_SOFT}(?!{_STATE_ENDS})[^'()*.,:!~&;?#\]]", re.A)
+_GROWN = re.compile(
+    rf"(?![&;?#])(?:(?!{_STATE_ENDS})['()*.,:!~&;?#\]])*+(?!{_STATE_ENDS}).", re.A | re.S
+)
 # Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven. Three dots
 # or asterisks are a cut or a mask.
 _DAMAGED_CODE = re.compile(
@@ -79,8 +77,7 @@ def read_pasted(pasted: Pasted, sign_in: Expected) -> Parameters:
         raise sign_in.unanchored(views[0])
     answers = [each for each in answers if {"code", "error"} & each.keys()] or answers
     if len({tuple(map(each.get, ("code", "error", "iss"))) for each in answers}) > 1:
-        fault = "That holds different answers to this sign-in, not one."
-        raise RejectedAnswer("duplicate_parameter", fault)
+        raise sign_in.rejection(DIFFERENT, "duplicate_parameter")
     return answers[0]
 
 
@@ -104,8 +101,8 @@ def _ends_before(before: str, marks: str) -> bool:
         return not re.search(r"://|[?/@]", before)
     if marks:
         return before[-1] not in "=&"
-    is_open = before[-1] in "=&/@" or re.search(r"://.*\W\Z|/[^/]*\?\Z", before[-_FARTHEST:])
-    return not is_open
+    is_open = before[-1] in "=&/@" or ("://" in before and not before[-1].isalnum())
+    return not is_open and not re.search(r"/[^/]*\?\Z", before)
 
 
 class _Anchor(NamedTuple):
@@ -219,7 +216,7 @@ class _Anchor(NamedTuple):
             else first
         )
         code = letters[first : self.start].lstrip(_OPENING)
-        before = letters[self.view.blank(first - 1) : first] if first else ""
+        before = letters[self.view.blank(first - 1) : first].strip(_OPENING) if first else ""
         behind = letters[self.end :].strip("".join(_CLOSING.values()) + "\"'`*.,")
         if behind.startswith(_GOES_ON) or not _CODE_ALONE.fullmatch(code):
             raise self.sign_in.foreign(code)
@@ -245,11 +242,10 @@ class _Anchor(NamedTuple):
             return run
         if code := _CODE_AND_MORE.match(joined):
             return code[0] if names == named_in(code[0]) else joined
-        if joined == run and (is_closed or "code" not in names):
+        is_known = "code" not in names and parse_qs(joined).get("iss") == [self.sign_in.issuer]
+        if is_known or (joined == run and (is_closed or "code" not in names)):
             return joined
-        if "code" in names or parse_qs(joined).get("iss") != [self.sign_in.issuer]:
-            raise self.sign_in.rejection(CANNOT_TELL)
-        return joined
+        raise self.sign_in.rejection(CANNOT_TELL)
 
     def _stop(self, address: int) -> tuple[int, bool]:
         """Return where the query can go on no longer, and whether a code certainly ends there."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from html import unescape
 from itertools import groupby
+from operator import itemgetter
 from urllib.parse import quote, unquote
 
 # CSI and OSC sequences and character sets; also as `cat -v` shows CSI, and the bracketed-paste
@@ -44,7 +45,9 @@ _OLD_CMD = re.compile(r'"%"(?=[0-9A-Fa-f]{2})')  # as Chromium quoted for it unt
 _UNRESERVED = re.compile(
     r"%(?:2D|2E|5F|7E)|(?<=[?&])[A-Za-z_]{0,20}(?:%[4-7][0-9A-F][A-Za-z_]{0,20}){1,20}(?==)", re.I
 )
+_PRINTED = re.compile(r"=([0-9A-F])\n?([0-9A-F])")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ENCODED = re.compile("%(?:25)?3d", re.I)
 # What may be encoded as a whole.
 _RUN = re.compile(r"""(?:(?!/https?%(?:25)?3a)[^&=?"'<>])+""", re.I)
 _URLDEFENSE = re.compile(
@@ -54,7 +57,8 @@ _URLDEFENSE = re.compile(
 _LABELLED = re.compile(
     r"""(?<![\w&?%.\-])(code|state|iss|error)(?:["']? ?(?::|=>?) ?|(?<=^code) |(?<=^state) )"""
     r"""(?:"([^"\s<>\\^`{|}]{,2100})"|'([^'\s<>\\^`{|}]{,2100})'|([^\s"',;{}<>\\^`|]{1,2100}+)"""
-    r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?(?: ?[:=]| (?=\S))))|[,;}]))""",
+    r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?(?: ?[:=]| (?=\S))))"""
+    r"""|[,;}]+(?:\s|\Z|\w{1,30} ?[:=])))""",
     re.A | re.I | re.M,
 )
 
@@ -157,14 +161,11 @@ def _views(text: str) -> Iterator[Text]:
     """Return what a text says as it stands and decoded; the first one that answers counts."""
     text = _visible(text)
     yield (plain := _read(text))
-    # Quoted-printable, as in the source of a mail; not if `=3D` may be broken up, too.
-    if "=3D" in text and not re.search(r"= *\n[ >]*3D", text):
+    if "=3D" in text:  # quoted-printable, as in the source of a mail
         soft = re.sub(r"= *\n", "\n", text)
-        yield _read(
-            re.sub(
-                r"=([0-9A-F])\n?([0-9A-F])", lambda found: chr(int(found[1] + found[2], 16)), soft
-            )
-        )
+        printed = _read(_PRINTED.sub(lambda found: chr(int(found[1] + found[2], 16)), soft))
+        if "=3D" not in printed.letters:  # else one of them was broken up
+            yield printed
     once = _percent_decoded(plain)
     yield once
     yield _percent_decoded(once)
@@ -232,13 +233,15 @@ def _without_borders(text: str) -> str:
     # The side of a box goes, but not the border behind a pane that is empty in this line.
     lines = [_SIDE.sub("", line, count=1) for line in text.split("\n")]
     rows = [_COLUMN.split(line, maxsplit=_MOST_COLUMNS) for line in lines]
+    signs = [[sign.strip() for sign in _COLUMN.findall(line)[:_MOST_COLUMNS]] for line in lines]
     read = ""
-    for count, block in groupby(rows, len):
-        columns = zip(*block, strict=True)  # each is a text of its own
+    # Lines with the same borders in the middle are panes beside each other.
+    for borders, block in groupby(zip(signs, rows, strict=True), itemgetter(0)):
+        columns = zip(*(row for _, row in block), strict=True)  # each is a text of its own
         bare = [_without_numbers([*map(_bare, each)]) for each in columns]
         texts = ["".join(map(_continued, lines, [*lines[1:], ""])) for lines in bare]
         # Nothing goes on from one to another, but behind a table where a line without borders does.
-        read += ("" if count == 1 else _BETWEEN) + _BETWEEN.join(filter(str.strip, texts))
+        read += (_BETWEEN if borders else "") + _BETWEEN.join(filter(str.strip, texts))
     return read
 
 
@@ -257,7 +260,8 @@ def _continued(line: str, following: str) -> str:
 def _without_numbers(lines: list[str]) -> list[str]:
     """Take off numbers of lines that follow each other, and the sign of a patch that all have."""
     full = [line for line in lines if line]
-    if len(full) > 1 and {line[0] for line in full} in ({"+"}, {"-"}):
+    signs = {line[0] if line[1:2] != " " else "" for line in full}
+    if len(full) > 1 and signs in ({"+"}, {"-"}):
         return [line[1:] for line in lines]
     numbers = [int(found[1]) if (found := _NUMBER.match(line)) else -2 for line in lines]
     around = zip([-2, *numbers], numbers, [*numbers[1:], -2], strict=False)
@@ -270,10 +274,12 @@ def _without_numbers(lines: list[str]) -> list[str]:
 
 def _percent_decoded(text: Text) -> Text:
     """Decode what is encoded as a whole, so that a link's own parameters stay outside of it."""
+    if not _ENCODED.search(text.letters):
+        return text
     gaps, inside = [*text.gaps], bytearray(len(text.letters))
     for found in _RUN.finditer(text.letters):
         start, end = found.span()
-        if not re.search("%(?:25)?3d", found[0], re.I):
+        if not _ENCODED.search(found[0]):
             continue
         inside[start:end] = b"\1" * (end - start)
         gaps[start : start + 1], gaps[end : end + 1] = ["4"], ["4"] * len(gaps[end : end + 1])

@@ -20,13 +20,12 @@ _QUERY = re.compile(r"(?:^|\W)((?:code|state|error|code_challenge)=.*)", re.A)
 _KEY = re.compile(r"\A[\"'`]*(?:sk|at)-|sk-(?:proj|svcacct|admin)-")
 _CODE_ALONE = re.compile(r"(?:code:)?[A-Za-z0-9._~\-]{20,2048}", re.I)
 _MAIL_FILTERS = re.compile(
-    r"(?:^|\.)(?:safelinks\.|urldefense\.|mimecast\b|sophos\.|cudasvc\.|trendmicro\.|fireeye\.|"
-    r"secure-web\.cisco\.)",
-    re.I | re.A,
+    r"(?ai)\b(?:safelinks|urldefense|mimecast|sophos|cudasvc|trendmicro|fireeye|secure-web\.cisco)\."
 )
 _TELLING = 8  # so many letters of a state are no chance
 
 TOO_LONG = "That is longer than any answer (64 KiB)."
+DIFFERENT = "That holds different answers to this sign-in, not one."
 CANNOT_TELL = "The answer is unclear: where its code ends cannot be told."
 DAMAGED = "The answer is damaged: its code is not as browsers write it."
 _OPEN = ("That is the address to open, not the one the browser ends at.", "authorize_url_pasted")
@@ -68,9 +67,7 @@ class Expected(NamedTuple):
     def unanchored(self, view: Text) -> RejectedAnswer:
         """Return what a text is that does not hold this state."""
         text = view.letters
-        local = _LOCAL.search(text)
-        found = _URL.search(text) or (local and _URL.search(f"http://{text[local.start() :]}"))
-        if found:
+        if found := _URL.search(text) or _URL.search(_LOCAL.sub(r"http://\g<0>", text)):
             return self._address(found)
         if query := _QUERY.search(text):
             return self._query(query[1])
@@ -113,12 +110,10 @@ class Expected(NamedTuple):
         path = "/" + self.redirect_uri.split("/", 3)[3]
         if f"{path}?" not in text or "state=" not in text:
             return self.rejection("That address leads to another host.")
-        return RejectedAnswer(
-            "not_a_redirect",
-            "That address leads to another host, as where a port is forwarded.",
-            f"Replace all before {path} in it with {self.redirect_uri.removesuffix(path)}, and "
-            "paste that.",
-        )
+        what = "That address leads to another host, as where a port is forwarded."
+        ours = self.redirect_uri.removesuffix(path)
+        hint = f"Replace all before {path} in it with {ours}, and paste that."
+        return RejectedAnswer("not_a_redirect", what, hint)
 
     def _query(self, query: str) -> RejectedAnswer:
         """Return the fault of a query without this state: of form first, then of state."""

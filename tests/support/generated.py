@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote
 
 from headless_login.errors import SignInRefused
-from tests.support.pastes import CODE, REQUEST, STATE, URL
+from tests.support.pastes import CODE, REQUEST, URL
 from tests.support.poisons import DAMAGED, FORBIDDEN, OTHER_CODE, SENTENCES
-from tests.support.shapes import COMPANY, PLAIN
+from tests.support.shapes import COMPANY, PLAIN, query_of
 from tests.support.wrappings import WIDTHS, WRAPPED
 
 NOISE = [*"?&=#%:/.\\<>[]()'\" \n@;|│*_~^`", "code=", "state=", "http://", OTHER_CODE, "…", "%3D"]
@@ -38,15 +39,17 @@ HARMLESS = {
 
 
 class Case(NamedTuple):
-    """A generated text; `kind` tells what may become of it."""
+    """A generated text; `kind` tells what may become of it, `codes` which codes may be sent on."""
 
     kind: str
     text: str
+    codes: frozenset[str]
 
 
 def generated(source: random.Random) -> Case:
     """Return the next text."""
     kind = source.choice(["good", "good", "forbidden", "forbidden", "damaged", "noise"])
+    codes = {_letters(CODE)}
     if kind == "good":
         text = source.choice(ANSWERS)
         for _ in range(source.choice([0, 1, 1, 2])):
@@ -56,13 +59,24 @@ def generated(source: random.Random) -> Case:
         if source.random() < 0.7 and not {*"│┃|"} & {*text} and "http" in text:
             text = WRAPPED[source.choice([*WRAPPED])](text, source.choice(WIDTHS))
     elif kind == "noise":
-        text = _noisy(_shaped(source.choice(ANSWERS), source), source)
+        text = _noisy(source.choice(ANSWERS), source)
+        told = dict(parse_qsl(query_of(text))).get("code", "")
+        codes |= {_letters(code) for code in (told, *told.split()[:1])}
+        squeezed = "".join(text.split())
+        starts = [found.end() for found in re.finditer("code=", squeezed)]
+        codes |= {_letters(unquote(squeezed[at:].partition("&")[0])) for at in starts}
+        text = _shaped(text, source)
     else:
         poison = source.choice(BREAKABLE if kind == "forbidden" else [*DAMAGED.values()])
         text = _poisoned(poison, kind, source)
     if any(pattern.search(text) for pattern in HARMLESS.get(kind, ())):
         return generated(source)
-    return Case(kind, text)
+    return Case(kind, text, frozenset(codes))
+
+
+def _letters(code: str) -> str:
+    """Return what of a code no noise adds, and no undoing of an escape takes away."""
+    return "".join(filter(str.isalnum, code))
 
 
 def _shaped(text: str, source: random.Random) -> str:
@@ -72,9 +86,7 @@ def _shaped(text: str, source: random.Random) -> str:
     return WRAPPED[source.choice([*WRAPPED])](text, source.choice(WIDTHS))
 
 
-NAMES = [
-    name for name in PLAIN if not name.startswith(("form: ", "company: ", "mail: quoted-printable"))
-]
+NAMES = [name for name in PLAIN if not name.startswith(("form: ", "company: "))]
 
 
 def _poisoned(poison: str, kind: str, source: random.Random) -> str:
@@ -112,5 +124,5 @@ def verdict(case: Case) -> str:
     except SignInRefused:
         return "refused"
     if case.kind == "noise":  # what is left of a code is sent on as it stands; no other is
-        return "taken" if STATE in "".join(case.text.split()) or len(code) >= 20 else "wrong"
+        return "taken" if _letters(code) in case.codes else "wrong"
     return "taken" if code == CODE and case.kind != "forbidden" else "wrong"
