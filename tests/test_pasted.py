@@ -354,16 +354,18 @@ def _cost(text: str) -> float:
     return time.process_time() - started
 
 
-@pytest.fixture(scope="module")
-def harmless() -> float:
-    return max(_cost("x" * 65536) for _ in range(3))
-
-
 LONG = [*product(["", *STARTS[-3:]], STUMBLING, [""]), *product(QUOTED_STARTS, QUOTED, ["x"])]
 
 
 @pytest.mark.parametrize(("start", "piece", "end"), LONG)
-def test_no_text_takes_long(start: str, piece: str, end: str, harmless: float) -> None:
-    """Every pattern is linear: these cost up to thrice a harmless text, quadratic ones 50 times."""
-    whole = (start + piece * 65536).encode()[: 65536 - len(end)].decode(errors="ignore") + end
-    assert _cost(whole) < 25 * harmless
+def test_no_text_takes_long(start: str, piece: str, end: str) -> None:
+    """Every pattern is linear: 64 KiB cost 16 times what 4 KiB do, where a quadratic one costs 256.
+
+    Nothing counts the steps of a pattern, so both are measured here and now, and compared: neither
+    the machine's speed nor one disturbance changes what becomes of it.
+    """
+    short, long = (
+        (start + piece * size).encode()[: size - len(end)].decode(errors="ignore") + end
+        for size in (4096, 65536)
+    )
+    assert any(_cost(long) < 64 * max(_cost(short), 0.0005) for _ in range(5))

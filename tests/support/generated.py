@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl, unquote
 from headless_login.errors import SignInRefused
 from tests.support.pastes import CODE, REQUEST, URL
 from tests.support.poisons import DAMAGED, FORBIDDEN, OTHER_CODE, SENTENCES
-from tests.support.shapes import COMPANY, PLAIN, query_of
+from tests.support.shapes import PLAIN
+from tests.support.shapes_of_people import COMPANY
+from tests.support.shapes_of_programs import query_of
 from tests.support.wrappings import WIDTHS, WRAPPED
 
 NOISE = [*"?&=#%:/.\\<>[]()'\" \n@;|│*_~^`", "code=", "state=", "http://", OTHER_CODE, "…", "%3D"]

@@ -7,7 +7,7 @@ taken only where the very code can still be told.
 from __future__ import annotations
 
 from tests.support.pastes import BASE, CODE, QUERY, REQUEST, STATE, URL
-from tests.support.shapes import encoded
+from tests.support.shapes_of_programs import encoded
 
 OTHER_CODE = "ac_" + "Zq7-tB0_" * 10
 HALF = len(CODE) // 2

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Callable
 from html import escape
 
-from tests.support.shapes import MAILS, encoded, query_of
+from tests.support.shapes_of_people import MAILS
+from tests.support.shapes_of_programs import encoded, query_of
 
 WIDTHS = range(20, 201)
 Wrapping = Callable[[str, int], str]
