@@ -59,6 +59,29 @@ def test_a_damaged_code_is_never_sent(poison: str) -> None:
         assert _taken(sentence.format(DAMAGED[poison])) in (None, CODE)
 
 
+LISTED = f"- [x] set URL={URL}"
+BREAK = LISTED.index("-_", 100)
+# Once wrongly accepted, as scripts/fuzz found.
+FOUND = {
+    "a foreign scheme on a line of its own": f"[the page](javascript:\n{URL[5:]})",
+    "a label's value that goes on": f"  code: {CODE[:60]};{CODE[60:]}\n  state: {STATE}",
+    "a list, of which all broken lines begin with -": (
+        f"┃{LISTED[:BREAK]}┃\n┃{LISTED[BREAK:]}┃\n" * 2
+    ),
+    "half of code#state behind \\n": f"Code: {CODE[:48]}    \\n{CODE[48:]}#{STATE} ok",
+    "=3D, broken up by <br>": f'<a href=3D"{URL}"'.replace("code=", "code=<br>\n3D").replace(
+        "state=", "state=3D"
+    ),
+    "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
+}
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_was_wrongly_accepted_is_refused_or_right(case: str) -> None:
+    is_right = case.startswith("a list")
+    assert _taken(FOUND[case]) == (CODE if is_right else None)
+
+
 @given(st.integers(0, 2**64))
 @settings(max_examples=1500)
 def test_nothing_generated_is_wrongly_accepted(seed: int) -> None:
