@@ -26,7 +26,8 @@ OK, WARNING, FAILED = "ok", "warning", "failed"
 class Finding(NamedTuple):
     """What a check of `doctor` has found: how it stands (`ok`, `warning`, `failed`), what to do.
 
-    `message` and `remedy` name no person and no machine; the remedy is empty where none is needed.
+    `message` and `remedy` name no person and no machine; the remedy is empty where none is needed,
+    and has lines of their own for commands that are followed by another way.
     """
 
     name: str

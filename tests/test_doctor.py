@@ -113,10 +113,11 @@ BROKEN = [
            files={"config.toml": 'cli_auth_credentials_store = "keyring"'}),
     Broken("environment", "failed", "CODEX_ACCESS_TOKEN is set", "unset CODEX_ACCESS_TOKEN",
            {"CODEX_ACCESS_TOKEN": "at-MARKED"}),
-    Broken("environment", "warning", "`codex exec` uses that", "unset CODEX_API_KEY",
+    Broken("codex_exec", "warning", "`codex exec` uses that", "unset CODEX_API_KEY",
            {"CODEX_API_KEY": KEY}),
-    Broken("environment", "warning", "another server", "unset HEADLESS_LOGIN_ISSUER",
-           {"HEADLESS_LOGIN_ISSUER": "http://127.0.0.1:1"}),
+    Broken("issuer_variable", "warning", "another server",
+           "unset HEADLESS_LOGIN_ISSUER HEADLESS_LOGIN_CLIENT_ID",
+           {"HEADLESS_LOGIN_ISSUER": "http://127.0.0.1:1", "HEADLESS_LOGIN_CLIENT_ID": "app"}),
     Broken("sign_in", "warning", "Nobody is signed in", "headless-login login", content=None),
     Broken("sign_in", "failed", "Expired: the access token", "headless-login login",
            content=with_tokens(access_token=ENDED, refresh_token="")),
@@ -191,6 +192,22 @@ def test_the_report_names_nobody_and_changes_nothing(tmp_path: Path) -> None:
         assert "1455:localhost:1455" in outcome.out
         assert not [name for name in (*NAMES, "MARKED") if name in outcome.out], outcome.out
     assert _snapshot(tmp_path) == before
+
+
+def test_the_text_can_be_copied_line_by_line(home: CodexHome) -> None:
+    """A command ends its line; what has failed is not named again among what is to be looked at."""
+    Path(home.config_file).write_text("=")  # a failure of the policy, and a warning of it:
+    Path(home.path, "requirements.toml").touch()
+    environ = environment(home.path, None, SSH_CONNECTION="192.0.2.1 50000 192.0.2.2 22")
+    lines = run("doctor", environ=environ).out.splitlines()
+    at = lines.index(next(line for line in lines if "place: " in line))
+    assert lines[at + 1 : at + 4] == [
+        "  > Paste: headless-login login --paste-redirect",
+        "  > Or run, in a second terminal on the browser's machine:",
+        "  > ssh -N -L 1455:localhost:1455 THIS-MACHINE",
+    ]
+    assert lines[-1].startswith("Failed: policy. To look at: ")
+    assert lines[-1].count("policy") == 1
 
 
 def _snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:

@@ -116,16 +116,18 @@ def check_surroundings(
     found = environment_obstacle(environ, rules)
     if found:
         yield Finding("environment", FAILED, _sentence(found.message), found.remedy)
-    told = notes(home, rules, environ)
-    for text in told:
-        remedy = "unset CODEX_API_KEY" if "CODEX_API_KEY" in text else "See that file."
-        yield Finding("environment", WARNING, _sentence(text), remedy)
-    for name in ("HEADLESS_LOGIN_ISSUER", "HEADLESS_LOGIN_CLIENT_ID"):
-        if environ.get(name):
-            message = f"{name} is set: a sign-in goes to another server than OpenAI's."
-            yield Finding("environment", WARNING, message, f"unset {name}")
-    if not (found or told):
+    else:
         yield Finding("environment", OK, "No variable stands in the way of auth.json.")
+    for text in notes(home, rules, environ):
+        name, remedy = "repository", "See that file."
+        if "CODEX_API_KEY" in text:
+            name, remedy = "codex_exec", "unset CODEX_API_KEY"
+        yield Finding(name, WARNING, _sentence(text), remedy)
+    ours = ("HEADLESS_LOGIN_ISSUER", "HEADLESS_LOGIN_CLIENT_ID")
+    if names := [name for name in ours if environ.get(name)]:
+        are_set = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} set"
+        message = f"{are_set}: a sign-in goes to another server than OpenAI's."
+        yield Finding("issuer_variable", WARNING, message, f"unset {' '.join(names)}")
 
 
 def check_sign_in(

@@ -53,9 +53,11 @@ def doctor(codex_home: str | None, context: Context, *, online: bool, as_json: b
         else:
             _show(finding, console)
     if not as_json:
-        named = {status: ", ".join(dict.fromkeys(names)) for status, names in found.items()}
+        failed = dict.fromkeys(found[FAILED])
+        others = [name for name in dict.fromkeys(found[WARNING]) if name not in failed]
         console.say(
-            f"Failed: {named[FAILED] or 'nothing'}. To look at: {named[WARNING] or 'nothing'}."
+            f"Failed: {', '.join(failed) or 'nothing'}. "
+            f"To look at: {', '.join(others) or 'nothing'}."
         )
     return 1 if found[FAILED] else 0
 
@@ -63,8 +65,8 @@ def doctor(codex_home: str | None, context: Context, *, online: bool, as_json: b
 def _show(finding: Finding, console: Console) -> None:
     sign = _SIGNS[finding.status][look_at(console).blocks != "yes"]
     lines = console.wrapped(f"{sign} {finding.name}: {finding.message}", indent="  ")
-    if finding.remedy:
-        lines += console.wrapped(f"  > {finding.remedy}", indent="    ")
+    for line in finding.remedy.splitlines():  # each ends with a command, perhaps
+        lines += console.wrapped(f"  > {line}", indent="    ")
     console.write("\n".join([*lines, ""]))
 
 
@@ -194,8 +196,8 @@ def _place(place: Place) -> Finding:
     ssh, pod = place.ssh and SshConnection("", "", 22), place.pod and ("NAMESPACE", "POD")
     nameless = place._replace(ssh=ssh, pod=pod)
     advice = tunnel_advice(nameless, LOOPBACK_PORTS[0], None)
-    remedy = f"{' '.join(advice)} Without: headless-login login --paste-redirect" if advice else ""
-    return Finding("place", OK, f"{where}.", remedy)
+    lines = ["Paste: headless-login login --paste-redirect", *advice] if advice else []
+    return Finding("place", OK, f"{where}.", "\n".join(lines))
 
 
 def _online(

@@ -188,7 +188,7 @@ def check_ports(
         except OSError as error:
             reason, remedy = _reason(error, port, find_holder, platform)
             pasting = "Or sign in without a port: headless-login login --paste-redirect"
-            yield Finding(name, WARNING, f"Port {port} is {reason}.", f"{remedy} {pasting}")
+            yield Finding(name, WARNING, f"Port {port} is {reason}.", f"{remedy}\n{pasting}")
         else:
             yield Finding(name, OK, f"Port {port} is free.")
     for name, address in (("loopback_ipv4", LOOPBACK[0]), ("loopback_ipv6", LOOPBACK[1])):
