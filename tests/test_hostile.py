@@ -97,11 +97,13 @@ ARRIVES: dict[str, bytes] = {
     "extensions": CHUNKED + SIZE + b";a=b\r\n" + BODY + b"\r\n0;c\r\n\r\n",
     "trailers": CHUNKED + SIZE + b"\r\n" + BODY + b"\r\n0\r\nX-More: 1\r\n\r\n",
     "hints before it": b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\n" + BODY,
+    "another success": b"HTTP/1.1 201 Created\r\n\r\n" + BODY,
     "an unknown encoding": OK + b"Content-Encoding: x-own\r\n\r\n" + BODY,
 }
 LENGTH, PACKED = OK + b"Content-Length: ", OK + b"Content-Encoding: gzip\r\n\r\n"
 NEVER_WHOLE: dict[str, bytes] = {
     "nothing": OK + b"\r\n",
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
     "half of it": LENGTH + b"9999\r\n\r\n" + BODY[:50],
     "no length": LENGTH + b"x\r\n\r\n" + BODY[:50],
     "two lengths": LENGTH + b"5\r\nContent-Length: 6\r\n\r\n" + BODY,

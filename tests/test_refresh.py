@@ -86,6 +86,13 @@ def test_what_the_answer_leaves_out_keeps_its_value(left_out: str, renewing: Ren
     assert {name for name in TOKENS if renewing.tokens[name] == before[name]} == {left_out}
 
 
+def test_every_success_is_one(renewing: Renewing) -> None:
+    """As for Codex: what came is stored, because the old refresh token is spent."""
+    renewing.issuer.refreshing = json_answer(201, {"access_token": "new", "refresh_token": "rt_n"})
+    assert renewing.here().access_token == "new"
+    assert renewing.tokens["refresh_token"] == "rt_n"
+
+
 def test_an_id_token_that_codex_cannot_read_is_left_out(renewing: Renewing) -> None:
     before = renewing.tokens
     renewing.issuer.refreshing = json_answer(200, {"access_token": "new", "id_token": "no JWT"})
@@ -121,6 +128,7 @@ PASSING = [
 UNKNOWN = [
     ("token_response_invalid", Answer(200, HTML, (HTML_TYPE,))),
     ("token_response_invalid", json_answer(200, {})),
+    ("token_response_invalid", json_answer(201, {})),
     ("token_response_invalid", json_answer(200, {"token_type": "Bearer"})),
     ("token_response_invalid", json_answer(200, {"access_token": "MARKED\nMARKED"})),
     ("token_response_invalid", json_answer(200, {"access_token": 7})),

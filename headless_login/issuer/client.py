@@ -28,6 +28,7 @@ from headless_login.oauth.provider import (
 )
 from headless_login.oauth.token_response import (
     is_json,
+    is_success,
     read_document,
     read_metadata_of_token,
     read_refresh_response,
@@ -129,7 +130,9 @@ class IssuerClient:
             trouble = error
         if answers:
             return answers[0]  # what authlib makes of it afterwards does not count
-        if statuses == [200] and (trouble is None or trouble.error == "issuer_unreachable"):
+        if any(map(is_success, statuses)) and (
+            trouble is None or trouble.error == "issuer_unreachable"
+        ):
             raise lost()  # the code is spent: it must not be sent once more
         raise trouble or lost()
 
@@ -237,7 +240,7 @@ class IssuerClient:
                 poll_parameters(provider, code),
                 timeout,
             )
-            if response.status_code == 200:
+            if is_success(response.status_code):
                 succeeded.append(True)
             body = read_body(response)
             return read_poll(response.status_code, response.headers, body, provider=provider)
@@ -367,7 +370,7 @@ class IssuerClient:
                 },
                 timeout,
             )
-            return 200 <= response.status_code < 300  # `ok` counts a redirect, too
+            return is_success(response.status_code)  # `ok` counts a redirect, too
 
         try:
             return self._transport.run(timeout, ask)

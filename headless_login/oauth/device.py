@@ -16,6 +16,7 @@ from headless_login.errors import HeadlessLoginError, IssuerTrouble, SignInRefus
 from headless_login.oauth.provider import Provider, is_safe
 from headless_login.oauth.request import challenge_of
 from headless_login.oauth.token_response import (
+    is_success,
     read_document,
     read_error,
     read_token_response,
@@ -62,7 +63,7 @@ def read_device_code(
     path = provider.dialect.verification_path
     page = provider.below(path) if path else document.get("verification_uri")
     if (
-        status == 200
+        is_success(status)
         and isinstance(device_code, str)
         and device_code
         and isinstance(user_code, str)
@@ -102,9 +103,9 @@ def read_poll(
         IssuerTrouble: `issuer_unreachable` for what may pass; anything else will not.
     """
     document = read_document(body)
-    if status == 200 and provider.dialect.redirect_path:
+    if is_success(status) and provider.dialect.redirect_path:
         return _grant(document, provider.below(provider.dialect.redirect_path))
-    if status == 200:
+    if is_success(status):
         return read_token_response(status, headers, body, refreshable=False)
     word, description = read_error(document)
     told = f"{word} {description}".lower()

@@ -23,6 +23,11 @@ _TOKENS = ("id_token", "access_token", "refresh_token")
 _PASSES = (408, 425, 429)  # time-out, too early, too many: what is asked again may be answered
 
 
+def is_success(status: int) -> bool:
+    """Return whether an answer is one, for which a code is spent: Codex takes every 2xx for it."""
+    return 200 <= status < 300
+
+
 def read_token_response(
     status: int, headers: Mapping[str, str], body: bytes, *, refreshable: bool = True
 ) -> Tokens:
@@ -39,7 +44,7 @@ def read_token_response(
     if not refreshable:
         tokens[2] = tokens[2] or ""
     texts = all(isinstance(token, str) for token in tokens)
-    if status == 200 and texts and all(tokens if refreshable else tokens[:2]):
+    if is_success(status) and texts and all(tokens if refreshable else tokens[:2]):
         return Tokens(*map(str, tokens))
     raise _refusal(status, headers, body, document)
 
@@ -52,7 +57,7 @@ def _refusal(
         return trouble
     word, description = read_error(document)
     request = _request_id(headers)
-    if word and status in (200, 400, 401, 403):
+    if word and (is_success(status) or status in (400, 401, 403)):
         told = f": {description.rstrip('.')}" if description else ""
         return SignInRefused(
             "invalid_grant", f"The issuer refused the code ({word}{told}{request})."
@@ -115,17 +120,18 @@ def read_refresh_response(status: int, headers: Mapping[str, str], body: bytes) 
     if not isinstance(given[0], str):  # the old ID token does as well
         given[0] = None
     if (
-        status == 200
+        is_success(status)
         and any(given)
         and all(each is None or is_one_word(each) for each in given[1:])
     ):
         return Refreshed(*(None if each is None else str(each) for each in given))
     what = f"HTTP {status}, {word}" if word else _shape(status, body, document)
-    if status == 200 and document:
+    if is_success(status) and document:
         what = "a token in it is none" if any(given) else "it holds no token"
     told = f"The issuer's answer to the refresh is not usable: {what}{request}."
-    kind, hint = (OutcomeUnknown, _SPENT) if status == 200 else (IssuerTrouble, "Try again later.")
-    raise kind("token_response_invalid", told, hint)
+    if is_success(status):
+        raise OutcomeUnknown("token_response_invalid", told, _SPENT)
+    raise IssuerTrouble("token_response_invalid", told, "Try again later.")
 
 
 def unknown_outcome(trouble: IssuerTrouble | None) -> OutcomeUnknown:
@@ -164,8 +170,8 @@ def read_metadata_of_token(
             "Make a new one, or check that it was copied whole.",
         )
     missing = [name for name, kind in _METADATA.items() if not isinstance(document.get(name), kind)]
-    if status != 200 or missing:
-        what = f"it lacks {missing[0]}" if status == 200 else f"HTTP {status} without a reason"
+    if missing or not is_success(status):
+        what = f"it lacks {missing[0]}" if is_success(status) else f"HTTP {status} without a reason"
         raise IssuerTrouble(
             "token_response_invalid",
             f"The issuer's answer is not usable: {what}{request}.",
@@ -217,7 +223,7 @@ def _is_html(body: bytes) -> bool:
 def _shape(status: int, body: bytes, document: Mapping[str, object]) -> str:
     if 300 <= status < 400:
         return "it redirects to another place"
-    if status != 200:
+    if not is_success(status):
         return f"HTTP {status} without a reason"
     if _is_html(body):
         return "a web page in place of tokens; is there a proxy that wants a sign-in?"
