@@ -25,6 +25,7 @@ NAMES = {
     "control": b"\x1b[31m\ttab",
     "letters": "ä😀\u2028".encode(),
     "no letters": b"\xff\xfe",
+    "all of them": b"\x1b[31m100%'s \\033 $(touch pwned)\xff",
 }
 
 
@@ -48,6 +49,7 @@ def _copy(
     started = _run(COMMAND, *START, *options, calls=calls, home=home, cwd=folder)
     answer = approve(started.splitlines()[0].decode()).encode()
     script = started[started.index(b"headless-login login finish -") :].rstrip(b"\n")
+    assert script.decode().isprintable(), "it would control the terminal"
     _run("sh", calls=calls, home=later, cwd="/", stdin=b"%s <<'END'\n%s\nEND\n" % (script, answer))
 
 

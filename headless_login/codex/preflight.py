@@ -15,7 +15,7 @@ from headless_login.codex.links import PATH_ONLY
 from headless_login.codex.locks import check_lockable
 from headless_login.codex.replace import try_replacing
 from headless_login.errors import FAILED, OK, WARNING, Finding, LocalTrouble
-from headless_login.oauth.text import one_line
+from headless_login.oauth.text import one_line, shell_word
 
 # More than any auth.json needs: a full disk must show before the code is spent, not after.
 _ROOM = b"\0" * 16384
@@ -139,8 +139,6 @@ def _owner(path: str) -> str:
 
 def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Check the folder itself: is it there, may it be written, is there room (§6)."""
-    from shlex import quote
-
     name, path = "folder", one_line(home.path)
     there = home.path
     while not os.path.lexists(there) and there != os.path.dirname(there):
@@ -156,7 +154,7 @@ def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Findin
         yield Finding(name, FAILED, message, "Name another folder with --codex-home.")
     elif environ.get("CODEX_HOME"):
         message = f"{path} does not exist, and Codex does not start with such a CODEX_HOME."
-        yield Finding(name, WARNING, message, f"mkdir -m 700 -p {quote(home.path)}")
+        yield Finding(name, WARNING, message, f"mkdir -m 700 -p {shell_word(home.path)}")
     else:
         yield Finding(name, OK, f"{path} does not exist yet; a sign-in makes it.")
     yield check_space(there)
@@ -176,15 +174,13 @@ def check_space(path: str) -> Finding:
 
 
 def _check_permissions(home: CodexHome) -> Iterator[Finding]:
-    from shlex import quote
-
     name, wrong = "permissions", []
     # A group is often the user's own.
     for path, mask, change in ((home.path, 0o002, "o-w"), (home.auth_file, 0o077, "600")):
         with suppress(OSError):
             if os.name == "posix" and os.stat(path).st_mode & mask:
                 message = f"Other users can change or read {one_line(path)}."
-                wrong.append(Finding(name, WARNING, message, f"chmod {change} {quote(path)}"))
+                wrong.append(Finding(name, WARNING, message, f"chmod {change} {shell_word(path)}"))
     try:
         check_writable(home, owner=_nameless_owner)
     except LocalTrouble as trouble:

@@ -20,7 +20,7 @@ from headless_login.codex.rules import (
     repository_files,
 )
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.text import one_line, printable
+from headless_login.oauth.text import one_line, printable, shell_word
 
 if TYPE_CHECKING:
     from headless_login.codex.stored import StoredSignIn
@@ -187,12 +187,10 @@ def steps_before_use(
     read_keyring: ReadKeyring = _read_keyring,
 ) -> list[str]:
     """Return what has to be done before Codex uses what was stored in a folder; often nothing."""
-    from shlex import quote
-
     found = environment_obstacle(environ, rules)
     steps = [found.remedy] if found else []
     if not _is_codexs_own(home, environ):
-        steps.append(f"export CODEX_HOME={quote(home.path)}")
+        steps.append(f"export CODEX_HOME={shell_word(home.path)}")
     if found := store_obstacle(home, rules, environ, read_keyring=read_keyring):
         steps.append(found.remedy)
     return steps

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from headless_login.codex.home import CodexHome
 from headless_login.errors import LocalTrouble
+from headless_login.oauth.text import shell_word
 from headless_login.terminal.place import Place
 
 
@@ -29,9 +30,7 @@ def _is_usual(home: CodexHome, environ: Mapping[str, str]) -> bool:
 
 def own_command(home: CodexHome, environ: Mapping[str, str], *arguments: str) -> str:
     """Return such a call for a shell."""
-    from shlex import join
-
-    return join(own_arguments(home, environ, *arguments))
+    return " ".join(map(shell_word, own_arguments(home, environ, *arguments)))
 
 
 def command_to_deliver(target: str, replaces: bool) -> Callable[[str], str]:

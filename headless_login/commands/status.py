@@ -12,7 +12,7 @@ from headless_login.codex.rules import PolicyPlace, Rules
 from headless_login.codex.stored import StoredSignIn, described, read_stored
 from headless_login.codex.verdict import Obstacle, first_obstacle, notes
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.text import one_line, printable
+from headless_login.oauth.text import one_line, printable, shell_word
 from headless_login.terminal.output import utc
 
 _NOTHING = StoredSignIn(mode=None)
@@ -55,9 +55,9 @@ def report_status(
 def _warnings(home: CodexHome, stored: StoredSignIn, now: float) -> list[str]:
     warnings = _refusals(home, stored)
     if not stored.private:
-        from shlex import quote
-
-        warnings.append(f"other users can read auth.json; run: chmod 600 {quote(home.auth_file)}")
+        warnings.append(
+            f"other users can read auth.json; run: chmod 600 {shell_word(home.auth_file)}"
+        )
     if stored.mode == "chatgpt" and stored.refresh_token is None:
         warnings.append("there is no refresh token: the sign-in ends with the access token.")
     elif stored.mode == "chatgpt" and stored.workspace_id is None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from headless_login.errors import FAILED, OK, Finding, IssuerTrouble
 from headless_login.oauth.provider import Provider
-from headless_login.oauth.text import one_line
+from headless_login.oauth.text import one_line, shell_word
 
 # Of the certificates: Codex's own is added to the others; those of OpenSSL stand in place of the
 # system's; those of requests and curl are what people set for programs in Python.
@@ -142,9 +142,7 @@ def _wrong_with(file: CertificateFile) -> tuple[str, str] | None:
     except OSError as error:
         return f"cannot be read: {error.strerror or type(error).__name__}", unset
     if head[:1] == b"\x30":
-        from shlex import quote
-
-        convert = f"openssl x509 -inform der -in {quote(path)} -out {quote(path)}.pem"
+        convert = f"openssl x509 -inform der -in {shell_word(path)} -out {shell_word(path)}.pem"
         return "is in the binary form (DER), not PEM", f"Convert it: {convert}"
     if b"-----BEGIN " not in head:
         return "holds no certificate (PEM)", unset

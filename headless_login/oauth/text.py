@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 _WORD = r"[!-~]+"
@@ -25,6 +26,23 @@ def is_one_word(text: object) -> bool:
 def one_line(text: str) -> str:
     """Return a path or a name without the characters that would break a line."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def shell_word(path: str) -> str:
+    """Return a path as one word of a command line that is shown, to be copied into any shell.
+
+    What would control the terminal is left to printf(1), in octal.
+    """
+    from shlex import quote
+
+    if path.isprintable():
+        return quote(path)
+    plain = "".join(_in_octal(c) if c in "'\\%" or not c.isprintable() else c for c in path)
+    return f"\"$(printf '{plain}')\""
+
+
+def _in_octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
 def identifier(text: object) -> str:
