@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.practice.wire import nested, text_answer
 from tests.support.canned import raw_issuer
 from tests.support.codex import refreshed_by_codex
+from tests.support.machines import ssh_to_here
 from tests.support.program import (
     COMMAND,
     Outcome,
@@ -27,6 +29,7 @@ from tests.support.program import (
 from tests.support.renewing import Backend, Renewing, ask_model, race_size
 from tests.support.stored_files import KEY, document, jwt, with_tokens, write
 
+README = Path(__file__).parents[1] / "README.md"
 PERSONAL = "at-MARKED0123456789abcdefghij"
 PAST, FAR = jwt({"exp": 1}), jwt({"exp": 4_000_000_000})
 
@@ -185,6 +188,18 @@ def test_codex_works_by_our_command(backend: Renewing, codex_home: Path) -> None
     assert not (codex_home / "auth.json").exists()
     assert backend.issuer.spent_by_us()
     assert len(backend.issuer.refreshes) == len(backend.issuer.spent_by_us())
+
+
+def test_codex_works_by_ssh(backend: Renewing, codex_home: Path, tmp_path: Path) -> None:
+    """README's other way: the refresh token stays on the machine of its owner."""
+    (words,) = re.findall(r"its arguments `(\[.*?\])`", README.read_text())
+    there = {"OWNER": ["owner"], "headless-login": [f"CODEX_HOME={backend.path}", COMMAND]}
+    arguments = [each for word in json.loads(words) for each in there.get(word, [word])]
+    with ssh_to_here(tmp_path) as config:
+        exit_code, said = ask_model(backend, codex_home, "ssh", "-F", str(config), *arguments)
+    assert (exit_code, "PONG" in said) == (0, True), said
+    assert backend.issuer.spent_by_us()
+    assert not (codex_home / "auth.json").exists()
 
 
 def test_codex_shows_our_remedy(backend: Renewing, codex_home: Path) -> None:

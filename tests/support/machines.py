@@ -12,6 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.support.listening import free_port
 from tests.support.machine import require_root
 from tests.support.program import Terminal, environment, until
 
@@ -98,6 +99,26 @@ class Machines:
             f"IdentityFile {folder}/key\nIdentitiesOnly yes\nUserKnownHostsFile "
             f"{folder}/known_hosts\nBatchMode yes\nExitOnForwardFailure yes\n"
         )
+
+
+@contextmanager
+def ssh_to_here(folder: Path) -> Iterator[Path]:
+    """Run an sshd on loopback; yields the configuration in which this machine is `owner`."""
+    require_root("ssh", "ssh-keygen", "/usr/sbin/sshd")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    port, machines = free_port(), Machines(folder)
+    machines._write_keys()
+    with machines.config.open("a") as config:
+        name = f"HostName 127.0.0.1\nPort {port}\nHostKeyAlias {SERVER}\nUser root\n"
+        config.write(f"Host owner\n{name}")
+    sshd = f"/usr/sbin/sshd -D -e -f {folder}/sshd_config -o ListenAddress=127.0.0.1:{port}"
+    ask, null = ("ssh", "-F", str(machines.config), "owner", "true"), subprocess.DEVNULL
+    with subprocess.Popen(sshd.split(), stdin=null, stdout=null, stderr=null) as server:
+        try:
+            until(lambda: subprocess.run(ask, stderr=null).returncode == 0, wanted="sshd")
+            yield machines.config
+        finally:
+            server.kill()
 
 
 def _run(*command: str) -> None:
