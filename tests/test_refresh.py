@@ -8,6 +8,7 @@ import stat
 import sys
 import time
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -612,6 +613,44 @@ def test_tokens_that_no_journal_takes_are_stored_all_the_same(renewing: Renewing
     assert renewing.here().access_token == renewing.tokens["access_token"]
     assert renewing.tokens["refresh_token"] != before["refresh_token"]
     renewing.journal.rmdir()
+
+
+# Its disk promises nothing any more (fsync) after so many times.
+FULL_DISK = """
+import os, sys
+left, real = int(sys.argv[1]), os.fsync
+
+def fsync(descriptor):
+    global left
+    left -= 1
+    if left < 0:
+        raise OSError(28, "No space left on device")
+    real(descriptor)
+
+os.fsync = fsync
+from headless_login.cli import main
+os._exit(main(sys.argv[2:]))
+"""
+
+
+def test_a_disk_that_promises_nothing_costs_no_tokens(renewing: Renewing, tmp_path: Path) -> None:
+    """What was not stored then, the next command stores; there never is a second copy."""
+    codes = []
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    renewing.environ["TMPDIR"] = str(temporary)
+    for promised in range(20):
+        command = (sys.executable, "-c", FULL_DISK, str(promised))
+        with renewing.piped("--refresh", command=command) as piped:
+            ended = piped.finish()
+        assert not list(temporary.iterdir())
+        assert_ended(renewing.token("--min-valid", "60"), 0)
+        assert len(set(renewing.issuer.spent_by_us())) == len(renewing.issuer.refreshes)
+        if ended.exit_code == 0 and "Note:" not in ended.err:
+            break
+        codes.append(ended.exit_code)
+    assert codes.count(6) >= 2, codes  # after the exchange, before auth.json
+    assert len(renewing.issuer.refreshes) > codes.count(6)
 
 
 # Ends itself as by kill -9 before its n-th call that changes something on disk.

@@ -196,14 +196,19 @@ class Journal:
         raise cannot_write(self.path, refused)
 
     def keep(self, credentials: Credentials) -> bool:
-        """Note what the refresh brought; returns whether the disk has taken it."""
+        """Note what the refresh brought; returns whether it can be read there.
+
+        That is enough where the disk only could not promise it (fsync): a copy elsewhere would be
+        no safer, and a second one.
+        """
         content = credentials.content.decode()
         digest = hashlib.sha256(credentials.content).hexdigest()
-        try:
+        with suppress(OSError):
             append(self._folder, JOURNAL, _line({"content": content, "digest": digest}))
-        except OSError:
-            return False
-        return True
+        with suppress(OSError):
+            entry = _read_entry(self._folder.read(JOURNAL)[0], self.path)
+            return entry is not None and entry.content == credentials.content
+        return False
 
     def store(self, credentials: Credentials, refresh_token_hash: str, say: Say) -> str:
         """Put it into auth.json, if that still holds the refresh token that was spent.
