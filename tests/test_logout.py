@@ -20,7 +20,7 @@ from headless_login.errors import LocalTrouble
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, public_folder
-from tests.support.program import Outcome, environment, run
+from tests.support.program import Outcome, assert_ended, environment, run
 from tests.support.stored_files import LOCKS, NEW, NO_FILES, document, made_by, with_tokens, write
 
 REVOKED = "The refresh token is revoked"
@@ -77,6 +77,9 @@ def test_nothing_to_do_is_no_error(home: CodexHome) -> None:
     assert os.listdir(home.path) == []
     NO_FILES["a dangling link"](Path(home.auth_file))
     assert "Nothing to do" in _logout(home).err
+    os.unlink(home.auth_file)
+    os.symlink("/nonexistent/auth.json", home.auth_file)  # no folder either
+    assert_ended(_logout(home), 0, "Nothing to do")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"x" * 5_000_000])

@@ -72,7 +72,7 @@ def _remove(
     """
     reason: OSError
     try:
-        os.lstat(home.auth_file)  # not os.path.lexists: where it may not look, it says no
+        os.stat(home.auth_file)  # not os.path.exists: where it may not look, it says no
     except FileNotFoundError:
         if not has_left_overs(home) and not (every and before.kept):
             return False, before
