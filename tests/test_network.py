@@ -303,10 +303,12 @@ def test_clocks_that_differ(
             answer = approve(begun.out.splitlines()[0])
             outcome = run("login", "finish", "-", environ=environ, stdin=answer)
             assert outcome.exit_code == expected, outcome.err
+            assert ("timedatectl set-ntp true" in outcome.err) is told
         else:
             outcome = run("login", "start", "--device-auth", environ=environ)
             assert outcome.exit_code == 0, outcome.err
     assert ("This machine's clock says 20" in outcome.err) is told
+    assert (f"it is 2 hours {'behind' if ahead > 0 else 'ahead'}." in outcome.err) is told
 
 
 @pytest.mark.parametrize("command", [("login",), ("login", "start"), ("login", "--paste-redirect")])

@@ -113,7 +113,15 @@ def clock_trouble(issuer_is_ahead: float, now: float) -> str:
         f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%d %H:%M:%S}"
         for moment in (now, now + issuer_is_ahead)
     )
-    return f"This machine's clock says {own} UTC, the issuer's {issuers}: set it right."
+    by = abs(issuer_is_ahead)
+    much = next(
+        f"{by / unit:.0f} {name}"
+        for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes"))
+        if round(by / unit) >= 2
+    )
+    way = "behind" if issuer_is_ahead > 0 else "ahead"
+    told = f"This machine's clock says {own} UTC, the issuer's {issuers}"
+    return f"{told}: set it right, it is {much} {way}."
 
 
 def usable_keys(published: Sequence[object]) -> KeySet:
@@ -163,11 +171,13 @@ def _wrong_claim(claims: Claims, provider: Provider, now: int) -> str:
     try:
         JWTClaimsRegistry(now=now, leeway=LEEWAY, **rules).validate(dict(claims))
     except ExpiredTokenError:
-        return "has expired; is this machine's clock right?"
+        return _WRONG_TIMES["exp"]
     except MissingClaimError as missing:
         return f"lacks the claim {missing.claim}"
     except InvalidClaimError as invalid:
-        return _WRONG_CLAIMS.get(invalid.claim, f"has a wrong claim {invalid.claim}")
+        return (_WRONG_CLAIMS | _WRONG_TIMES).get(
+            invalid.claim, f"has a wrong claim {invalid.claim}"
+        )
     if numeric_date(claims, "exp") is None:
         return "has a wrong claim exp"
     audience = claims["aud"]
@@ -180,9 +190,16 @@ def _wrong_claim(claims: Claims, provider: Provider, now: int) -> str:
 _WRONG_CLAIMS = {
     "iss": "comes from another issuer (iss)",
     "aud": "was issued for another client (aud)",
-    "iat": "was issued in the future; is this machine's clock right?",
-    "nbf": "is not valid yet; is this machine's clock right?",
 }
+_WRONG_TIMES = {
+    "exp": "has expired",
+    "iat": "was issued in the future",
+    "nbf": "is not valid yet",
+}
+_SET_CLOCK = (
+    "Set it right (as root: timedatectl set-ntp true), then start a new sign-in. If it is right, "
+    "the issuer or the network is not to be trusted."
+)
 
 
 def _at_hash_fits(at_hash: object, tokens: Tokens, algorithm: str) -> bool:
@@ -195,7 +212,7 @@ def _at_hash_fits(at_hash: object, tokens: Tokens, algorithm: str) -> bool:
 
 
 def _invalid(what: str) -> SignInRefused:
-    return SignInRefused(
-        "id_token_invalid",
-        f"The issuer's ID token {what}{'' if what.endswith('?') else '.'} Nothing was written.",
-    )
+    told, hint = f"The issuer's ID token {what}", ""
+    if what in _WRONG_TIMES.values():
+        told, hint = f"{told}, by this machine's clock", _SET_CLOCK
+    return SignInRefused("id_token_invalid", f"{told}. Nothing was written.", hint)
