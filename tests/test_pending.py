@@ -133,9 +133,9 @@ EXPOSED = "Other users could read or change"
 NAN, INFINITE = float("nan"), float("inf")
 NEVER_KEPT: dict[str, list[object]] = {
     "awaits": [None, []],
-    "awaits.state": [None, [], "", ...],
+    "awaits.state": [None, [], "", "é", "a b", ...],
     "awaits.verifier": ["", "a" * 42, "a" * 129, "é" * 43, "a" * 43 + "\n"],
-    "awaits.redirect_uri": [None, ...],
+    "awaits.redirect_uri": [None, "", "http://evil.test/auth/callback", ...],
     "awaits.allowed_workspace_ids": [None, "acc-1", {"acc-1": 1}, [1]],
     "provider.issuer": ["http://evil.test", ...],
 }
@@ -161,6 +161,22 @@ def test_what_was_never_kept_is_not_rebuilt(path: str, value: object) -> None:
     """A damaged attempt is refused: a default in place of what is missing is another attempt."""
     kept = Attempt(CODEX, AuthorizationRequest(CODEX, allowed_workspace_ids=("acc-1",)), 1.0).kept()
     assert Attempt.rebuilt(kept)
+    with pytest.raises(ValueError, match="not an attempt that was kept"):
+        Attempt.rebuilt(_changed(kept, path, value))
+
+
+CODES: dict[str, list[object]] = {
+    "awaits.verification_uri": ["javascript:x", "http://evil.test/codex/device", None, ...],
+    "awaits.user_code": ["", "\x1b[2J", "A B", None, ...],
+    "awaits.device_code": ["", "\n", None, ...],
+    "awaits.interval": [0, -5, *TIMES],
+}
+
+
+@_rows(CODES)
+def test_what_was_never_kept_is_not_polled(path: str, value: object) -> None:
+    kept = Attempt(CODEX, CODE, 1.0).kept()
+    assert Attempt.rebuilt(kept).awaits == CODE
     with pytest.raises(ValueError, match="not an attempt that was kept"):
         Attempt.rebuilt(_changed(kept, path, value))
 
@@ -279,7 +295,9 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 endpoints = st.none() | st.builds(Endpoints, *[texts] * 6, st.booleans())
 words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
 providers = st.builds(Provider, st.just("https://id.example/x"), words, words, endpoints)
-codes = st.builds(DeviceCode, texts, texts, st.floats(1, 60), st.floats(0, 900), texts)
+word = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+pages = st.just("https://id.example/device")
+codes = st.builds(DeviceCode, pages, word, st.floats(1, 60), st.floats(0, 900), word)
 requests = providers.map(AuthorizationRequest)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from headless_login.errors import WrongUsage
-from headless_login.oauth.provider import Endpoints, Provider
+from headless_login.oauth.provider import Endpoints, Provider, is_safe
 from headless_login.oauth.request import AuthorizationRequest
+from headless_login.oauth.text import is_one_word
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Attempt(NamedTuple):
 
 
 _ADDRESS = "authorization_request"
+_STATE = r"[A-Za-z0-9._~-]+"  # the query takes it as it is
 _VERIFIER = r"[A-Za-z0-9._~-]{43,128}"  # RFC 7636 §4.1
 
 
@@ -137,7 +139,7 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
     if kept["kind"] == _ADDRESS:
         awaits = _request(provider, kept["awaits"])
     else:
-        awaits = DeviceCode(**checked(kept["awaits"], numbers=("interval", "expires_in")))
+        awaits = _device_code(kept["awaits"])
     grant = Grant(**checked(kept["grant"])) if kept["grant"] else None
     (expires_at,) = checked({"": kept["expires_at"]}, numbers=("",)).values()
     attempt = Attempt(provider, awaits, expires_at, grant, expect=_texts(kept.get("expect", ())))
@@ -148,9 +150,19 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
 def _request(provider: Provider, kept: Mapping[str, Any]) -> AuthorizationRequest:
     fields = _whole(kept, AuthorizationRequest._fields[1:])  # all but the provider
     workspaces = _texts(fields.pop("allowed_workspace_ids"))
-    if not checked(fields)["state"] or not re.fullmatch(_VERIFIER, fields["verifier"]):
-        raise ValueError("state, verifier")
+    checked(fields)
+    forms = (_STATE, fields["state"]), (_VERIFIER, fields["verifier"])
+    if not all(re.fullmatch(*form) for form in forms) or not is_safe(fields["redirect_uri"]):
+        raise ValueError("state, verifier, redirect_uri")
     return AuthorizationRequest(provider, **fields, allowed_workspace_ids=workspaces)
+
+
+def _device_code(kept: Mapping[str, Any]) -> DeviceCode:
+    code = DeviceCode(**checked(kept, numbers=("interval", "expires_in")))
+    words = (code.verification_uri, code.user_code, code.device_code)
+    if not all(map(is_one_word, words)) or not is_safe(code.verification_uri) or code.interval <= 0:
+        raise ValueError("verification_uri, user_code, device_code, interval")
+    return code
 
 
 def _texts(value: object) -> tuple[str, ...]:
