@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 import time
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from headless_login.codex.journal import (
 from headless_login.codex.stored import interpret
 from headless_login.commands.accounts import use
 from headless_login.commands.context import Context
+from headless_login.commands.token import valid_token
 from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import (
     HeadlessLoginError,
@@ -317,6 +319,25 @@ def test_codex_may_write_a_little_later(renewing: Renewing) -> None:
         with pytest.raises(RefreshRefused):
             renewing.here(sleep=write, force=True)
         assert (len(pauses) > before) == waited
+
+
+@pytest.mark.parametrize("changes", [8, 1000])
+def test_a_file_that_changes_under_our_hands(changes: int, renewing: Renewing) -> None:
+    """As by a crowd that switches accounts: it is read anew, but not for ever."""
+    left = iter(range(changes))
+
+    def now() -> float:
+        if (number := next(left, None)) is not None:
+            renewing.change(access_token=jwt({"exp": 1, "number": number}))
+        return time.time()
+
+    expected = (
+        pytest.raises(LocalTrouble, match="again and again") if changes > 99 else nullcontext()
+    )
+    with expected:
+        found = valid_token(renewing.home, environ={}, now=now)
+        assert found.access_token == renewing.issuer.issued[-1]
+    assert len(renewing.issuer.refreshes) == (changes < 99)
 
 
 @pytest.mark.parametrize("change", ["older", "another account's", "gone"])

@@ -35,7 +35,7 @@ from headless_login.terminal.output import utc
 
 MIN_VALID = 900.0  # seconds; Codex itself acts at 300, and can be in the way then
 _LONGEST = 30 * 86400.0  # seconds
-_ROUNDS = 3  # that auth.json may change under our hands
+_ROUNDS = 12  # that auth.json may change under our hands, as by a crowd that switches accounts
 _ON_A_TERMINAL = (
     "This is a secret. For a command: curl -H "
     '"Authorization: Bearer $(headless-login token)" ADDRESS'
