@@ -355,6 +355,8 @@ def check(action: Action, kind: str, inject: str, issuers: SimpleQueue[Issuer]) 
     try:
         with Folder(kind, issuer) as folder:
             wrong = _check(action, folder, inject)
+    except AssertionError as error:  # the other cases are tried all the same
+        wrong = [str(error)]
     finally:
         issuers.put(issuer)
     return [f"{action.name}, {kind}, {inject}: {text}" for text in wrong]

@@ -220,6 +220,7 @@ def _killed(
     return outcome
 
 
+@pytest.mark.timeout(600)
 def test_start_killed_at_every_step(calls: TwoCalls) -> None:
     """Whatever was printed can be finished, all is private, and the next one works."""
     for step in range(MOST):
@@ -236,6 +237,7 @@ def test_start_killed_at_every_step(calls: TwoCalls) -> None:
     assert calls.exchanges == 2
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("decision", ["approve", "deny"])
 def test_finish_killed_at_every_step(decision: str, calls: TwoCalls) -> None:
     """The old sign-in or the new one, whole; what the issuer was not asked can be finished."""
