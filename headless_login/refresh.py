@@ -67,13 +67,18 @@ def seconds_left(stored: StoredSignIn, now: float) -> float:
         return 0.0
     if stored.access_token_expires_at is not None:
         return stored.access_token_expires_at - now
+    refreshed = refreshed_at(stored)
+    return _OPAQUE_LIVES if refreshed + _OPAQUE_LIVES > now else 0.0
+
+
+def refreshed_at(stored: StoredSignIn) -> float:
+    """Return when the tokens came (seconds since the epoch); 0 where that cannot be read."""
     from datetime import datetime
 
     try:
-        refreshed = datetime.fromisoformat(stored.last_refresh or "").timestamp()
+        return datetime.fromisoformat(stored.last_refresh or "").timestamp()
     except (ValueError, OverflowError):
         return 0.0
-    return _OPAQUE_LIVES if refreshed + _OPAQUE_LIVES > now else 0.0
 
 
 def is_newer(after: StoredSignIn, before: StoredSignIn) -> bool:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from headless_login.codex.accounts import Accounts, list_accounts
-from headless_login.codex.auth_file import Credentials
+from headless_login.codex.auth_file import Credentials, time_of_refresh
 from headless_login.codex.journal import (
+    LOCK,
     OUTCOME_UNKNOWN,
     Journal,
     recover,
@@ -319,6 +320,22 @@ def test_codex_may_write_a_little_later(renewing: Renewing) -> None:
         with pytest.raises(RefreshRefused):
             renewing.here(sleep=write, force=True)
         assert (len(pauses) > before) == waited
+
+
+def test_what_was_refreshed_meanwhile_is_not_refreshed_again(renewing: Renewing) -> None:
+    """Whoever is present then: `--refresh` asks for a token that came after the call."""
+    assert_ended(renewing.token("--refresh"), 0)
+    lock = hold(renewing.journal.with_name(LOCK))
+    with renewing.piped("--refresh") as piped:
+        piped.read_until("Waiting for another")
+        switched = json.loads(signed_in_as(GRACE).content)
+        renewing.auth_file.write_text(
+            json.dumps(switched | {"last_refresh": time_of_refresh(time.time())})
+        )
+        lock.close()
+        ended = assert_ended(piped.finish(), 0)
+    assert ended.out == f"{switched['tokens']['access_token']}\n"
+    assert len(renewing.issuer.refreshes) == 1
 
 
 @pytest.mark.parametrize("changes", [8, 1000])

@@ -29,6 +29,7 @@ from headless_login.refresh import (
     is_newer,
     issuer_of,
     refresh,
+    refreshed_at,
     seconds_left,
 )
 from headless_login.terminal.output import utc
@@ -115,11 +116,14 @@ def valid_token(
         LocalTrouble: `store_failed`; auth.json cannot be read, or not be written.
     """
     client_of = client_of or (lambda stored: issuer_of(stored, environ))
+    began = now()
     stored = _signed_in(_recovered(home, say), home, api_key)
     for _ in range(_ROUNDS):
         if not _renewable(stored):
             return _as_it_is(stored, min_valid, force, now())
-        if not force and seconds_left(stored, now()) >= max(min_valid, 1.0):
+        # Refreshed since then, for whoever is present now, is as good as refreshed by us.
+        is_fresh = not force or began <= refreshed_at(stored) <= now()
+        if is_fresh and seconds_left(stored, now()) >= max(min_valid, 1.0):
             return _valid(stored)
         reason = FORCED if force else EXPIRING
         try:

@@ -98,7 +98,7 @@ class Machine:
         self.environ = environment(codex_home, issuer.issuer)
 
     def run(self, *words: str, stdin: str | None = None) -> Outcome:
-        return run(*words, environ=self.environ, stdin=stdin)
+        return run(*words, environ=self.environ, stdin=stdin, timeout=300)  # many run at once
 
     def ok(self, *words: str, stdin: str | None = None) -> str:
         """Run a command that has to end well; returns what it said."""
