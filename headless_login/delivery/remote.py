@@ -150,7 +150,6 @@ class RemoteFolder:
         """
         new, found = account_of(content), self._found or self._probe(say)
         self._found = None  # whatever happens now, it is not what was found
-        sums = cksum(content)
         for _ in range(2):
             self._replacing.check(found.present, new, self.target)
             try:
@@ -159,13 +158,14 @@ class RemoteFolder:
             except _Changed:
                 found = self._probe(say)
             except LocalTrouble as trouble:
-                if isinstance(trouble, _Refused) or self._sums_there() != sums:
+                there = self._sums_there()
+                if isinstance(trouble, _Refused) or there not in sums_of(content):
                     raise
-                answer = {}  # the link broke after it had arrived
+                answer = {"sum": [there]}  # the link broke after it had arrived
                 break
         else:
             raise self._failed("other programs change auth.json there again and again.")
-        self._found = found._replace(sums=sums, present=new)
+        self._found = found._replace(sums=answer.get("sum", [""])[0], present=new)
         if "in_place" in answer:
             say(f"Note: {self.target} takes no rename, so auth.json was written in place there.")
         if found.unreadable:
@@ -223,7 +223,7 @@ class RemoteFolder:
             LocalTrouble: `delivery_failed`.
         """
         mark = os.urandom(6).hex()
-        lines = [mark, action, self._target.folder, known, str(len(content)), cksum(content)]
+        lines = [mark, action, self._target.folder, known, str(len(content)), *sums_of(content)]
         given = "\n".join([_program() + "END", *lines, ""]).encode(errors="surrogateescape")
         words = self._target.words(may_ask=self._may_ask)
         reason = ""
@@ -252,7 +252,10 @@ class RemoteFolder:
             if kind == "changed":
                 return _Changed("delivery_failed", what)
             return self._failed(f"{printable(_first_line(what))}.", _HINTS.get(kind, ""), _Refused)
-        said = [line for line in reply.err.splitlines() if line.strip()]
+        heard = reply.err
+        if not told and reply.exit_code in _NOT_RUN:  # docker says it on its standard output
+            heard = f"{reply.out.decode(errors='replace')}\n{heard}"
+        said = [line for line in heard.splitlines() if line.strip()]
         client = self._target.client
         if said:
             what = printable(said[-1])
@@ -274,12 +277,15 @@ class _Changed(_Refused):
     """Another program has written auth.json since it was looked at."""
 
 
+_NOT_RUN = (126, 127)  # exit codes of shells and containers: there is no such program
 _HINTS = {
     "folder": "Name another folder, as in ssh://HOST/DIR, or fix that there.",
     "file": "Fix that there.",
     "write": "Make room, or give its user the right to write there.",
     "locked": "Close Codex there, and try again.",
     "cut": "Try again.",
+    "shell": "Let sh there be dash, bash, ksh, zsh or BusyBox.",
+    "tool": "Install one of them there.",
 }
 
 
@@ -291,6 +297,13 @@ def _program() -> str:
     from importlib.resources import files
 
     return (files("headless_login.delivery") / "remote.sh").read_text("utf-8")
+
+
+def sums_of(content: bytes) -> tuple[str, str]:
+    """Return what the program there may tell an auth.json by: its cksum(1), or its SHA-256."""
+    from hashlib import sha256
+
+    return cksum(content), sha256(content).hexdigest()
 
 
 def cksum(content: bytes) -> str:

@@ -1,20 +1,28 @@
 # The far side of a delivery: for any POSIX sh (dash, BusyBox, bash, ksh), with nothing else there.
 # It gets all it works with on standard input, and answers in lines that begin with the word $mark
 # of this call, so that banners and profiles of a login shell are told apart from it.
-set -uf
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154  # `eval` sets what is read
+# shellcheck disable=SC2046  # two words of an answer are wanted as two
+# shellcheck disable=SC1010,SC2015,SC2088  # `done` is told; the last may fail; `~` is taken as it is
+set -uf +x
 umask 077
 LC_ALL=C
 export LC_ALL
-for name in mark action folder known size sum; do
+for name in mark action folder known size sum hash; do
     IFS= read -r value || value=
     eval "$name=\$value"
 done
 
 # A secret is never an argument of a process: it is printed by the shell itself.
-case $(command -v printf) in
-    printf) put() { printf %s "$1"; } ;;
-    *) put() { print -rn -- "$1"; } ;;
-esac
+if [ "$(command -v printf)" = printf ]; then
+    put() { printf %s "$1"; }
+elif [ "$(command -v print)" = print ]; then
+    put() { print -rn -- "$1"; }
+else
+    echo "$mark failed shell: sh there has no printf of its own"
+    exit 1
+fi
 tell() {
     put "$mark $1
 "
@@ -25,10 +33,20 @@ fail() {
 }
 trap 'exit 1' HUP INT PIPE TERM
 
-summed() {
-    set -- $(cksum)
-    put "${1:-} ${2:-}"
-}
+# A BusyBox may lack the one of POSIX.
+if command -v cksum > /dev/null 2>&1; then
+    summed() {
+        set -- $(cksum)
+        put "${1:-} ${2:-}"
+    }
+else
+    command -v sha256sum > /dev/null 2>&1 || fail "tool: neither cksum nor sha256sum is there"
+    sum=$hash
+    summed() {
+        set -- $(sha256sum)
+        put "${1:-}"
+    }
+fi
 sum_of() {
     if [ -e "$1" ]; then summed < "$1"; else put -; fi
 }
@@ -36,9 +54,9 @@ owner() {
     set -- $(ls -ldn "$1" 2>/dev/null)
     put "${3:-}:${4:-}"
 }
-# Root leaves nothing of its own in the folder of another user.
+# Root leaves nothing of its own in the folder of another user, who may have put a link there.
 give() {
-    [ "$user" != 0 ] || [ "$2" = : ] || chown "$2" "$1" 2>/dev/null
+    [ "$user" != 0 ] || [ "$2" = : ] || chown -h "$2" "$1" 2>/dev/null
 }
 lines() {
     while IFS= read -r line || [ -n "$line" ]; do
@@ -68,7 +86,11 @@ if [ ! -d "$folder" ]; then
     above=$folder
     while [ ! -d "$above" ]; do above=${above%/*} && above=${above:-/}; done
     trouble=$(mkdir -p "$folder" 2>&1) || fail "folder: $trouble"
-    give "$folder" "$(owner "$above")"
+    made=$folder
+    while [ "${made:-/}" != "$above" ]; do
+        give "$made" "$(owner "$above")"
+        made=${made%/*}
+    done
     tell "made $folder"
 fi
 
@@ -109,13 +131,14 @@ probe() {
         fi
     done
     # As much as a write needs, on a disk that may be full; beside the file, or else in its place.
-    if trouble=$({ dd if=/dev/zero of="$beside/.auth-try-$mark" bs=1024 count=16 &&
-        mv -f "$beside/.auth-try-$mark" "$beside/.auth-$mark"; } 2>&1); then
+    try=$beside/.auth-${mark%??????}
+    if trouble=$({ dd if=/dev/zero of="$try" bs=1024 count=16 &&
+        mv -f "$try" "$beside/.auth-$mark"; } 2>&1); then
         rm -f "$beside/.auth-$mark"
     else
-        rm -f "$beside/.auth-try-$mark" 2> /dev/null
+        rm -f "$try" 2> /dev/null
         [ -w "$file" ] || fail "write: $trouble"
-        case $trouble in *[Ss]pace*) fail "write: $trouble" ;; esac
+        case $trouble in *"No space"*) fail "write: $trouble" ;; esac
     fi
     tell done
 }
@@ -124,6 +147,7 @@ probe() {
 lock() {
     command -v flock > /dev/null 2>&1 || return 0
     [ ! -e "$2" ] || [ -f "$2" ] || return 0
+    [ ! -L "$2" ] || [ "$user" != 0 ] || return 0  # where it leads, root makes nothing
     made=$([ -e "$2" ] || put yes)
     (: >> "$2") 2> /dev/null || return 0
     [ -z "$made" ] || give "$2" "$(owner "$folder")"
@@ -147,18 +171,26 @@ sweep() {
     set -f
 }
 
-# Where nothing can be renamed (a single mounted file), one write puts blanks over what was longer.
+# Where nothing can be renamed (a single mounted file), room is made behind what is there, with
+# blanks, which mean nothing in JSON; then one write covers all of it.
 write_in_place() {
     before=$(cat "$file" && put x) || return 1
-    blanks=
-    while [ $((size + ${#blanks})) -lt $((${#before} - 1)) ]; do blanks="$blanks "; done
-    if in_one_write "$content$blanks" && [ "$(dd if="$file" bs=1 count="$size" 2> /dev/null | summed)" = "$sum" ]; then
+    long=$(($(wc -c < "$file")))
+    more=$(blanks $((size - long)))
+    put "$more" 2> /dev/null >> "$file"
+    if [ "$(($(wc -c < "$file")))" -ge "$size" ] &&
+        in_one_write "$content$(blanks $((long - size)))" &&
+        [ "$(dd if="$file" bs=1 count="$size" 2> /dev/null | summed)" = "$sum" ]; then
         truncate -s "$size" "$file" 2> /dev/null
         chmod 600 "$file" 2> /dev/null
         return 0
     fi
-    in_one_write "${before%x}"
+    [ "$(sum_of "$file")" = "$now" ] || in_one_write "${before%x}$more"
+    truncate -s "$long" "$file" 2> /dev/null
     return 1
+}
+blanks() {
+    [ "$1" -le 0 ] || printf "%${1}s" ''
 }
 in_one_write() {
     put "$1" | dd of="$file" conv=notrunc bs=1048576 iflag=fullblock 2> /dev/null ||
@@ -172,28 +204,31 @@ deliver() {
     lock 8 "$folder/auth.lock"
     name=${file##*/}
     lock 9 "$beside/${name%.*}.json.lock"
+    sweep
     now=$(sum_of "$file")
+    tell "sum $sum"
     if [ "$now" = "$sum" ]; then
+        chmod 600 "$file" 2> /dev/null
         tell done
         exit 0
     fi
     [ "$now" = "$known" ] || fail "changed: another program has just written $file"
-    sweep
     temporary=$beside/.auth-$mark
     trap 'rm -f "$temporary" 2> /dev/null' EXIT
     like=$file
     [ -e "$file" ] || like=$beside
+    moved=
     if trouble=$( (set -C && put "$content" > "$temporary") 2>&1) &&
-        trouble="it does not hold what was written" && [ "$(sum_of "$temporary")" = "$sum" ]; then
+        [ "$(sum_of "$temporary")" = "$sum" ]; then
         give "$temporary" "$(owner "$like")"
         sync "$temporary" 2> /dev/null
-        trouble=$(mv -f "$temporary" "$file" 2>&1) && trouble=
+        trouble=$(mv -f "$temporary" "$file" 2>&1) && moved=yes
     fi
-    if [ -n "$trouble" ]; then
-        [ -f "$file" ] && [ -w "$file" ] && write_in_place || fail "write: $trouble"
+    if [ "$(sum_of "$file")" != "$sum" ]; then
+        [ -z "$moved" ] || fail "write: $file does not hold what was written"
+        [ -f "$file" ] && [ -w "$file" ] && write_in_place ||
+            fail "write: ${trouble:-$beside does not hold what was written}"
         tell "in_place yes"
-    elif [ "$(sum_of "$file")" != "$sum" ]; then
-        fail "write: $file does not hold what was written"
     fi
     tell done
 }
