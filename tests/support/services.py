@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.containers import LIMIT, LINKED, Engine, docker, empty_root
 from tests.support.machine import cgroups_swept, require_root
-from tests.support.program import Outcome, until
+from tests.support.program import Outcome
 
 # The service has mounts and processes of its own; they end with the shell that starts it, and
 # however the tests end.
-LIMIT = 300  # seconds, against a hang
 _PRIVATELY = "setpriv --pdeathsig KILL unshare -m -p --fork --kill-child --mount-proc sh -euc"
 # $1 is where the command tells its exit code.
 _UNTIL_TOLD = 'until [ -s "$1" ]; do kill -0 $!; sleep 0.05; done\n'
@@ -128,32 +126,21 @@ class SystemdAsInit(Systemd):
     kind = ("--system", "-p -u -i --fork --kill-child --mount-proc")
 
 
-LINKED = ("bin", "lib", "lib64")
 PROJECT = Path(__file__).resolve().parent.parent.parent
-# A daemon uses the machine's containerd, settings, key and systemd if it finds them: here it finds
-# none. It ends when the tests do, however they end.
-_ALONE = """
-mount -t tmpfs none /run
-mkdir -p /etc/docker
-mount -t tmpfs none /etc/docker
-exec setpriv --pdeathsig TERM dockerd --exec-opt native.cgroupdriver=cgroupfs --bridge=none \\
-    --iptables=false --ip6tables=false --storage-driver=vfs "$@"
-"""
 
 
 class Container:
     """A running container on a Docker daemon of its own."""
 
-    def __init__(self, own: Path, shared: Path) -> None:
-        """`own` is for all that the daemon keeps; sockets must have short names."""
+    def __init__(self, engine: Engine, shared: Path) -> None:
+        """`shared` is a folder that the container sees."""
         self.folder = shared
-        self._own = own
-        self._docker = ("docker", "-H", f"unix://{own}/sock")
+        self._engine = engine
 
     def command(self, how: str, words: Sequence[str], environ: dict[str, str]) -> list[str]:
         """Return a command line that runs `words` in the container, by `docker exec` as `how`."""
         settings = [word for name in environ for word in ("-e", f"{name}={environ[name]}")]
-        return [*self._docker, *how.split(), *settings, "place", *words]
+        return [*self._engine.words, *how.split(), *settings, "place", *words]
 
     def run(self, words: Sequence[str], environ: dict[str, str], stdin: Path | None) -> Outcome:
         """Run a command to its end; without a file for its input as `docker exec` does it."""
@@ -162,61 +149,15 @@ class Container:
             done = subprocess.run(command, stdin=file, capture_output=True, timeout=LIMIT)
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    @contextmanager
-    def running(self, *volumes: str) -> Iterator[None]:
-        """Run daemon and container, or skip the test where that is not possible."""
-        kept = [f"--{name}={self._own}/{name}" for name in ("data-root", "exec-root", "pidfile")]
-        words = ["unshare", "-m", "sh", "-euc", _ALONE, "sh", *self._docker[1:], *kept]
-        words += [f"--cgroup-parent=/{self._own.name}"]
-        log = self._own / "log"
-        with open(log, "wb") as told:
-            daemon = subprocess.Popen(words, stdout=told, stderr=told)
-        try:
-            until(lambda: daemon.poll() is not None or not self._ask("info").returncode, LIMIT)
-            if daemon.poll() is not None:
-                said = log.read_text().strip().splitlines()[-1:]
-                pytest.skip(f"no docker daemon can be started here: {said}")
-            self._ask("import", "-", "image", stdin=self._image())
-            mounts = [word for path in volumes for word in ("-v", path)]
-            where = ("run", "-d", "--name", "place", "--network", "host", *mounts, "image")
-            started = self._ask(*where, "sleep", "infinity")
-            if started.returncode:
-                pytest.skip(f"no container can be started here: {started.stderr.decode()[-200:]}")
-            yield
-        finally:
-            self._ask("rm", "-f", "place")
-            daemon.terminate()
-            daemon.wait(LIMIT)
-
-    def _image(self) -> bytes:
-        """Return an archive of empty folders, and of links where this machine has links."""
-        root = self._own / "root"
-        for name in ("usr", "etc", "tmp", "proc", "sys", "dev"):
-            (root / name).mkdir(parents=True)
-        for path in (Path("/", name) for name in LINKED if Path("/", name).is_symlink()):
-            (root / path.name).symlink_to(path.readlink())
-        packed = subprocess.run(["tar", "-C", root, "-c", "."], capture_output=True, check=True)
-        return packed.stdout
-
-    def _ask(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        command = [*self._docker, *words]
-        return subprocess.run(command, input=stdin, capture_output=True, timeout=LIMIT)
-
 
 @contextmanager
 def container(shared: Path) -> Iterator[Container]:
     """A container that shares a folder, the network and, to read, the programs of this machine."""
-    require_root("docker", "dockerd", "setpriv", "unshare")
-    own = Path(tempfile.mkdtemp(prefix="hl-docker-", dir="/tmp"))
     programs = {"/usr", "/etc", sys.base_prefix, sys.prefix, str(PROJECT)}
     programs |= {f"/{name}" for name in LINKED if not Path("/", name).is_symlink()}
     seen = sorted(path for path in programs if not path.startswith("/usr/"))
-    place = Container(own, shared)
-    try:
-        with (
-            cgroups_swept(own.name),
-            place.running(f"{shared}:{shared}", *(f"{path}:{path}:ro" for path in seen)),
-        ):
-            yield place
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
+    volumes = [f"{shared}:{shared}", *(f"{path}:{path}:ro" for path in seen)]
+    with docker() as engine:
+        engine.load("image", empty_root(engine.own / "files"))
+        engine.start("place", "image", *(word for path in volumes for word in ("-v", path)))
+        yield Container(engine, shared)
