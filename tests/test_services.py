@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from headless_login.practice.person import approve
+from tests.support.containers import LIMIT
 from tests.support.program import COMMAND, Terminal, Variables, environment, url_in
-from tests.support.services import LIMIT, Container, Cron, Systemd, SystemdAsInit, container
+from tests.support.services import Container, Cron, Systemd, SystemdAsInit, container
 
 pytestmark = pytest.mark.timeout(2 * LIMIT)  # a busy daemon is no failure
 Place = Container | Cron | Systemd  # somewhere commands can be run

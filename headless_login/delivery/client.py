@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess  # nosec B404
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple
 
-_MOST = 4 * 1024 * 1024  # bytes of an answer
+_MOST = 4 * 1024 * 1024  # bytes of an answer; a client that says more is ended
+_GRACE = (5.0, 1.0)  # seconds for what is left in both streams, after the client has ended
 
 
 class Reply(NamedTuple):
@@ -30,54 +31,61 @@ def run_client(
     """
     pipe = subprocess.PIPE
     with subprocess.Popen(  # nosec B603
-        words, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(environ)
+        words, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(environ), bufsize=0
     ) as process:
         late = threading.Event()
+        out: list[bytes] = []
+        err: list[bytes] = []
 
         def give_up() -> None:
             late.set()
             process.kill()
 
         timer = threading.Timer(timeout, give_up)
-        said: list[bytes] = []
-        helpers = [
-            threading.Thread(target=_give, args=(process.stdin, given), daemon=True),
-            threading.Thread(target=_take, args=(process.stderr, said), daemon=True),
-        ]
-        for each in (timer, *helpers):
+        streams = ((process.stdout, out, process.kill), (process.stderr, err, lambda: None))
+        takers = [_thread(_take, *each) for each in streams]
+        for each in (timer, _thread(_give, process.stdin, given), *takers):
             each.daemon = True
             each.start()
         try:
-            out = _answer_in(process.stdout)
             exit_code = process.wait()
-            # A connection that the user's ssh shares keeps this stream open after the end.
-            helpers[1].join(1.0)
+            # What the client has started may keep them open: a connection that the user's ssh
+            # shares with others, or the program that a wrapper of it has run.
+            for taker, seconds in zip(takers, _GRACE, strict=True):
+                taker.join(seconds)
         finally:
             timer.cancel()
             process.kill()
+        told = b"".join(out), b"".join(err)
     if late.is_set():
         raise TimeoutError
-    return Reply(exit_code, out, b"".join(said).decode(errors="replace"))
+    if len(told[0]) >= _MOST:
+        return Reply(exit_code, b"", f"more than {_MOST >> 20} MiB, which is no answer")
+    return Reply(exit_code, told[0], told[1].decode(errors="replace"))
 
 
-def _give(stream: IO[bytes] | None, content: bytes) -> None:
-    assert stream is not None  # noqa: S101  # nosec B101
+def _thread(work: Callable[..., None], *given: object) -> threading.Thread:
+    return threading.Thread(target=work, args=given, daemon=True)
+
+
+def _give(stream: IO[bytes], content: bytes) -> None:
+    left = memoryview(content)
     try:
-        stream.write(content)
+        while left:
+            left = left[os.write(stream.fileno(), left) :]
         stream.close()
-    except OSError:
+    except (OSError, ValueError):
         pass  # it has ended before, and its exit code says so
 
 
-def _take(stream: IO[bytes] | None, into: list[bytes]) -> None:
-    assert stream is not None  # noqa: S101  # nosec B101
+def _take(stream: IO[bytes], into: list[bytes], too_much: Callable[[], None]) -> None:
     left = _MOST
-    while left > 0 and (chunk := os.read(stream.fileno(), 65536)):
-        into.append(chunk)
-        left -= len(chunk)
-
-
-def _answer_in(stream: IO[bytes] | None) -> bytes:
-    chunks: list[bytes] = []
-    _take(stream, chunks)
-    return b"".join(chunks)
+    try:
+        while chunk := os.read(stream.fileno(), 65536):
+            if left > 0:
+                into.append(chunk)
+                left -= len(chunk)
+            else:
+                too_much()
+    except (OSError, ValueError):
+        pass  # it is closed, since its reader waits no longer

@@ -192,7 +192,9 @@ class RemoteFolder:
                 present = account if account.stored.mode else None
             except Misshapen:
                 is_unreadable = True
-        folder, file, sums = (answer.get(name, [""])[0] for name in ("folder", "file", "sum"))
+        folder, file, sums = (
+            one_line(answer.get(name, [""])[0]) for name in ("folder", "file", "sum")
+        )
         return Found(
             folder,
             file,
