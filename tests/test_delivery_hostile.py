@@ -242,8 +242,9 @@ import sys
 given = sys.stdin.buffer.read()
 mark = given.partition(b"\\nEND\\n")[2].split(b"\\n")[0].decode()
 sys.stderr.write("\\x1b[2J\\x1b]52;c;AAAA\\x07" + given.decode()[-3000:])
-for line in ("folder /\\x1b[2Jx", "file /\\x1b[2Jx/auth.json", "sum -", "made /\\x1b[2J", "in_place"):
+for line in ("folder /\\x1b[2Jx", "file /\\x1b[2Jx/auth.json", "sum -", "made /\\x1b[2J"):
     print(mark, line)
+print(mark, "in_place")
 print(mark, {last!r})
 """
 
