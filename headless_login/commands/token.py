@@ -121,8 +121,7 @@ def valid_token(
     for _ in range(_ROUNDS):
         if not _renewable(stored):
             return _as_it_is(stored, min_valid, force, now())
-        # Refreshed since then, for whoever is present now, is as good as refreshed by us.
-        is_fresh = not force or began <= refreshed_at(stored) <= now()
+        is_fresh = not force or _came_since(began, stored, now())
         if is_fresh and seconds_left(stored, now()) >= max(min_valid, 1.0):
             return _valid(stored)
         reason = FORCED if force else EXPIRING
@@ -173,6 +172,11 @@ def _valid(stored: StoredSignIn, trouble: str = "") -> ValidToken:
 
 def _renewable(stored: StoredSignIn) -> bool:
     return stored.mode == "chatgpt" and stored.refresh_token is not None
+
+
+def _came_since(began: float, stored: StoredSignIn, now: float) -> bool:
+    """Return whether another program has refreshed it since we were called: as good as by us."""
+    return began <= refreshed_at(stored) <= now
 
 
 def _as_it_is(stored: StoredSignIn, min_valid: float, force: bool, now: float) -> ValidToken:
