@@ -6,9 +6,8 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
@@ -30,15 +29,18 @@ _ASIDE = "headless-login-"  # how such a folder's name begins
 _PLACES = ("", "~", "/dev/shm")  # noqa: S108  # nosec B108
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What one sign-in leaves behind, always the whole file.
 
     `comes_once`: the person does not have it, and cannot give it a second time.
     """
 
-    content: bytes = field(repr=False)
+    content: bytes
     comes_once: bool = True
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Credentials(comes_once={self.comes_once!r})"
 
     @classmethod
     def chatgpt(
