@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import headless_login
+from headless_login.codex.home import CodexHome
 from tests.support.program import environment, run
+from tests.support.stored_files import chatgpt, store
 
 PACKAGE = Path(headless_login.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -107,6 +109,11 @@ HEAVY = {
     *("asyncio", "authlib", "cryptography", "h11", "joserfc", "prompt_toolkit", "pydantic"),
     *("qrcode", "requests", "rich", "ssl", "urllib3"),
 }
+# Of the standard library and of Typer: each takes about as long as a bare start, or more.
+SLOW = {
+    *("click", "dataclasses", "inspect", "json", "secrets", "shutil", "socket", "subprocess"),
+    *("textwrap", "threading", "typer", "urllib"),
+}
 # Stops at the first write of an address, and tells what was loaded by then: modules, and which of
 # our classes are dataclasses.
 WATCH = """
@@ -139,4 +146,26 @@ def test_nothing_heavy_before_the_address(options: str, codex_home: Path) -> Non
     assert "headless_login" in loaded
     assert dataclasses == "", "a frozen slotted one costs half a millisecond"
     assert not loaded & HEAVY
-    assert len(loaded) < 200
+    assert not loaded & (SLOW - {"shutil", "json", "socket"})
+    assert options != "--paste-redirect" or not loaded & SLOW
+    assert len(loaded) < 110
+
+
+# Ends with what a whole command has loaded.
+WHOLE = """
+import os, sys
+from headless_login.cli import main
+main(sys.argv[1:])
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+@pytest.mark.parametrize("line", ["login status", "accounts", "logout", "token", "export"])
+def test_nothing_heavy_where_nobody_is_asked(line: str, home: CodexHome) -> None:
+    """Without a network no client is loaded, and for an ordinary command line no parser."""
+    store(home, chatgpt())
+    command = (sys.executable, "-c", WHOLE)
+    outcome = run(*line.split(), environ=environment(home.path, None), command=command)
+    loaded = {*outcome.out.splitlines()[-1].split()}
+    assert "headless_login" in loaded
+    assert not loaded & (HEAVY | SLOW - {"json"})

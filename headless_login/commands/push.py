@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.accounts import Accounts
 from headless_login.codex.auth_file import Credentials, discard_aside
@@ -20,10 +19,12 @@ from headless_login.commands.context import Context
 from headless_login.commands.token import MIN_VALID, valid_token
 from headless_login.commands.words import used_from_now_on
 from headless_login.delivery.destination import CodexFolder, tell_running
-from headless_login.delivery.remote import RemoteFolder
 from headless_login.delivery.target import Replacing, destination_at
 from headless_login.errors import HeadlessLoginError, LocalTrouble, NotSignedIn, WrongUsage
 from headless_login.terminal.output import utc
+
+if TYPE_CHECKING:
+    from headless_login.delivery.remote import RemoteFolder
 
 _AT_ONCE = 32  # clients that run side by side
 _ROUNDS = 3  # that auth.json may change under our hands
@@ -137,6 +138,8 @@ def _deliver_all(
     targets: Sequence[str], account: Account, context: Context, replace: bool
 ) -> dict[str, Outcome]:
     """Deliver to all of them side by side, with a line that counts them on a terminal."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     may_ask = len(targets) == 1
     counts = context.output.console if not context.output.console.is_dumb else None
     outcomes: dict[str, Outcome] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess  # nosec B404
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -100,6 +99,8 @@ def _link(path: str) -> str:
 
 def _find_by_lsof(port: int) -> PortHolder | None:
     """Ask lsof, which macOS has; its -F prints `p` and the process, then `c` and the command."""
+    import subprocess  # nosec B404
+
     command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
     with suppress(OSError, subprocess.SubprocessError):
         told = subprocess.run(  # nosec B603
