@@ -25,7 +25,7 @@ from tests.support.stored_files import LOCKS
 
 NEW = signed_in_as(ADA).content
 OLD = signed_in_as(ADA, "rt_OLD").content
-SHELLS = ("dash", "bash", "bash --posix", "busybox sh", "mksh", "ksh93", "zsh --emulate sh")
+SHELLS = ("dash", "bash", "bash --posix", "busybox sh", "mksh", "zsh --emulate sh")
 PLAIN_SHELLS = SHELLS[0], SHELLS[3]  # of which everything else is a program of its own
 LEAST = "cat chmod chown cut dd id ls mkdir mv printf readlink rm sed sha256sum sleep wc"
 MOST = f"{LEAST} cksum flock sync truncate"

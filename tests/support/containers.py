@@ -125,6 +125,9 @@ def podman() -> Iterator[Engine]:
             yield engine
         finally:
             _remove_all(engine)
+            # What watched over a container ends after it, and its group is in use until then.
+            groups = f"*/{own.name}/**/cgroup.procs"
+            until(lambda: not any(p.read_text() for p in Path("/sys/fs/cgroup").glob(groups)))
 
 
 ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {
