@@ -24,8 +24,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -306,7 +307,8 @@ def _answered(process: subprocess.Popen[bytes], how: str) -> tuple[str, bytes]:
             answer = approve(address)
             if how == PASTED:
                 return answer, head
-            with urlopen(answer) as page:
+            # A command that is killed answers nothing, or a part of it.
+            with suppress(OSError, HTTPException), urlopen(answer) as page:
                 page.read()
     return "", head
 
