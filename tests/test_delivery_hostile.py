@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from headless_login.codex.auth_file import Credentials
-from headless_login.delivery.client import Reply, run_client
-from headless_login.delivery.remote import RemoteFolder, cksum
+from headless_login.delivery.client import Reply, cksum, run_client
+from headless_login.delivery.remote import RemoteFolder
 from headless_login.delivery.target import Replacing, read_target
 from headless_login.errors import HeadlessLoginError, LocalTrouble
 from tests.support.machine import within

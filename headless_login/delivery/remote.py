@@ -16,13 +16,21 @@ from headless_login.codex.kept import Account, account_of
 from headless_login.codex.rules import Rules
 from headless_login.codex.shape import Misshapen
 from headless_login.codex.stored import StoredSignIn, described
-from headless_login.delivery.client import Reply, run_client
+from headless_login.delivery.client import (
+    TIMEOUT,
+    Changed,
+    Refused,
+    RemoteProgram,
+    RunClient,
+    failure,
+    run_client,
+    sums_of,
+)
 from headless_login.delivery.destination import Say, silence
 from headless_login.delivery.target import Replacing, Target
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.text import one_line, printable
 
-TIMEOUT = 120.0  # seconds; a person may have to type a password, or to touch a key
 _ASIDE = ("~", "", "/dev/shm")  # noqa: S108  # nosec B108
 
 
@@ -65,7 +73,7 @@ class RemoteFolder:
         may_ask: bool = True,
         timeout: float = TIMEOUT,
         to_deliver: Callable[[str], str] = lambda _: "",
-        run: Callable[[Sequence[str], bytes, Mapping[str, str], float], Reply] = run_client,
+        run: RunClient = run_client,
     ) -> None:
         """`may_ask`: the client may ask the person (a password, a host key); seconds for a run.
 
@@ -74,11 +82,8 @@ class RemoteFolder:
         self._target = target
         self._replacing = replacing
         self._store_anyway = store_anyway
-        self._environ = environ
-        self._may_ask = may_ask
-        self._timeout = timeout
         self._to_deliver = to_deliver
-        self._run = run
+        self._program = RemoteProgram(target, environ, timeout, run, may_ask=may_ask)
         self._found: Found | None = None
 
     @property
@@ -115,6 +120,9 @@ class RemoteFolder:
             )
         if store == "auto":
             say(f"Note: Codex on {self.target} looks into a keyring first, which is not checked.")
+        if self._replacing.new is None:
+            codex = found.codex or "no codex was found"
+            say(f"Reached {self.target}: {one_line(found.folder)}; {codex}.")
         self._replacing.check_before(found.present, self.target, method, say)
         return found.rules
 
@@ -153,13 +161,13 @@ class RemoteFolder:
         for _ in range(2):
             self._replacing.check(found.present, new, self.target)
             try:
-                answer = self._call("deliver", found.sums, content)
+                answer = self._program.call("deliver", found.sums, content)
                 break
-            except _Changed:
+            except Changed:
                 found = self._probe(say)
             except LocalTrouble as trouble:
                 there = self._sums_there()
-                if isinstance(trouble, _Refused) or there not in sums_of(content):
+                if isinstance(trouble, Refused) or there not in sums_of(content):
                     raise
                 answer = {"sum": [there]}  # the link broke after it had arrived
                 break
@@ -180,7 +188,7 @@ class RemoteFolder:
             return ""
 
     def _probe(self, say: Say) -> Found:
-        answer = self._call("probe")
+        answer = self._program.call("probe")
         if made := answer.get("made"):
             say(f"Made the Codex folder {one_line(made[0])} on {self.target}.")
         if unreadable := answer.get("unreadable"):
@@ -218,102 +226,5 @@ class RemoteFolder:
         ]
         return Rules.of_texts(config, [layer("required", "/etc/codex/requirements.toml")])
 
-    def _call(self, action: str, known: str = "", content: bytes = b"") -> dict[str, list[str]]:
-        """Run the program there; returns what it has told, line by line, by the first word.
-
-        Raises:
-            LocalTrouble: `delivery_failed`.
-        """
-        mark = os.urandom(6).hex()
-        lines = [mark, action, self._target.folder, known, str(len(content)), *sums_of(content)]
-        given = "\n".join([_program() + "END", *lines, ""]).encode(errors="surrogateescape")
-        words = self._target.words(may_ask=self._may_ask)
-        reason = ""
-        try:
-            reply = self._run(words, given + content, self._environ, self._timeout)
-        except TimeoutError:
-            reason = f"no answer came within {self._timeout:.0f} seconds."
-        except OSError as error:
-            client = self._target.client
-            reason = f"`{client}` cannot be run here: {error.strerror or type(error).__name__}."
-        if reason:
-            raise self._failed(reason)
-        told: dict[str, list[str]] = {}
-        for line in reply.out.decode(errors="surrogateescape").split("\n"):
-            marked, _, rest = line.removesuffix("\r").partition(" ")
-            if marked == mark:
-                name, _, value = rest.partition(" ")
-                told.setdefault(name, []).append(value)
-        if "done" not in told:
-            raise self._failure(told, reply)
-        return told
-
-    def _failure(self, told: Mapping[str, Sequence[str]], reply: Reply) -> LocalTrouble:
-        if "failed" in told:
-            kind, _, what = " ".join(told["failed"]).partition(": ")
-            if kind == "changed":
-                return _Changed("delivery_failed", what)
-            return self._failed(f"{printable(_first_line(what))}.", _HINTS.get(kind, ""), _Refused)
-        heard = reply.err
-        if not told and reply.exit_code in _NOT_RUN:  # docker says it on its standard output
-            heard = f"{reply.out.decode(errors='replace')}\n{heard}"
-        said = [line for line in heard.splitlines() if line.strip()]
-        client = self._target.client
-        if said:
-            what = printable(said[-1])
-            return self._failed(f"{client} says: {what}{'' if what[-1:] in '.?!' else '.'}")
-        return self._failed(f"{client} ended before it was done (exit code {reply.exit_code}).")
-
-    def _failed(
-        self, what: str, hint: str = "", kind: type[LocalTrouble] = LocalTrouble
-    ) -> LocalTrouble:
-        hint = hint or f"See whether this works: {self._target.trial}"
-        return kind("delivery_failed", f"{one_line(self.target)}: {what}", hint)
-
-
-class _Refused(LocalTrouble):
-    """The program there says that nothing was changed."""
-
-
-class _Changed(_Refused):
-    """Another program has written auth.json since it was looked at."""
-
-
-_NOT_RUN = (126, 127)  # exit codes of shells and containers: there is no such program
-_HINTS = {
-    "folder": "Name another folder, as in ssh://HOST/DIR, or fix that there.",
-    "file": "Fix that there.",
-    "write": "Make room, or give its user the right to write there.",
-    "locked": "Close Codex there, and try again.",
-    "cut": "Try again.",
-    "shell": "Let sh there be dash, bash, ksh, zsh or BusyBox.",
-    "tool": "Install one of them there.",
-}
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0].strip().rstrip(".")
-
-
-def _program() -> str:
-    from importlib.resources import files
-
-    return (files("headless_login.delivery") / "remote.sh").read_text("utf-8")
-
-
-def sums_of(content: bytes) -> tuple[str, str]:
-    """Return what the program there may tell an auth.json by: its cksum(1), or its SHA-256."""
-    from hashlib import sha256
-
-    return cksum(content), sha256(content).hexdigest()
-
-
-def cksum(content: bytes) -> str:
-    """Return the checksum and the size that cksum(1) of POSIX prints."""
-    crc, size = 0, len(content)
-    length = size.to_bytes((size.bit_length() + 7) // 8, "little")
-    for byte in content + length:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = ((crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
-    return f"{crc ^ 0xFFFFFFFF} {size}"
+    def _failed(self, what: str) -> LocalTrouble:
+        return failure(self._target, what)
