@@ -272,6 +272,7 @@ def test_what_was_left_behind_is_thrown_away(pending: Pending, codex_home: Path)
         (folder / name).touch()
         aged(folder / name)
     (folder / "y.used").touch()
+    aged(pending.record(dead), days=0.1)
     pending.begin()
     names = {path.name for path in folder.iterdir()}
     assert {f"{identifier(alive)}.json", f"{identifier(dead)}.expired", "y.used"} <= names

@@ -13,7 +13,7 @@ from headless_login.codex.rules import Rules
 from headless_login.commands.command_line import command_to_deliver, own_command
 from headless_login.commands.context import Context, Options
 from headless_login.commands.conversation import Conversation, conclude, wait_for_approval
-from headless_login.commands.pending_answers import PendingAnswers, device_code_among
+from headless_login.commands.pending_answers import MOST, PendingAnswers, device_code_among
 from headless_login.commands.words import WithoutInput, duration
 from headless_login.delivery.destination import CodexFolder, Destination
 from headless_login.errors import (
@@ -39,6 +39,7 @@ from headless_login.terminal.input import (
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: its caller has it already
 _STDIN = "-"
+_LONGEST_CODE = 40  # letters
 _PENDING = "The sign-in stays pending."
 _RUN_AGAIN = "This sign-in stays pending: then run the same command again."
 
@@ -81,7 +82,8 @@ def _finish(
     expect: tuple[str, ...],
 ) -> SignedIn:
     with PendingAttempts.opened(folder.home) as pending:
-        waiting = pending.waiting()
+        is_code = answer is not None and len(answer) < _LONGEST_CODE  # found among all of them
+        waiting = pending.waiting(None if is_code and answer != _STDIN else MOST)
         finishing = _Finishing(pending, folder, None, context, folder.home, expect)
         if not any(attempt.to for attempt in waiting):  # else it may be for another machine
             finishing = finishing._replace(rules=folder.check(context.say))
@@ -228,7 +230,7 @@ def _complete(
 ) -> SignedIn:
     """Exchange the grant that was won; a refusal by the issuer uses its attempt up, too."""
     if isinstance(outcome, RejectedAnswer):
-        if outcome.error != "no_pending_login" and finishing.pending.waiting():
+        if outcome.error != "no_pending_login" and finishing.pending.waiting(1):
             outcome.pending = _PENDING
         raise outcome
     if answers.found is None:

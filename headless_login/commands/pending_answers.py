@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headless_login.codex.pending.record import identifier, identifier_of
+from headless_login.codex.pending.record import identifier_of
 from headless_login.codex.pending.store import PendingAttempts, refusal
 from headless_login.errors import RejectedAnswer, SignInRefused
 from headless_login.oauth.attempt import Attempt
@@ -11,6 +11,7 @@ from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.values import DeviceCode, Grant
 
+MOST = 32  # of the pending attempts, where an answer does not say which one is meant
 _NEWEST = 8
 
 
@@ -34,9 +35,9 @@ class PendingAnswers:
         """
         self.found = None
         pasted = Pasted(text)
-        waiting = self._pending.waiting()
         names = {identifier_of(state) for state in pasted.states}
-        if meant := [attempt for attempt in waiting if identifier(attempt) in names]:
+        # Found by name, however many are pending.
+        if meant := [found for name in names if (found := self._pending.find(name))]:
             self.found, answer = _answered(meant, pasted)
             if isinstance(answer, SignInRefused):
                 raise answer
@@ -44,6 +45,7 @@ class PendingAnswers:
         for name in names:
             if self._pending.knows(name):
                 raise self._pending.reason(name)
+        waiting = self._pending.waiting(MOST)
         if not waiting and (not names or self._pending.is_blank):
             raise self._pending.reason()
         raise _wrong_form(pasted, waiting) or refusal("unknown")

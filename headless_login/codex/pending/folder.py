@@ -19,6 +19,8 @@ FOLDER = ".headless-login"
 RECORD, LOCK, USED, EXPIRED = ".json", ".lock", ".used", ".expired"
 _UNFINISHED = ".new"  # a record that is being written, under its lock
 # For how many seconds files of ours are kept; no attempt can be pending for longer than two days.
+_MAY_EXPIRE = 900.0  # seconds, as a rule; before, no record is read for that
+_MOST_SWEPT = 500
 _STAY = {USED: 86400.0, EXPIRED: 86400.0, RECORD: 172800.0, LOCK: 172800.0, _UNFINISHED: 0.0}
 
 
@@ -71,15 +73,18 @@ class PendingFolder:
         """Return the names of all attempts that have a record."""
         return [name.removesuffix(RECORD) for name in self._names() if name.endswith(RECORD)]
 
-    def latest(self) -> str:
-        """Return the name of the attempt that was begun, used up or expired last, if any."""
-        times = {}
+    def latest(self, *kinds: str) -> list[str]:
+        """Return the names of the attempts that have a file of one of these kinds, newest first.
+
+        Without kinds: those that were begun, used up or expired.
+        """
+        times: dict[str, int] = {}
         for name in self._names():
             stem, kind = os.path.splitext(name)
-            if kind in (RECORD, USED, EXPIRED):
+            if kind in (kinds or (RECORD, USED, EXPIRED)):
                 with suppress(OSError):
-                    times[stem] = self._there.status_of(name).st_mtime_ns
-        return max(times, key=lambda stem: times[stem], default="")
+                    times[stem] = max(times.get(stem, 0), self._there.status_of(name).st_mtime_ns)
+        return sorted(times, key=lambda stem: times[stem], reverse=True)
 
     def status(self, identifier: str) -> os.stat_result:
         """Return the status of a record; raises OSError."""
@@ -125,22 +130,30 @@ class PendingFolder:
 
     def sweep(
         self,
-        alive: set[str],
+        is_alive: Callable[[str], bool],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Remove old marks and locks, and what a process that was killed left behind.
 
-        What belongs to the attempts that are `alive` stays, whatever the clock says; so does
-        everything that this program has not put there.
+        What belongs to an attempt that `is_alive` stays, whatever the clock says; so does
+        everything that this program has not put there. Of very many files some are looked at now
+        and others another time, but for what may hold a secret.
         """
-        for name in self._names():
+        names = self._names()
+        begin = int(clock()) % len(names) if len(names) > _MOST_SWEPT else 0
+        some = {*names[begin : begin + _MOST_SWEPT]}
+        for name in names:
             stem, kind = os.path.splitext(name)
             stays = _STAY.get(kind)
-            if stays is None or (stem in alive and kind != _UNFINISHED):
+            if stays is None or (kind != _UNFINISHED and name not in some):
                 continue
             with suppress(OSError):
-                if clock() - self._there.status_of(name).st_mtime >= stays:
+                age = clock() - self._there.status_of(name).st_mtime
+                if age < (_MAY_EXPIRE if kind == RECORD else stays):
+                    continue
+                # Asked, a record that has expired is marked so, and is gone.
+                if (kind == _UNFINISHED or not is_alive(stem)) and age >= stays:
                     self._sweep_away(name, stem, kind)
 
     def _sweep_away(self, name: str, stem: str, kind: str) -> None:

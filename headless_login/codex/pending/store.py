@@ -113,7 +113,7 @@ class PendingAttempts:
         try:
             with PendingFolder.made(home) as folder:
                 pending = cls(home, folder, now)
-                folder.sweep({identifier(each) for each in pending.waiting()})
+                folder.sweep(lambda name: pending.find(name) is not None)
                 origin = pending._origin(attempt.left(now().wall))
                 folder.write(identifier(attempt), write_record(attempt, origin))
                 return
@@ -122,12 +122,20 @@ class PendingAttempts:
         path = os.path.join(home.path, FOLDER, identifier(attempt) + RECORD)
         raise cannot_write(path, refused)
 
-    def waiting(self) -> list[Attempt]:
-        """Return what can be finished here and now, the newest first."""
-        found = []
-        for name in self._folder.identifiers():
+    def find(self, name: str) -> Attempt | None:
+        """Return the attempt of that identifier, if it can be finished here and now."""
+        with suppress(RejectedAnswer, OSError):
+            return self._load(name)[0]
+        return None
+
+    def waiting(self, most: int | None = None) -> list[Attempt]:
+        """Return what can be finished here and now, the newest first; of many the `most` newest."""
+        found: list[tuple[Attempt, Origin]] = []
+        for name in self._folder.identifiers() if most is None else self._folder.latest(RECORD):
             with suppress(RejectedAnswer, OSError):
                 found.append(self._load(name))
+            if len(found) == most:
+                break
         found.sort(key=lambda pair: pair[1].moment.uptime, reverse=True)
         return [attempt for attempt, _ in found]
 
@@ -142,7 +150,7 @@ class PendingAttempts:
 
     def reason(self, name: str = "") -> RejectedAnswer:
         """Return why an attempt cannot be finished; without a name, the latest that was begun."""
-        name = name or self._folder.latest()
+        name = name or next(iter(self._folder.latest()), "")
         if not name:
             return refusal("nothing", self._home.path)
         try:
@@ -189,7 +197,7 @@ class PendingAttempts:
     def forget_all(self) -> int:
         """Remove every pending attempt, and return how many there were."""
         count = sum(self._folder.forget(name) for name in self._folder.identifiers())
-        self._folder.sweep(set())
+        self._folder.sweep(lambda _: False)
         return count
 
     def _load(self, name: str) -> tuple[Attempt, Origin]:
