@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -15,12 +17,9 @@ def run() -> NoReturn:
     os._exit: what has to survive is on disk by then, and a thread that still waits for a server
     must not hold up the end.
     """
-    import gc
-    import os
-
     exit_code = 130
-    gc.disable()  # nothing is thrown away while a command starts; who waits long, enables it
     try:
+        gc.disable()  # nothing is thrown away while a command starts; who waits long, enables it
         exit_code = _run()
     except KeyboardInterrupt:
         pass

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from headless_login.commands.screen import Screen
     from headless_login.terminal.prompt import AnswerPrompt
 
-PASTE_LABEL = "Paste the whole address here: "
-SHORT_LABEL = "Paste the address: "
-_NARROW = 50  # columns, of a terminal on a phone
 _BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
 
 
@@ -196,7 +193,7 @@ class Conversation:
     async def _from_terminal(self) -> str | None:
         from headless_login.terminal.prompt import AnswerPrompt, NoMoreAnswers
 
-        label = PASTE_LABEL if self._console.size[0] >= _NARROW else SHORT_LABEL
+        label = words.paste_label(self._console.size[0])
         keys = None if self._screen is None else self._screen.keys()
         self._live = AnswerPrompt(
             self._console, label, self._pasted.settles, self._left, self._look, keys

@@ -12,17 +12,18 @@ from headless_login.codex.rules import Rules
 from headless_login.commands.context import Context, Options
 from headless_login.commands.kept import KeptAttempt
 from headless_login.commands.screen import show
-from headless_login.commands.words import WithoutInput
+from headless_login.commands.words import WithoutInput, paste_label
 from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer, SignInRefused
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.signin import SignedIn, begin, complete
-from headless_login.terminal.input import has_input, quiet_input
+from headless_login.terminal.input import can_be_asked, has_input, quiet_input
 
 if TYPE_CHECKING:
     import socket
 
     from headless_login.commands.conversation import Conversation
+    from headless_login.commands.screen import Screen
     from headless_login.oauth.values import Grant, Tokens
 
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
@@ -65,6 +66,8 @@ def _sign_in(one: _Login) -> SignedIn:
     if begun.sockets and context.person is None and not has_input():
         kept.keep()
     screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
+    if context.person is None and begun.attempt.user_code is None and can_be_asked():
+        _wait_for_sign_of_life(screen, one)
     from headless_login.commands.conversation import Conversation
 
     context.warm_up()
@@ -86,6 +89,18 @@ def _sign_in(one: _Login) -> SignedIn:
     except WithoutInput as unanswered:
         raise kept.unanswered(begun.instead_of or unanswered) from None
     return _finish_another(talk.last_answer, rejected, options, context)
+
+
+def _wait_for_sign_of_life(screen: Screen | None, one: _Login) -> None:
+    """Wait without what takes the answer, which is as large as all the rest."""
+    from headless_login.terminal.countdown import wait_for_sign_of_life
+
+    def draw_again() -> None:
+        if screen is not None and (draw := screen.resized()) is not None:
+            draw()
+
+    console, sockets = one.context.output.console, one.begun.sockets
+    wait_for_sign_of_life(console, paste_label, one.left, sockets, resized=draw_again)
 
 
 def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedIn:

@@ -81,6 +81,11 @@ NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
 
 
+def paste_label(columns: int) -> str:
+    """Return the question for an answer; a short one for a terminal on a phone."""
+    return "Paste the whole address here: " if columns >= 50 else "Paste the address: "
+
+
 def explanations(
     *, listening: bool, can_paste: bool, by_finish: bool, opened: bool, by_phone: bool, brief: bool
 ) -> list[str]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+import sys
+from typing import TYPE_CHECKING
 
-from headless_login.terminal.input import interrupted
+from headless_login.terminal.input import interrupted, keep_quiet
 from headless_login.terminal.output import Console
 
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
 EVERY = 1.0  # seconds between two looks at the clock
+HINT = "(? for keys)"
+BESIDE_LABEL = 32  # columns that the count of characters, or the hint, and the time take
 _CLEARED = "\r\x1b[K"
+_MARK_PASTES = ("\x1b[?2004h", "\x1b[?2004l")  # bracketed paste, on and off
 
 
 def time_left(seconds: float) -> str:
@@ -32,6 +39,8 @@ class Countdown:
 
     async def show(self, look: Callable[[], None] = lambda: None) -> None:
         """Show it until cancelled, and then leave no trace; `look` is called with every tick."""
+        import asyncio
+
         try:
             while True:
                 look()
@@ -71,3 +80,50 @@ class Countdown:
         if self._shown:
             self._console.write(_CLEARED)
             self._shown = False
+
+
+def wait_for_sign_of_life(
+    console: Console,
+    label: Callable[[int], str],
+    left: Callable[[], float],
+    sockets: Sequence[socket.socket] = (),
+    *,
+    resized: Callable[[], object] = lambda: None,
+) -> None:
+    """Show a question until a key, a connection or the end of the time, and load nothing for it.
+
+    What then takes the answer draws the same question, and finds what was typed. `label` is the
+    question for so many columns, `left` returns seconds; `resized` is called when the terminal has
+    got another size. Where a question cannot be redrawn, or nothing can be waited for, it returns
+    at once.
+    """
+    if sys.platform == "win32" or console.is_dumb:
+        return
+    import select
+
+    poll, size = select.poll(), console.size
+    for each in (sys.stdin, *sockets):
+        poll.register(each, select.POLLIN)
+    console.write(_MARK_PASTES[0])
+    try:
+        while (rest := left()) > 0:
+            console.write(_question(label(console.size[0]), console.size[0], rest))
+            if poll.poll(min(EVERY, rest) * 1000):
+                break
+            keep_quiet()
+            if console.size != size:
+                size = console.size
+                console.write(_CLEARED)
+                resized()
+    except BaseException:
+        console.write(_CLEARED + _MARK_PASTES[1])
+        raise
+    console.write(_CLEARED)
+
+
+def _question(label: str, columns: int, left: float) -> str:
+    """Return the question, the hint and the time in one line, with the cursor behind the first."""
+    hint = HINT if columns > len(label) + len(HINT) else ""
+    time = time_left(left) if columns >= len(label) + BESIDE_LABEL else ""
+    line = f"{label}{hint}".ljust(columns - len(time)) + time
+    return f"\r{line}\r\x1b[{len(label)}C" if time else f"\r{line.rstrip()}\r\x1b[{len(label)}C"

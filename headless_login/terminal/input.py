@@ -169,6 +169,20 @@ def quiet_input() -> Iterator[None]:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
 
 
+def keep_quiet() -> None:
+    """Switch echo off again: a shell that has continued this program may have switched it on."""
+    if sys.platform == "win32":
+        return
+    import termios
+
+    with suppress(OSError, ValueError, termios.error):
+        descriptor = sys.stdin.fileno()
+        now = termios.tcgetattr(descriptor)
+        if now[3] & (termios.ECHO | termios.ICANON) and os.tcgetpgrp(descriptor) == os.getpgrp():
+            now[3] &= ~(termios.ECHO | termios.ICANON)
+            termios.tcsetattr(descriptor, termios.TCSANOW, now)
+
+
 _LONGEST = 64 * 1024  # bytes
 _SETTLES = 0.2  # seconds of silence after a line break: the writer may be waiting for us
 _GIVEN_UP = 2.0  # after what is no answer, or has no line break: more of it may be on its way

@@ -18,7 +18,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
-from headless_login.terminal.countdown import EVERY, time_left
+from headless_login.terminal.countdown import BESIDE_LABEL, EVERY, HINT, time_left
 from headless_login.terminal.input import has_hung_up
 from headless_login.terminal.keys import PlainKeys
 from headless_login.terminal.output import Console
@@ -26,9 +26,6 @@ from headless_login.terminal.output import Console
 # A pasted line break looks like the Enter key unless the terminal marks pastes, and so does a
 # pasted letter like a key: what is followed by more within this time (seconds) was part of it.
 _SETTLES = 0.15
-_HINT = "(? for keys)"
-# Columns that the count of characters, or the hint, and the time take.
-_BESIDE_LABEL = 32
 _LONGEST = 64 * 1024 + 1
 
 
@@ -107,7 +104,7 @@ class AnswerPrompt:
 
     def _clock(self) -> Window:
         def text() -> str:
-            roomy = self._console.size[0] >= len(self._label) + _BESIDE_LABEL
+            roomy = self._console.size[0] >= len(self._label) + BESIDE_LABEL
             left = self._left()
             return f"  {time_left(left)}" if roomy and left is not None else ""
 
@@ -121,9 +118,9 @@ class AnswerPrompt:
         )
 
     def _hint(self) -> str:
-        roomy = self._console.size[0] > len(self._label) + len(_HINT)
+        roomy = self._console.size[0] > len(self._label) + len(HINT)
         is_empty = self._counted() == self._label
-        return _HINT if is_empty and self._one_key and roomy else ""
+        return HINT if is_empty and self._one_key and roomy else ""
 
     def _counted(self) -> str:
         text = "".join(self._text.split())
