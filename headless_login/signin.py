@@ -105,6 +105,7 @@ def rebuild(kept: Mapping[str, Any]) -> Attempt:
 
 def load() -> None:
     """Import everything that completing needs: an import must not fail after a code is spent."""
+
     import headless_login.codex.accounts
     import headless_login.codex.locks
     import headless_login.codex.running

@@ -15,8 +15,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from headless_login.errors import SignInRefused
-from headless_login.oauth.id_token import LEEWAY, verify_id_token
-from headless_login.oauth.identity import Identity, identity_of
+from headless_login.oauth.id_token import verify_id_token
+from headless_login.oauth.identity import LEEWAY, Identity, identity_of
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.values import Tokens
 

@@ -121,7 +121,7 @@ import os, sys
 from headless_login.terminal.output import AnswerConsole, Console
 
 def write(self, text):
-    if "/oauth/authorize" in text:
+    if sys.argv[1] in text:
         print(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
         ours = [module for name, module in sys.modules.items() if name.startswith("headless_login")]
         values = [value for module in ours for value in vars(module).values()]
@@ -131,14 +131,23 @@ def write(self, text):
 
 Console.write = AnswerConsole.write = write
 from headless_login.cli import main
-main(sys.argv[1:])
+main(sys.argv[2:])
 """
+
+
+def test_a_code_is_shown_without_what_verifies(environ: dict[str, str]) -> None:
+    """The client asks for it, and nothing of what judges tokens is there yet."""
+    command = (sys.executable, "-c", WATCH, "one-time code", "login")
+    outcome = run("--device-auth", environ=environ, command=command)
+    loaded = {*outcome.out.splitlines()[0].split()}
+    assert "requests" in loaded, outcome.err
+    assert not loaded & {"authlib", "cryptography", "joserfc", "prompt_toolkit", "qrcode"}
 
 
 @pytest.mark.parametrize("options", ["--paste-redirect", "", "start"])
 def test_nothing_heavy_before_the_address(options: str, codex_home: Path) -> None:
     """The person sees the address as soon as the command line itself is loaded."""
-    command = (sys.executable, "-c", WATCH, "login")
+    command = (sys.executable, "-c", WATCH, "/oauth/authorize", "login")
     outcome = run(*options.split(), environ=environment(codex_home, None), command=command)
     assert outcome.out, outcome.err
     modules, dataclasses = outcome.out.splitlines()

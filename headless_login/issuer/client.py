@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
-from joserfc.jwk import KeySet
-
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.issuer.transport import Body, Transport, read_body
 from headless_login.oauth.device import (
@@ -19,7 +17,7 @@ from headless_login.oauth.device import (
     read_device_code,
     read_poll,
 )
-from headless_login.oauth.id_token import clock_trouble, usable_keys
+from headless_login.oauth.identity import clock_trouble
 from headless_login.oauth.provider import (
     Provider,
     agent_identity_keys_address,
@@ -40,6 +38,7 @@ from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant,
 if TYPE_CHECKING:
     import requests
     from authlib.integrations.requests_client import OAuth2Session
+    from joserfc.jwk import KeySet
 
 EXCHANGE_TIMEOUT = 30.0  # seconds in all, whatever the server drips
 DISCOVERY_TIMEOUT = 20.0  # seconds for each address
@@ -54,7 +53,7 @@ class IssuerClient:
         provider: Provider,
         *,
         environ: Mapping[str, str] = os.environ,
-        session: OAuth2Session | None = None,
+        session: requests.Session | None = None,
     ) -> None:
         """`environ` names proxies and certificates."""
         self.provider = provider
@@ -92,7 +91,7 @@ class IssuerClient:
     def _fetch_document(self, address: str) -> Mapping[str, object]:
         def fetch() -> Mapping[str, object]:
             options = self._transport.options(DISCOVERY_TIMEOUT)
-            response = self._session.get(address, withhold_token=True, **options)
+            response = self._session.get(address, **options)
             body = read_body(response)
             return read_document(body) if response.status_code == 200 else {}
 
@@ -122,10 +121,11 @@ class IssuerClient:
             )
             return response
 
-        self._session.register_compliance_hook("access_token_response", judge)
+        session = self._transport.token_session(self._session)
+        session.register_compliance_hook("access_token_response", judge)
         trouble: IssuerTrouble | None = None
         try:
-            self._transport.run(timeout, lambda: self._fetch_token(grant, timeout))
+            self._transport.run(timeout, lambda: self._fetch_token(session, grant, timeout))
         except IssuerTrouble as error:
             trouble = error
         if answers:
@@ -136,8 +136,8 @@ class IssuerClient:
             raise lost()  # the code is spent: it must not be sent once more
         raise trouble or lost()
 
-    def _fetch_token(self, grant: Grant, timeout: float) -> None:
-        self._session.fetch_token(
+    def _fetch_token(self, session: OAuth2Session, grant: Grant, timeout: float) -> None:
+        session.fetch_token(
             self.provider.at.token_endpoint,
             grant_type="authorization_code",
             code=grant.code,
@@ -187,7 +187,6 @@ class IssuerClient:
             self.provider.at.token_endpoint,
             data=body,
             headers=body.headers | originator,
-            withhold_token=True,
             **self._transport.options(timeout),
         )
         content = read_body(response)
@@ -261,7 +260,6 @@ class IssuerClient:
             json=parameters if as_json else None,
             data=None if as_json else parameters,
             headers={"Accept": "application/json"},
-            withhold_token=True,
             **self._transport.options(timeout),
         )
         return response
@@ -272,12 +270,12 @@ class IssuerClient:
 
     def _fetch_keys(self, address: str, timeout: float) -> KeySet | None:
         def fetch() -> KeySet | None:
-            response = self._session.get(
-                address, withhold_token=True, **self._transport.options(timeout)
-            )
+            response = self._session.get(address, **self._transport.options(timeout))
             body = read_body(response)
             if response.status_code != 200 or not is_json(body):
                 return None
+            from headless_login.oauth.id_token import usable_keys
+
             keys = read_document(body).get("keys")
             return usable_keys(keys if isinstance(keys, list) else ())
 
@@ -304,7 +302,6 @@ class IssuerClient:
                     "Authorization": f"Bearer {token}",
                     "originator": "codex_cli_rs",
                 },
-                withhold_token=True,
                 **self._transport.options(timeout),
             )
             return read_metadata_of_token(
@@ -331,7 +328,7 @@ class IssuerClient:
 
         def get() -> tuple[int, Mapping[str, str]]:
             options = self._transport.options(SIDE_TIMEOUT)
-            response = self._session.get(address, headers=headers, withhold_token=True, **options)
+            response = self._session.get(address, headers=headers, **options)
             response.close()
             return response.status_code, response.headers
 

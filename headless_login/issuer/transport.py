@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 import requests
-from authlib.integrations.requests_client import OAuth2Session
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.issuer.connections import Adapter, described, tls_context
 from headless_login.issuer.surroundings import proxy_of
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.text import printable
+
+if TYPE_CHECKING:
+    from authlib.integrations.requests_client import OAuth2Session
 
 CONNECT_TIMEOUT = 10.0  # seconds
 _LARGEST_ANSWER = 1024 * 1024  # bytes
@@ -61,16 +63,13 @@ class Transport:
         self._proxy = proxy_of(provider, environ)
         self.issuer_is_ahead = 0.0
 
-    def new_session(self) -> OAuth2Session:
+    def new_session(self) -> requests.Session:
         """Return a session that sends nothing of its own but a truthful User-Agent.
 
         Raises:
             IssuerTrouble: `tls_error`; a file of certificates cannot be read.
         """
-        session = OAuth2Session(
-            client_id=self._provider.client_id,
-            token_endpoint_auth_method="none",  # noqa: S106  # nosec B106
-        )
+        session = requests.Session()
         # Not imported: the package's face stands above all its parts.
         version = sys.modules["headless_login"].__version__
         session.headers["User-Agent"] = f"headless-login/{version}"
@@ -85,6 +84,18 @@ class Transport:
         elif sys.platform in ("darwin", "win32") and not self._provider.on_loopback:
             session.proxies = requests.utils.get_environ_proxies(self._provider.issuer)
         return session
+
+    def token_session(self, session: requests.Session) -> OAuth2Session:
+        """Return authlib's client for the token request, by the connections of this session."""
+        from authlib.integrations.requests_client import OAuth2Session
+
+        client = OAuth2Session(
+            client_id=self._provider.client_id,
+            token_endpoint_auth_method="none",  # noqa: S106  # nosec B106
+        )
+        for name in ("headers", "trust_env", "auth", "hooks", "proxies", "adapters"):
+            setattr(client, name, getattr(session, name))
+        return client
 
     def _context(self) -> Any:
         try:

@@ -26,7 +26,14 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 from headless_login.errors import SignInRefused
-from headless_login.oauth.identity import Claims, Identity, identity_of, numeric_date, read_part
+from headless_login.oauth.identity import (
+    LEEWAY,
+    Claims,
+    Identity,
+    identity_of,
+    numeric_date,
+    read_part,
+)
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Tokens
@@ -35,7 +42,6 @@ from headless_login.oauth.values import Tokens
 SIGNATURE_ALGORITHMS = (
     "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split()  # noqa: SIM905
 )
-LEEWAY = 300  # seconds; RFC 7519 §4.1.4 allows "no more than a few minutes"
 _SHORTEST_RSA_KEY = 2048  # bits
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
@@ -101,27 +107,6 @@ def _algorithm(header: Claims) -> str:
     if algorithm not in SIGNATURE_ALGORITHMS:
         raise _invalid("is not signed in an accepted way")
     return str(algorithm)
-
-
-def clock_trouble(issuer_is_ahead: float, now: float) -> str:
-    """Return by how much this machine's clock is wrong, if it matters; both are in seconds."""
-    if abs(issuer_is_ahead) <= LEEWAY:
-        return ""
-    from datetime import UTC, datetime
-
-    own, issuers = (
-        f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%d %H:%M:%S}"
-        for moment in (now, now + issuer_is_ahead)
-    )
-    by = abs(issuer_is_ahead)
-    much = next(
-        f"{by / unit:.0f} {name}"
-        for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes"))
-        if round(by / unit) >= 2
-    )
-    way = "behind" if issuer_is_ahead > 0 else "ahead"
-    told = f"This machine's clock says {own} UTC, the issuer's {issuers}"
-    return f"{told}: set it right, it is {much} {way}."
 
 
 def usable_keys(published: Sequence[object]) -> KeySet:

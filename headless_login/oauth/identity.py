@@ -20,6 +20,9 @@ AUTH = "https://api.openai.com/auth"
 PROFILE = "https://api.openai.com/profile"
 
 
+LEEWAY = 300  # seconds; RFC 7519 §4.1.4 allows "no more than a few minutes"
+
+
 class Identity(NamedTuple):
     """The person, account and plan that a token names; what it does not name is None.
 
@@ -98,3 +101,24 @@ def _object(claims: Claims, name: str) -> Claims:
 def _text(claims: Claims, name: str) -> str | None:
     value = claims.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def clock_trouble(issuer_is_ahead: float, now: float) -> str:
+    """Return by how much this machine's clock is wrong, if it matters; both are in seconds."""
+    if abs(issuer_is_ahead) <= LEEWAY:
+        return ""
+    from datetime import UTC, datetime
+
+    own, issuers = (
+        f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%d %H:%M:%S}"
+        for moment in (now, now + issuer_is_ahead)
+    )
+    by = abs(issuer_is_ahead)
+    much = next(
+        f"{by / unit:.0f} {name}"
+        for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes"))
+        if round(by / unit) >= 2
+    )
+    way = "behind" if issuer_is_ahead > 0 else "ahead"
+    told = f"This machine's clock says {own} UTC, the issuer's {issuers}"
+    return f"{told}: set it right, it is {much} {way}."
