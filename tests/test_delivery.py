@@ -106,6 +106,18 @@ def test_a_move_leaves_nothing_here(hosts: Hosts, signed_in: Machine) -> None:
     assert not signed_in.auth_file.exists()
     assert hosts.auth_file("new").read_bytes() == ADAS
     assert_ended(signed_in.run("push", good), 1)
+    assert_ended(signed_in.run("push", good, "--move", "--codex-home", "/nonexistent"), 1)
+
+
+def test_a_move_to_itself_moves_nothing(hosts: Hosts, signed_in: Machine) -> None:
+    """A shared home, ssh to this machine or the folder itself: what is here stays here."""
+    shared = hosts.add("shared")
+    hosts.home("shared").parent.mkdir(exist_ok=True)
+    hosts.home("shared").symlink_to(signed_in.folder)
+    for target in (shared, str(signed_in.folder)):
+        assert_ended(signed_in.run("push", target, "--move"), 2, "this very folder")
+        assert signed_in.auth_file.read_bytes() == ADAS
+    assert not list(signed_in.folder.glob(".headless-login-*"))
 
 
 def test_a_folder_is_a_target(signed_in: Machine, tmp_path: Path) -> None:

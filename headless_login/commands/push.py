@@ -13,6 +13,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import no_refresh, recover
 from headless_login.codex.kept import Account, account_of
 from headless_login.codex.locks import WAITING
+from headless_login.codex.preflight import cannot_write
 from headless_login.codex.rules import WAY_OF_MODE
 from headless_login.codex.stored import described, read_stored
 from headless_login.commands.context import Context
@@ -239,6 +240,8 @@ def _move(
     home: CodexHome, target: str, context: Context, replace: bool, min_valid: float | None
 ) -> int:
     """Deliver it, and remove it here as soon as what is here is what was delivered."""
+    _present(home, context)  # there is something to move
+    _check_elsewhere(home, target, context)
     delivered: Account | None = None
     for _ in range(_ROUNDS):
         account = copy_of(home, context, access_only=False, min_valid=min_valid)
@@ -246,7 +249,12 @@ def _move(
         there = destination_at(target, context.environ, replacing)
         steps = deliver_to(there, account, context.say)
         delivered = account
-        if _remove(home, account, context):
+        try:
+            is_removed = _remove(home, account, context)
+        except LocalTrouble as trouble:
+            told = f"It is delivered to {target}, and still here: {trouble.message}"
+            raise LocalTrouble(trouble.error, told, trouble.hint) from None
+        if is_removed:
             context.say(
                 f"{target}: delivered; {used_from_now_on(steps)}",
                 f"Signed out here: the sign-in in {home.auth_file} is gone.",
@@ -262,6 +270,30 @@ def _move(
         f"Other programs change {home.auth_file} again and again, so it is here and on {target}.",
         "Close Codex here, and run the same command again.",
     )
+
+
+def _check_elsewhere(home: CodexHome, target: str, context: Context) -> None:
+    """Refuse (WrongUsage) a target that is this very folder: a shared home, or this machine.
+
+    Raises:
+        LocalTrouble: that cannot be found out.
+    """
+    from tempfile import NamedTemporaryFile
+
+    there = destination_at(target, context.environ, Replacing())
+    try:
+        with NamedTemporaryFile(dir=home.path, prefix=".headless-login-") as marker:
+            is_here = there.has_file(os.path.basename(marker.name))
+    except OSError as error:
+        refused = error
+    else:
+        if is_here:
+            raise WrongUsage(
+                f"{target} is this very folder, {home.path}: nothing was moved.",
+                "Name the folder that the other machine does not share with this one.",
+            )
+        return
+    raise cannot_write(home.auth_file, refused)
 
 
 def _remove(home: CodexHome, account: Account, context: Context) -> bool:

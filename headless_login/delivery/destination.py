@@ -172,6 +172,10 @@ class CodexFolder(NamedTuple):
         """Return what has to be done before the Codex of this machine uses auth.json."""
         return steps_before_use(self.home, rules, self.environ)
 
+    def has_file(self, name: str) -> bool:
+        """Return whether the folder has a file of that name."""
+        return os.path.lexists(os.path.join(self.home.path, name))
+
     def deliver(self, content: bytes, say: Say = silence) -> None:
         """Put a copy of an auth.json here, under Codex's locks; another account's is kept."""
         from headless_login.codex.auth_file import Credentials

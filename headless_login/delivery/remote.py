@@ -150,6 +150,10 @@ class RemoteFolder:
             reason = NotDelivered(trouble, folder, self._to_deliver(folder))
         raise reason
 
+    def has_file(self, name: str) -> bool:
+        """Return whether the folder there has a file of that name; raises as `check`."""
+        return "same" in self._program.call("probe", name)
+
     def deliver(self, content: bytes, say: Say = silence) -> None:
         """Put an auth.json there, under Codex's locks, and verify that it is there whole.
 

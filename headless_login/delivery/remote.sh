@@ -118,6 +118,8 @@ probe() {
     tell "folder $folder"
     tell "file $file"
     [ "$folder" != "$usual" ] || tell "usual yes"
+    # A file that was just made where the sign-in comes from: shared homes, ssh to oneself.
+    [ -z "$known" ] || [ ! -e "$folder/$known" ] || tell "same yes"
     tell "sum $(sum_of "$file")"
     [ ! -e "$file" ] || lines auth "$file"
     document below /etc/codex/config.toml

@@ -219,7 +219,7 @@ def destination_at(
             may_ask=may_ask,
             to_deliver=to_deliver,
         )
-    if os.sep not in given and not os.path.isdir(given):  # forgotten: ssh://
+    if not {"/", os.sep} & {*given} and not os.path.isdir(given):  # forgotten: ssh://
         raise WrongUsage(
             f"There is no folder {given[:80]} here.",
             f"For a machine: ssh://{given[:80]}. To make that folder: ./{given[:80]}",
