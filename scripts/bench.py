@@ -46,6 +46,7 @@ BARE = [sys.executable, "-I", "-c", "pass"]
 PRECISE = (0.95, 1.05)
 CONTROL = "bare interpreter, again"
 ADDRESS, PROMPT = b"codex_cli_rs\r\n", b"Paste the whole address here"
+ANSWER = f"http://127.0.0.1:1455/auth/callback?code=ac_{'x' * 40}&state={'s' * 22}"
 CROWD, IDLE, PENDING, TARGETS = 64, 50, 1000, 32
 
 # Ratios that must not be exceeded; those of Codex are shown beside them.
@@ -260,7 +261,7 @@ def _idle(place: Place) -> float:
 
 def _pending(place: Place) -> Iterator[float]:
     home = place.folder / "pending"
-    start, finish = [COMMAND, "login", "start"], [COMMAND, "login", "finish", "http://127.0.0.1/"]
+    start, finish = [COMMAND, "login", "start"], [COMMAND, "login", "finish", ANSWER]
     times = []
     for wanted in (1, PENDING):
         home.mkdir(mode=0o700, exist_ok=True)

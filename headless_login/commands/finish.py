@@ -39,7 +39,6 @@ from headless_login.terminal.input import (
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: its caller has it already
 _STDIN = "-"
-_LONGEST_CODE = 40  # letters
 _PENDING = "The sign-in stays pending."
 _RUN_AGAIN = "This sign-in stays pending: then run the same command again."
 
@@ -82,8 +81,9 @@ def _finish(
     expect: tuple[str, ...],
 ) -> SignedIn:
     with PendingAttempts.opened(folder.home) as pending:
-        is_code = answer is not None and len(answer) < _LONGEST_CODE  # found among all of them
-        waiting = pending.waiting(None if is_code and answer != _STDIN else MOST)
+        # A one-time code is found among all of them.
+        is_code = answer is not None and answer.strip().replace("-", "").isalnum()
+        waiting = pending.waiting(None if is_code else MOST)
         finishing = _Finishing(pending, folder, None, context, folder.home, expect)
         if not any(attempt.to for attempt in waiting):  # else it may be for another machine
             finishing = finishing._replace(rules=folder.check(context.say))
