@@ -6,16 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from headless_login.codex.accounts import Accounts
+from headless_login.codex.accounts import Accounts, list_accounts
 from headless_login.codex.auth_file import Credentials, discard_aside
-from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
 from headless_login.codex.journal import no_refresh, recover
 from headless_login.codex.kept import Account, account_of
 from headless_login.codex.locks import WAITING
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.rules import WAY_OF_MODE
-from headless_login.codex.stored import described, read_stored
+from headless_login.codex.stored import described
 from headless_login.commands.context import Context
 from headless_login.commands.token import MIN_VALID, valid_token
 from headless_login.commands.words import used_from_now_on
@@ -122,17 +121,12 @@ def copy_of(
 
 def _present(home: CodexHome, context: Context) -> Account:
     recover(home, context.say)
-    contents: list[bytes] = []
-
-    def read(path: str) -> tuple[bytes, os.stat_result]:
-        content, status = read_owned(path)
-        contents.append(content)
-        return content, status
-
-    stored = read_stored(home, read=read)
-    if stored is None or stored.mode is None:
+    listing = list_accounts(home, tidy=False)
+    if listing.trouble is not None:
+        raise listing.trouble
+    if listing.present is None:
         raise NotSignedIn(f"There is no sign-in in {home.auth_file}.")
-    return Account(contents[-1], stored)
+    return listing.present
 
 
 def _deliver_all(
