@@ -236,13 +236,11 @@ def _move(
     """Deliver it, and remove it here as soon as what is here is what was delivered."""
     _present(home, context)  # there is something to move
     _check_elsewhere(home, target, context)
-    delivered: Account | None = None
     for _ in range(_ROUNDS):
         account = copy_of(home, context, access_only=False, min_valid=min_valid)
         replacing = Replacing(replace, new=account)
         there = destination_at(target, context.environ, replacing)
         steps = deliver_to(there, account, context.say)
-        delivered = account
         try:
             is_removed = _remove(home, account, context)
         except LocalTrouble as trouble:
@@ -258,7 +256,6 @@ def _move(
             _announce(target, account, context)
             return 0
         context.say("Another program has renewed the sign-in here meanwhile; delivering that.")
-    assert delivered is not None  # noqa: S101  # nosec B101
     raise LocalTrouble(
         "store_failed",
         f"Other programs change {home.auth_file} again and again, so it is here and on {target}.",
