@@ -49,6 +49,12 @@ class StoredSignIn(NamedTuple):
         """Show no secret."""
         return f"StoredSignIn({self.mode!r}, {self.identity!r})"
 
+    @property
+    def has_workspace(self) -> bool:
+        """Whether Codex judges it by its workspace, as policy may demand (codex-facts.md §10)."""
+        way = WAY_OF_MODE.get(self.mode or "", "chatgpt")
+        return way == "chatgpt" and self.mode != "personalAccessToken"
+
     def usable(self, now: float) -> bool:
         """Return whether Codex could work with it at `now`, as far as one can tell offline."""
         expired = self.access_token_expires_at is not None and self.access_token_expires_at <= now

@@ -170,9 +170,8 @@ def deliver_to(
     there: CodexFolder | RemoteFolder, account: Account, say: Callable[[str], object]
 ) -> list[str]:
     """Put a copy in another place, whose own rules allow it; returns the steps before its use."""
-    method = WAY_OF_MODE.get(account.stored.mode or "", "chatgpt")
-    rules = there.check(say, method=method)
-    if method == "chatgpt" and account.stored.mode != "personalAccessToken":
+    rules = there.check(say, method=WAY_OF_MODE.get(account.stored.mode or "", "chatgpt"))
+    if account.stored.has_workspace:
         rules.check_workspace(account.stored.workspace_id)
     there.deliver(account.content, say)
     return there.steps_before_use(rules)

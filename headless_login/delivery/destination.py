@@ -144,9 +144,8 @@ class CodexFolder(NamedTuple):
             LocalTrouble: `store_not_used`.
         """
         rules = Rules.read(self.home)
-        rules.check_method(method := WAY_OF_MODE.get(stored.mode or "", "chatgpt"))
-        has_workspace = method == "chatgpt" and stored.mode != "personalAccessToken"
-        if has_workspace and not rules.allows_workspace(stored.workspace_id):
+        rules.check_method(WAY_OF_MODE.get(stored.mode or "", "chatgpt"))
+        if stored.has_workspace and not rules.allows_workspace(stored.workspace_id):
             raise SignInRefused(
                 "workspace_not_allowed",
                 f"{rules.workspace_source} does not allow the workspace of that sign-in, which "
