@@ -54,10 +54,10 @@ def generated(source: random.Random) -> Case:
     codes = {_letters(CODE)}
     if kind == "good":
         text = source.choice(ANSWERS)
-        for _ in range(source.choice([0, 1, 1, 2])):
-            text = PLAIN[source.choice(NAMES)](text)
+        for names in [NAMES, DECORATIONS][: source.choice([0, 1, 1, 2])]:
+            text = PLAIN[source.choice(names)](text)
         if source.random() < 0.3:
-            text = source.choice([*COMPANY.values()])(text)
+            text = source.choice(COMPANIES)(text)
         if source.random() < 0.7 and not {*"│┃|"} & {*text} and "http" in text:
             text = WRAPPED[source.choice([*WRAPPED])](text, source.choice(WIDTHS))
     elif kind == "noise":
@@ -89,6 +89,10 @@ def _shaped(text: str, source: random.Random) -> str:
 
 
 NAMES = [name for name in PLAIN if not name.startswith(("form: ", "company: "))]
+# What reads the values out of an address, so that what stands before it is gone, comes first: out
+# of one that is broken up already it would read, and show as whole, a part of the code.
+DECORATIONS = [name for name in NAMES if PLAIN[name](f"see {URL}") != PLAIN[name](URL)]
+COMPANIES = [shape for shape in COMPANY.values() if shape(f"see {URL}") != shape(URL)]
 
 
 def _poisoned(poison: str, kind: str, source: random.Random) -> str:
