@@ -72,13 +72,19 @@ FOUND = {
     "=3D, broken up by <br>": f'<a href=3D"{URL}"'.replace("code=", "code=<br>\n3D").replace(
         "state=", "state=3D"
     ),
+    "a value in quotes that goes on": f'code = "{CODE[:40]}"{CODE[40:]}"\nstate = "{STATE}"',
+    "a label behind ; that is none": f"code\t{CODE[:60]};cope=openid\nstate\t{STATE}",
+    "a line number alone": "".join(
+        f"{line:6}  {text}\n"
+        for line, text in enumerate([URL[:60], f"\xa0{URL[60:90]}", URL[90:]], 1)
+    ),
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }
 
 
 @pytest.mark.parametrize("case", FOUND)
 def test_what_was_wrongly_accepted_is_refused_or_right(case: str) -> None:
-    is_right = case.startswith("a list")
+    is_right = case.startswith(("a list", "a line number"))
     assert _taken(FOUND[case]) == (CODE if is_right else None)
 
 

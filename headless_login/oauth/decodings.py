@@ -29,7 +29,7 @@ _COLUMN = re.compile(r"[\u2502\u2503\u2506\u2507\u250a\u250b\u2551\u258c\u2590]|
 _MOST_COLUMNS = 8
 BORDER = "\u2502"  # stands between two columns, in no address
 _BETWEEN = f"\n\n{BORDER}\n\n"
-_NUMBER = re.compile(r" *(\d{1,6})(?: +|[:.|)] *)(?=\S)", re.A)
+_NUMBER = re.compile(r" *(\d{1,6})(?:(?: +|[:.|)] *)(?=\S)|\Z)", re.A)
 
 # These are undone in the letters alone, so that a line break in the middle of one is bridged.
 _ENTITY = re.compile(
@@ -56,9 +56,10 @@ _URLDEFENSE = re.compile(
 # Its end is certain in quotes, before a comma, at the end, or before the next label.
 _LABELLED = re.compile(
     r"""(?<![\w&?%.\-])(code|state|iss|error)(?:["']? ?(?::|=>?) ?|(?<=^code) |(?<=^state) )"""
-    r"""(?:"([^"\s<>\\^`{|}]{,2100})"|'([^'\s<>\\^`{|}]{,2100})'|([^\s"',;{}<>\\^`|]{1,2100}+)"""
+    r"""(?:(?:"([^"\s<>\\^`{|}]{,2100})"|'([^'\s<>\\^`{|}]{,2100})')(?![\w~%+\-])"""
+    r"""|([^\s"',;{}<>\\^`|]{1,2100}+)"""
     r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?(?: ?[:=]| (?=\S))))"""
-    r"""|[,;}]+(?:\s|\Z|\w{1,30} ?[:=])))""",
+    r"""|[,;}]+(?:\s|\Z|(?:code|scope|state|iss|error) ?[:=])))""",
     re.A | re.I | re.M,
 )
 
@@ -263,12 +264,12 @@ def _without_numbers(lines: list[str]) -> list[str]:
     signs = {line[0] if line[1:2] != " " else "" for line in full}
     if len(full) > 1 and signs in ({"+"}, {"-"}):
         return [line[1:] for line in lines]
-    numbers = [int(found[1]) if (found := _NUMBER.match(line)) else -2 for line in lines]
-    around = zip([-2, *numbers], numbers, [*numbers[1:], -2], strict=False)
-    counted = [number >= 0 and number in (last + 1, after - 1) for last, number, after in around]
+    found = {at: int(each[1]) for at, line in enumerate(lines) if (each := _NUMBER.match(line))}
+    numbers = [*found.values()]
+    around = zip(found, [-2, *numbers], numbers, [*numbers[1:], -2], strict=False)
+    counted = {at for at, last, number, after in around if number in (last + 1, after - 1)}
     return [
-        _NUMBER.sub("", line, count=1) if is_one else line
-        for line, is_one in zip(lines, counted, strict=True)
+        _NUMBER.sub("", line, count=1) if at in counted else line for at, line in enumerate(lines)
     ]
 
 
