@@ -74,6 +74,7 @@ FOUND = {
     ),
     "a value in quotes that goes on": f'code = "{CODE[:40]}"{CODE[40:]}"\nstate = "{STATE}"',
     "a label behind ; that is none": f"code\t{CODE[:60]};cope=openid\nstate\t{STATE}",
+    "a label's value with an entity": f"/auth/callback?(code={CODE}&amp;state={STATE}",
     "a line number alone": "".join(
         f"{line:6}  {text}\n"
         for line, text in enumerate([URL[:60], f"\xa0{URL[60:90]}", URL[90:]], 1)
