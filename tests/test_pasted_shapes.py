@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,12 @@ FOUND = {
     "a line number alone": "".join(
         f"{line:6}  {text}\n"
         for line, text in enumerate([URL[:60], f"\xa0{URL[60:90]}", URL[90:]], 1)
+    ),
+    "panes, and lines of one of them": (
+        f"{URL[:35]}│{URL[35:50]}\n{URL[50:90]}│{URL[91:99]}\n{URL[99:]}"
+    ),
+    "a soft break behind an encoded code": (
+        f"{quote(URL[: URL.index('&')], '')}=\n{quote(URL[URL.index('&') :], '')}"
     ),
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }

@@ -200,7 +200,7 @@ class _Anchor(NamedTuple):
         inside = {*gaps[start : end + 1]}
         signs = [letters[at] for at in range(begin + 1, stop) if gaps[at] == "2"]  # of a patch
         breaks = [at for at in self.view.breaks(start, end + 1) if gaps[at] == "2"]
-        return (
+        return "4" in inside or (
             ("1" in inside and bool(inside & {"2", "3"}))
             or (len(signs) > 1 and {*signs} == {"-"})
             or any(letters[at] == "+" or letters[at - 1] == "=" for at in breaks)

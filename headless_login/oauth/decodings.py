@@ -235,14 +235,16 @@ def _without_borders(text: str) -> str:
     lines = [_SIDE.sub("", line, count=1) for line in text.split("\n")]
     rows = [_COLUMN.split(line, maxsplit=_MOST_COLUMNS) for line in lines]
     signs = [[sign.strip() for sign in _COLUMN.findall(line)[:_MOST_COLUMNS]] for line in lines]
-    read = ""
+    read, is_beside = "", False
     # Lines with the same borders in the middle are panes beside each other.
     for borders, block in groupby(zip(signs, rows, strict=True), itemgetter(0)):
         columns = zip(*(row for _, row in block), strict=True)  # each is a text of its own
         bare = [_without_numbers([*map(_bare, each)]) for each in columns]
         texts = ["".join(map(_continued, lines, [*lines[1:], ""])) for lines in bare]
-        # Nothing goes on from one to another, but behind a table where a line without borders does.
-        read += (_BETWEEN if borders else "") + _BETWEEN.join(filter(str.strip, texts))
+        # Nothing goes on from one to another, but behind a box where a line without borders does.
+        texts = [*filter(str.strip, texts)]
+        read += (_BETWEEN if borders or is_beside else "") + _BETWEEN.join(texts)
+        is_beside = len(texts) > 1
     return read
 
 
