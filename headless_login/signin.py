@@ -55,20 +55,22 @@ def begin(
     lifetime: float = LIFETIME,
     client: IssuerClient | None = None,
     expect: Sequence[str] = (),
+    timeout: float | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Attempt:
     """Begin an attempt: an address whose answer comes back, or with `device` a one-time code.
 
     `rules` are what `Destination.check` returned. `port` stands in the redirect URI. The attempt
-    is valid for `lifetime` seconds. `client` asks for the code. `expect` names the account that has
-    to sign in, by e-mail address or id. `clock` returns the seconds since the epoch.
+    is valid for `lifetime` seconds. `client` asks for the code, for at most `timeout` seconds.
+    `expect` names the account that has to sign in, by e-mail address or id. `clock` returns the
+    seconds since the epoch.
 
     Raises:
         SignInRefused: `device_auth_disabled`.
         IssuerTrouble: the issuer gave no one-time code.
     """
     if device:
-        attempt = _begin_with_code(provider, lifetime, client, clock)
+        attempt = _begin_with_code(provider, lifetime, client, timeout, clock)
         return attempt._replace(expect=(*expect,))
     workspaces = (rules.workspace_ids or ()) if rules else ()
     request = AuthorizationRequest(provider, redirect_uri_for(port), workspaces)
@@ -79,12 +81,14 @@ def _begin_with_code(
     provider: Provider,
     lifetime: float,
     client: IssuerClient | None,
+    timeout: float | None,
     clock: Callable[[], float],
 ) -> Attempt:
     from headless_login.issuer.client import EXCHANGE_TIMEOUT, IssuerClient
 
     client = client or IssuerClient(provider)
-    code = client.request_device_code(timeout=min(EXCHANGE_TIMEOUT, lifetime))
+    timeout = min(EXCHANGE_TIMEOUT, lifetime, timeout or EXCHANGE_TIMEOUT)
+    code = client.request_device_code(timeout=timeout)
     code = code._replace(expires_in=min(code.expires_in, lifetime))
     return Attempt(provider, code, clock() + code.expires_in, issuer=client)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -20,8 +21,8 @@ from hypothesis import strategies as st
 from headless_login.codex.home import CodexHome
 from headless_login.commands import words
 from headless_login.commands.context import Context, Options
-from headless_login.commands.conversation import wait_for_approval
-from headless_login.commands.device import large
+from headless_login.commands.conversation import Conversation
+from headless_login.commands.device import OneTimeCode, large
 from headless_login.commands.login import login
 from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
@@ -67,7 +68,7 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
 
@@ -97,7 +98,7 @@ class DeviceSignIn:
         with AnsweringIssuer() as issuer:
             issuer.polls, issuer.codes, issuer.code_changes = poll, codes, changes
             output = Output(Console(shown, {}))
-            context = Context(output, {}, clock=self.clock, sleep=self.clock.sleep)
+            context = Context(output, {}, clock=self.clock, pause=self.clock.sleep)
             home = CodexHome(str(codex_home))
             options = Options(home, CodexFolder(home), Provider(issuer.issuer), device=True)
             try:
@@ -282,8 +283,8 @@ def test_a_narrow_screen_breaks_nothing(columns: int, rows: int, environ: dict[s
     """Words stay whole, and letters that do not fit in one row stand in two, or not at all."""
     arguments = ("login", "--device-auth")
     with Terminal(*arguments, environ=environ, columns=columns, rows=rows) as terminal:
-        terminal.read_until(r"--paste-redirect\.\r\n")
-        texts = terminal.text.splitlines()
+        terminal.read_until("Waiting for you")
+        texts = terminal.text.partition("\x1b")[0].splitlines()
         assert [text for text in texts if len(text) > columns and " " in text] == []
         code = next(text for text in texts if re.fullmatch(r"\w{4}-\w{4}", text))
         drawn = [text for text in texts if re.search("[▀▄█]", text)]
@@ -315,7 +316,7 @@ def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
     asked: list[float] = []
     heard: list[IssuerTrouble] = []
 
-    def poll(left: float) -> Grant:
+    async def poll(left: float) -> Grant:
         asked.append(clock.now)
         assert left == 100 - clock.now
         if len(asked) < 4:
@@ -323,8 +324,10 @@ def test_every_trouble_of_the_way_is_ridden_out(error: str) -> None:
         return grant
 
     code = _code(interval=3, expires_in=100)
-    won = win_by_device_code(code, poll, clock=clock, sleep=clock.sleep, on_trouble=heard.append)
-    assert won is grant
+    winning = win_by_device_code(
+        code, poll, clock=clock, sleep=clock.sleep, on_trouble=heard.append
+    )
+    assert asyncio.run(winning) is grant
     assert asked == [3, 9, 21, 45]
     assert [trouble.error for trouble in heard] == [error] * 3
 
@@ -345,9 +348,14 @@ class InterruptedTerminal(io.StringIO):
 def test_an_interrupt_leaves_no_line_standing() -> None:
     """Not even one that comes between the writing of the waiting line and the next step."""
     screen, clock = InterruptedTerminal(), Clock()
-    context = Context(Output(Console(screen, {})), {}, clock=clock, sleep=clock.sleep)
-    with pytest.raises(KeyboardInterrupt):
-        wait_for_approval(Attempt(CODEX, _code(), 900), context)
+    context = Context(Output(Console(screen, {})), {}, clock=clock, pause=clock.sleep)
+    attempt = Attempt(CODEX, _code(), 900)
+    code, left = OneTimeCode(context, CODEX, attempt=attempt), context.countdown(900)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Conversation(attempt, context, left, code=code, asks=False) as talk,
+    ):
+        talk.win()
     assert screen.getvalue().endswith("15:00 left\r\x1b[K")
 
 

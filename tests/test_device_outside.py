@@ -53,7 +53,7 @@ def test_page_code_and_letters_stand_on_the_screen(
 ) -> None:
     """On the smallest screen as well; the page can be scanned, and a line counts down."""
     with calls.terminal(*DEVICE, columns=columns, rows=rows) as terminal:
-        terminal.read_until(r"Waiting for you to approve there, 1[45]:\d\d left")
+        terminal.read_screen_until(r"Waiting for you to approve there: .*1[45]:\d\d left")
         page = f"{calls.issuer.issuer}/codex/device"
         lines = [line for line in terminal.lines if line]
         assert page in lines
@@ -84,7 +84,7 @@ def test_a_tiny_terminal_gets_the_code_at_least(calls: TwoCalls) -> None:
 def test_it_can_be_interrupted(number: signal.Signals, exit_code: int, calls: TwoCalls) -> None:
     """With the line taken off the screen, and the terminal as it was."""
     with calls.terminal(*DEVICE) as terminal:
-        terminal.read_until("Waiting for you")
+        terminal.read_screen_until("Waiting for you.* left")
         terminal.interrupt(number)
         assert terminal.wait() == exit_code
         assert not any("Waiting for you" in line for line in terminal.lines)

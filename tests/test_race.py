@@ -17,7 +17,7 @@ import pytest
 
 from headless_login.errors import SignInRefused, TimedOut
 from headless_login.flows.race import NoWayLeft, first_grant
-from headless_login.oauth.values import Grant
+from headless_login.oauth.values import Grant, Tokens
 from headless_login.practice.person import approve
 from tests.support.browsing import follow
 from tests.support.listening import PATIENCE, fetch, send
@@ -32,7 +32,7 @@ GRANTS = {
 
 def _run(
     names: str, timeout: float = 30, *, cancelled: bool = False
-) -> tuple[tuple[str, Grant] | BaseException, list[str]]:
+) -> tuple[tuple[str, Grant | Tokens] | BaseException, list[str]]:
     """Race ways that do as they are called; returns how it ended, and which ways were ended."""
     ended: list[str] = []
     start = asyncio.Event()
@@ -51,9 +51,9 @@ def _run(
             raise SignInRefused("access_denied", "No.")
         return GRANTS[name]
 
-    async def race() -> tuple[str, Grant] | BaseException:
+    async def race() -> tuple[str, Grant | Tokens] | BaseException:
         ways = {name: way(name) for name in names.split()}
-        running: asyncio.Task[tuple[str, Grant]]
+        running: asyncio.Task[tuple[str, Grant | Tokens]]
         running = asyncio.create_task(first_grant(ways, timeout))
         for _ in range(3):  # turns, until all wait
             await asyncio.sleep(0)

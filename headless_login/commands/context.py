@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,14 +67,19 @@ class Context:
         clock: Callable[[], float] = time.monotonic,
         time_of_day: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], Awaitable[None]] | None = None,
         person: Callable[[AuthorizationRequest], str] | None = None,
     ) -> None:
-        """`clock` and `time_of_day` return seconds: of any beginning, and since the epoch."""
+        """`clock` and `time_of_day` return seconds: of any beginning, and since the epoch.
+
+        `pause` is the sleep of an event loop, by default asyncio's own.
+        """
         self.output = output or Output()
         self.environ = environ
         self.clock = clock
         self.time_of_day = time_of_day
         self.sleep = sleep
+        self.pause = pause
         self.person = person
         self.say = self.output.say
         self._client: IssuerClient | None = None

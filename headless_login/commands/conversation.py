@@ -1,4 +1,4 @@
-"""Waiting for an answer, from the browser and from the person at once, until one has won."""
+"""Waiting for an answer by every way that is open at once, until one has won."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from headless_login.commands import words
 from headless_login.commands.context import Context
@@ -16,19 +16,33 @@ from headless_login.commands.words import WithoutInput, tell_signed_in
 from headless_login.errors import HeadlessLoginError, RejectedAnswer, SignInRefused
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
-from headless_login.flows.race import Judge, NoWayLeft, PastedAnswers, first_grant, win_by_paste
+from headless_login.flows.race import (
+    Judge,
+    Listener,
+    NoWayLeft,
+    PastedAnswers,
+    first_grant,
+    win_by_paste,
+)
 from headless_login.oauth.attempt import Attempt
-from headless_login.oauth.values import DeviceCode, Grant, Tokens
+from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import SignedIn
-from headless_login.terminal.countdown import Countdown
+from headless_login.terminal.countdown import Countdown, time_left
 from headless_login.terminal.input import can_be_asked, interrupted
 
 if TYPE_CHECKING:
+    from headless_login.commands.device import OneTimeCode
     from headless_login.commands.kept import KeptAttempt
     from headless_login.commands.screen import Screen
     from headless_login.terminal.prompt import AnswerPrompt
 
-_BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
+# The ways, by what is said when one wins.
+_CODE, _BROWSER, _PASTE = (
+    "Approved",
+    "The browser brought the answer",
+    "The pasted answer is accepted",
+)
+_ABOUT = 5.0  # seconds; a code comes a little later than the address, and ends with it
 
 
 class _Interrupted(Exception):
@@ -36,9 +50,10 @@ class _Interrupted(Exception):
 
 
 class Conversation:
-    """One attempt that waits for its answer; leaving the context frees port and terminal.
+    """One sign-in that waits for its answer; leaving the context frees ports and terminal.
 
-    The browser is told how it ended: well, if the context ends without an error.
+    Whoever brought an answer to a page is told how it ended: well, if the context ends without an
+    error.
     """
 
     def __init__(
@@ -50,12 +65,15 @@ class Conversation:
         screen: Screen | None = None,
         sockets: Sequence[socket.socket] = (),
         kept: KeptAttempt | None = None,
+        code: OneTimeCode | None = None,
+        asks: bool = True,
     ) -> None:
         """`judge` is the attempt, or what finds it by the answer; `left` returns seconds.
 
         `screen` may be drawn again when the terminal has got another size, and has the keys of the
         question. On `sockets` the browser is awaited; then `judge` has to be an attempt, which is
-        `kept` once nothing can be pasted here any more.
+        `kept` once nothing can be pasted here any more. `code` is there already, or a key asks for
+        it. Unless it `asks`, nothing can be pasted.
         """
         self._judge = judge
         self._context = context
@@ -63,12 +81,14 @@ class Conversation:
         self._screen = screen
         self._sockets = sockets
         self._kept = kept
+        self._code = code
+        self._asks = asks
         self._ended = self.is_pasted = False
         self._console = context.output.console
         self._pasted = PastedAnswers(judge)
         self._size = self._console.size
         self._live: AnswerPrompt | Countdown | None = None
-        self._listener: LoopbackListener | None = None
+        self._listeners: dict[str, Listener] = {}
         self._told = False
         self.can_ask_again = context.person is None and can_be_asked()
         self.last_answer = ""
@@ -77,9 +97,11 @@ class Conversation:
         gc.enable()  # off since the start, for speed; a wait may last, and see much
         self._runner = asyncio.Runner()
         if self._sockets and isinstance(self._judge, Attempt):
-            self._listener = LoopbackListener(
+            self._listeners[_BROWSER] = LoopbackListener(
                 self._judge.request, self._sockets, on_rejected=self._tell_once
             )
+        if self._code is not None:
+            self._code.stand_beside(self._show, lambda: self._asks or bool(self._listeners))
         return self
 
     def __exit__(
@@ -89,13 +111,13 @@ class Conversation:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._listener is not None:
-                self._runner.run(self._end(self._listener, error))
+            for listener in self._listeners.values():
+                self._runner.run(self._end(listener, error))
         finally:
             self._runner.close()
 
     @staticmethod
-    async def _end(listener: LoopbackListener, error: BaseException | None) -> None:
+    async def _end(listener: Listener, error: BaseException | None) -> None:
         if error is None:
             await listener.conclude(page.success())
         elif isinstance(error, HeadlessLoginError):
@@ -109,24 +131,33 @@ class Conversation:
             HeadlessLoginError: it was refused, none came in time, or none can come.
             KeyboardInterrupt: Ctrl-C.
         """
-        if isinstance(self._judge, Attempt) and self._judge.user_code is not None:
-            return wait_for_approval(self._judge, self._context)
-        ways = {_PASTE: self._win_by_paste()}
-        if self._listener is not None:
-            ways = {_BROWSER: self._listener.wait(), **ways}
+        # A code alone ends by its own time.
+        timeout = self._left() if self._asks or self._listeners else None
         reason: BaseException
         try:
-            way, grant = self._runner.run(first_grant(ways, self._left()))
+            way, won = self._runner.run(first_grant(self._ways(), timeout))
         except NoWayLeft:
             reason = WithoutInput(ended=self._ended)
         except _Interrupted:
             reason = KeyboardInterrupt()
         else:
             self.is_pasted = way is _PASTE
-            if self._screen is not None:
+            if self._screen is not None or way is _CODE:
                 self._context.say(f"{way}; fetching the tokens…")
-            return grant
+            return won
         raise reason
+
+    def _ways(self) -> dict[str, Coroutine[Any, Any, Grant | Tokens | None]]:
+        """Return what is raced; of two at the same moment the first counts.
+
+        That is the code, as what its approval brings is given once, and may be tokens already.
+        """
+        ways: dict[str, Coroutine[Any, Any, Grant | Tokens | None]] = {}
+        if self._code is not None:
+            ways[_CODE] = self._code.way.wait()
+        for name, listener in self._listeners.items():
+            ways[name] = listener.wait()
+        return {**ways, _PASTE: self._win_by_paste()}
 
     def goes_on_after(self, refused: SignInRefused) -> bool:
         """Return whether another answer is awaited although the issuer has refused a grant.
@@ -152,20 +183,44 @@ class Conversation:
             )
 
     async def _win_by_paste(self) -> Grant | None:
-        grant = await win_by_paste(self._pasted, self._ask, self._reject)
-        if grant is None and self._listener is not None:
-            self._live = None
-            self._tell_how_it_goes_on()
-            self._live = Countdown(self._console, "Waiting for the browser,", self._left)
-            await self._live.show(self._look_aside)
-        return grant
+        if self._asks:
+            if (grant := await win_by_paste(self._pasted, self._ask, self._reject)) is not None:
+                return grant
+            self._asks, self._live = False, None
+            if self._code is not None:
+                self._code.way.leave()
+            if awaited := self._awaited():
+                self._tell_how_it_goes_on(awaited)
+        if not self._awaited():
+            return None
+        self._live = Countdown(
+            self._console, lambda: f"Waiting for {self._awaited()}, {self._time_left()}"
+        )
+        await self._live.show(self._look_aside)
+        return None
 
-    def _tell_how_it_goes_on(self) -> None:
-        """Say that the browser alone is awaited, and how an answer can be given nevertheless."""
-        if self._kept is not None and not self._kept.is_kept:
+    def _awaited(self) -> str:
+        """Return what is waited for beside a paste; nothing, if nothing is."""
+        code = self._code is not None and self._code.way.is_open
+        return words.awaited(browser=bool(self._listeners), code=code)
+
+    def _time_left(self) -> str:
+        """Return the time of the sign-in, and that of a code where it is another one."""
+        left = time_left(self._left())
+        if self._code is None or self._code.way.attempt is None:
+            return left
+        of_code = self._code.way.left
+        if not self._asks and not self._listeners:
+            return time_left(of_code)
+        is_shorter = of_code < self._left() - _ABOUT
+        return f"code {time_left(of_code).removesuffix(' left')}, {left}" if is_shorter else left
+
+    def _tell_how_it_goes_on(self, awaited: str) -> None:
+        """Say what alone is awaited, and how an answer can be given nevertheless."""
+        if self._kept is not None and not self._kept.is_kept and self._kept.is_offered():
             self._kept.keep()
             if self._kept.is_kept:
-                self._context.say(words.NO_MORE_ASKED)
+                self._context.say(words.NO_MORE_ASKED.format(awaited))
                 self._console.write(f"{self._kept.command}\n")
 
     def _look_aside(self) -> None:
@@ -193,10 +248,11 @@ class Conversation:
     async def _from_terminal(self) -> str | None:
         from headless_login.terminal.prompt import AnswerPrompt, NoMoreAnswers
 
-        label = words.paste_label(self._console.size[0])
         keys = None if self._screen is None else self._screen.keys()
+        if keys is not None and self._code is not None:
+            keys |= self._code.keys()
         self._live = AnswerPrompt(
-            self._console, label, self._pasted.settles, self._left, self._look, keys
+            self._console, self._label, self._pasted.settles, self._time_left, self._look, keys
         )
         try:
             answer = await self._live.ask()
@@ -208,6 +264,13 @@ class Conversation:
         if answer is None:
             raise _Interrupted
         return answer
+
+    def _label(self) -> str:
+        """Return the question; that for the address once there is one, or nothing else."""
+        has_address = self._screen is None or self._screen.is_offered
+        if not has_address and self._code is not None and self._code.way.is_open:
+            return words.code_label(self._console.size[0])
+        return words.paste_label(self._console.size[0])
 
     async def _from_pipe(self) -> str | None:
         from headless_login.terminal.input import read_pipe
@@ -230,49 +293,6 @@ class Conversation:
             show()
         else:
             self._live.say_above(show)
-
-
-def wait_for_approval(
-    attempt: Attempt, context: Context, *, first_pause: float | None = None
-) -> Grant | Tokens:
-    """Ask the issuer again and again about a one-time code, with the time left on the screen.
-
-    The code expires `expires_in` seconds from now. `first_pause` is in seconds; without it, it is
-    an interval like any other.
-
-    Raises:
-        SignInRefused: `access_denied`.
-        TimedOut: `device_code_expired`.
-        IssuerTrouble: the issuer gave no usable answer.
-    """
-    from headless_login.flows.device import win_by_device_code
-    from headless_login.issuer.client import EXCHANGE_TIMEOUT
-
-    gc.enable()  # off since the start, for speed; a wait may last
-    assert isinstance(attempt.awaits, DeviceCode)  # noqa: S101  # nosec B101
-    code, client = attempt.awaits, context.client(attempt.provider)
-    left = context.countdown(code.expires_in)
-    line = Countdown(context.output.console, "Waiting for you to approve there,", left)
-    told: set[str] = set()
-
-    def tell_once(message: str) -> None:
-        if message not in told:
-            told.add(message)
-            line.say_above(lambda: context.say(f"{message} Asking again."))
-
-    try:
-        won = win_by_device_code(
-            code,
-            lambda rest: client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, rest)),
-            first_pause=first_pause,
-            clock=context.clock,
-            sleep=lambda seconds: line.sleep(seconds, context.clock, context.sleep),
-            on_trouble=lambda trouble: tell_once(trouble.message),
-        )
-    finally:
-        line.clear()
-    context.say("Approved; fetching the tokens…")
-    return won
 
 
 def conclude(signed_in: SignedIn, context: Context) -> SignedIn:

@@ -12,7 +12,8 @@ from headless_login.codex.pending.store import Claim, PendingAttempts, refusal
 from headless_login.codex.rules import Rules
 from headless_login.commands.command_line import command_to_deliver, own_command
 from headless_login.commands.context import Context, Options
-from headless_login.commands.conversation import Conversation, conclude, wait_for_approval
+from headless_login.commands.conversation import Conversation, conclude
+from headless_login.commands.device import OneTimeCode
 from headless_login.commands.pending_answers import MOST, PendingAnswers, device_code_among
 from headless_login.commands.words import WithoutInput, duration
 from headless_login.delivery.destination import CodexFolder, Destination
@@ -54,8 +55,9 @@ def finish(
 ) -> SignedIn:
     """Finish by an answer (`-`: on standard input), or by the one-time code that is pending.
 
-    Without one, what standard input already holds is the answer; else the newest decides. Without
-    `wait` the issuer is asked once whether the code was approved. `patience` is in seconds, for
+    Without one, what standard input already holds is the answer; else whichever comes first, an
+    answer or the approval of the newest code. In a pipe the newest sign-in decides whether it is
+    read. Without `wait` the issuer is asked once about the code. `patience` is in seconds, for
     input of which there is no sign yet. `expect` names the account that has to sign in, beside what
     `login start` was told.
 
@@ -90,7 +92,10 @@ def _finish(
         if answer is None and wait and input_is_ready():
             answer = _STDIN
         if chosen := device_code_among(waiting, answer):
-            return _by_code(finishing, chosen, wait=wait)
+            is_newest = chosen is waiting[0]
+            others = [each for each in waiting if each.user_code is None]
+            pastes = answer is None and bool(others) and (not is_newest or can_be_asked())
+            return _by_code(finishing, chosen, wait=wait, pastes=pastes and has_input())
         if answer is None and not wait:
             raise _no_code() if waiting else pending.reason()
         if answer not in (None, _STDIN):
@@ -289,44 +294,75 @@ def _is_final(error: HeadlessLoginError) -> bool:
     return isinstance(error, SignInRefused) or error.error == "token_response_invalid"
 
 
-def _by_code(finishing: _Finishing, chosen: Attempt, *, wait: bool) -> SignedIn:
-    """Finish by a one-time code; without `wait` it is asked about only once.
+def _by_code(finishing: _Finishing, chosen: Attempt, *, wait: bool, pastes: bool) -> SignedIn:
+    """Finish by a one-time code, or with `pastes` by an answer to any sign-in, if that is quicker.
+
+    Without `wait` it is asked about only once.
 
     Raises:
         TimedOut: `timed_out`, not approved yet; or `device_code_expired`.
         HeadlessLoginError: it was refused, or the issuer cannot be asked.
     """
-    finishing = finishing.towards(chosen)
+    answers = PendingAnswers(finishing.pending)
+    aimed = finishing.towards(chosen)
     with finishing.pending.claim(identifier(chosen)) as claim:
-        grant = claim.attempt.grant or _approved(finishing, claim, wait=wait)
-        claim.check()
-        if isinstance(grant, Tokens):
+        outcome: Grant | Tokens | HeadlessLoginError | None = claim.attempt.grant
+        is_pasted = False
+        if outcome is None and wait:
+            outcome, is_pasted = _wait(aimed, claim, answers, pastes=pastes)
+        elif outcome is None:
+            outcome = _ask_once(aimed, claim)
+        if not is_pasted:
+            return _by_approval(aimed, claim, outcome)
+    return _complete(finishing, answers, outcome)
+
+
+def _by_approval(
+    finishing: _Finishing, claim: Claim, outcome: Grant | Tokens | HeadlessLoginError
+) -> SignedIn:
+    """Exchange what the person's approval has brought, unless the address was answered first."""
+    if isinstance(outcome, HeadlessLoginError):
+        raise outcome
+    claim.check()
+    if isinstance(outcome, Grant) and claim.attempt.grant is None:
+        claim.keep(claim.attempt._replace(grant=outcome))  # it is given once
+    with finishing.pending.claim_beside(claim):
+        if isinstance(outcome, Tokens):
             claim.use_up()
-        elif claim.attempt.grant is None:
-            claim.keep(claim.attempt._replace(grant=grant))  # it is given once
-        return _exchange(finishing, claim, grant)
+        return _exchange(finishing, claim, outcome)
 
 
-def _approved(finishing: _Finishing, claim: Claim, *, wait: bool) -> Grant | Tokens:
-    """Return what the person's approval brought; a code that is dead is used up."""
-    try:
-        return (_wait if wait else _ask_once)(finishing, claim)
-    except TimedOut as timed_out:
-        if timed_out.error == "device_code_expired":
-            claim.expire()
-        raise
-    except HeadlessLoginError as error:
-        if _is_final(error):
-            claim.use_up()
-        raise
+def _end(claim: Claim, error: HeadlessLoginError) -> None:
+    """Mark a code that is dead."""
+    if error.error == "device_code_expired":
+        claim.expire()
+    elif _is_final(error) and not isinstance(error, RejectedAnswer):
+        claim.use_up()
 
 
-def _wait(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
+def _wait(
+    finishing: _Finishing, claim: Claim, answers: PendingAnswers, *, pastes: bool
+) -> tuple[Grant | Tokens | HeadlessLoginError, bool]:
+    """Return what came first, a refusal too, and whether it was pasted."""
     context, code = finishing.context, _code_of(claim, finishing.context.time_of_day)
     context.say(f"Waiting for the code {code.user_code} at {code.verification_uri}")
-    pause = max(0.0, code.interval - claim.age(context.time_of_day()))
+    pending, attempt = finishing.pending, claim.attempt
+    one_time_code = OneTimeCode(
+        context,
+        attempt.provider,
+        attempt=attempt._replace(awaits=code),
+        first_pause=max(0.0, code.interval - claim.age(context.time_of_day())),
+        on_ended=lambda error: _end(claim, error),
+        check=lambda: pending.check(attempt.beside or identifier(attempt)),
+    )
+    longest = max(each.left(context.time_of_day()) for each in pending.waiting(MOST))
+    left = context.countdown(longest)
     with quiet_input():
-        return wait_for_approval(claim.attempt._replace(awaits=code), context, first_pause=pause)
+        try:
+            with Conversation(answers, context, left, code=one_time_code, asks=pastes) as talk:
+                return talk.win(), talk.is_pasted
+        except SignInRefused as refused:
+            return refused.with_traceback(None), refused is not one_time_code.error
 
 
 def _ask_once(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
@@ -334,7 +370,11 @@ def _ask_once(finishing: _Finishing, claim: Claim) -> Grant | Tokens:
 
     context, code = finishing.context, _code_of(claim, finishing.context.time_of_day)
     client = context.client(claim.attempt.provider)
-    answer = client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, code.expires_in))
+    try:
+        answer = client.poll_device_code(code, timeout=min(EXCHANGE_TIMEOUT, code.expires_in))
+    except HeadlessLoginError as error:
+        _end(claim, error)
+        raise
     if not isinstance(answer, AuthorizationPending):
         return answer
     if answer.slow_down:
@@ -354,6 +394,6 @@ def _code_of(claim: Claim, time_of_day: Callable[[], float]) -> DeviceCode:
 
 def _no_code() -> WrongUsage:
     return WrongUsage(
-        "The newest sign-in awaits an address, not the approval of a code.",
-        "Name the code: headless-login login finish CODE --no-wait. Or leave --no-wait out.",
+        "What is pending awaits an address, not the approval of a code.",
+        "Leave --no-wait out, and give it the address.",
     )

@@ -127,7 +127,7 @@ def _asked(context: Context, label: str) -> str:
 
     console = context.output.console
     with quiet_input():
-        prompt = AnswerPrompt(console, label, lambda _: False, lambda: None, lambda: None)
+        prompt = AnswerPrompt(console, lambda: label, lambda _: False, str, lambda: None)
         try:
             answer = asyncio.run(prompt.ask())
         except (EOFError, NoMoreAnswers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -29,22 +29,26 @@ class KeptAttempt:
         self._options = options
         self._context = context
         self._begun = context.time_of_day()
+        self._code: Attempt | None = None
+        self._has_code = False
         self.is_kept = False
         self.is_answered = False
+        self.is_offered: Callable[[], bool] = lambda: True  # else nobody knows it
 
     @property
     def command(self) -> str:
         """The command that finishes it; empty if it is not kept."""
         from headless_login.commands.command_line import own_command
 
-        if not self.is_kept:
+        if not self.is_kept and not self._has_code:
             return ""
-        words = ("login", "finish", *(() if self._attempt.user_code else ("-",)))
+        has_code = self._has_code or self._attempt.user_code
+        words = ("login", "finish", *(() if has_code else ("-",)))
         return own_command(self._options.home, self._context.environ, *words)
 
     def mark(self, ended: HeadlessLoginError | Terminated) -> None:
         """Have what has ended the wait say that it stays pending, if it is kept."""
-        ended.pending = "The sign-in stays pending:" if self.is_kept else ""
+        ended.pending = "The sign-in stays pending:" if self.command else ""
         ended.command = self.command
 
     def keep(self) -> None:
@@ -62,6 +66,21 @@ class KeptAttempt:
             with suppress(LocalTrouble):
                 PendingAttempts.keep(self._options.home, attempt)
                 self.is_kept = True
+
+    def add(self, code: Attempt) -> None:
+        """Have a one-time code that was shown for the same sign-in kept, too, if the wait ends."""
+        self._code = code
+
+    def _keep_code(self) -> None:
+        from headless_login.codex.pending.record import identifier
+        from headless_login.codex.pending.store import PendingAttempts
+
+        if self._code is None or not self._code.left(self._context.time_of_day()):
+            return
+        beside = identifier(self._attempt) if self.is_kept else ""
+        with suppress(LocalTrouble):
+            PendingAttempts.keep(self._options.home, self._code._replace(beside=beside))
+            self._has_code = True
 
     def forget(self) -> None:
         """Keep it no longer."""
@@ -90,7 +109,9 @@ class KeptAttempt:
         except (TimedOut, Terminated) as ended:
             is_dead = isinstance(ended, TimedOut) and ended.error == "device_code_expired"
             if not self.is_answered and not is_dead:
-                self.keep()
+                if self.is_offered():
+                    self.keep()
+                self._keep_code()
                 self.mark(ended)
             raise
         except (KeyboardInterrupt, Cancelled):

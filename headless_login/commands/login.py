@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from headless_login.codex.rules import Rules
 from headless_login.commands.context import Context, Options
 from headless_login.commands.kept import KeptAttempt
-from headless_login.commands.screen import show
+from headless_login.commands.screen import show, show_only_code
 from headless_login.commands.words import WithoutInput, paste_label
 from headless_login.errors import HeadlessLoginError, LocalTrouble, RejectedAnswer, SignInRefused
 from headless_login.oauth.attempt import Attempt
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import socket
 
     from headless_login.commands.conversation import Conversation
+    from headless_login.commands.device import CodeScreen, OneTimeCode
     from headless_login.commands.screen import Screen
+    from headless_login.issuer.client import IssuerClient
     from headless_login.oauth.values import Grant, Tokens
 
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
@@ -62,17 +64,10 @@ class _Login(NamedTuple):
 
 def _sign_in(one: _Login) -> SignedIn:
     """Show the attempt, wait for its answer and store what that brings."""
-    options, context, _, begun, kept, left = one
+    options, context, _, begun, kept, _ = one
     if begun.sockets and context.person is None and not has_input():
         kept.keep()
-    screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
-    if context.person is None and begun.attempt.user_code is None and can_be_asked():
-        _wait_for_sign_of_life(screen, one)
-    from headless_login.commands.conversation import Conversation
-
-    context.warm_up()
-    sockets = begun.sockets
-    talk = Conversation(begun.attempt, context, left, screen=screen, sockets=sockets, kept=kept)
+    talk = _talk(one)
     try:
         with talk:
             while True:
@@ -91,12 +86,64 @@ def _sign_in(one: _Login) -> SignedIn:
     return _finish_another(talk.last_answer, rejected, options, context)
 
 
-def _wait_for_sign_of_life(screen: Screen | None, one: _Login) -> None:
+def _talk(one: _Login) -> Conversation:
+    """Show the attempt, and return what waits for its answer by every way."""
+    options, context, _, begun, kept, left = one
+    is_asked = context.person is None and can_be_asked()
+    screen: Screen | None
+    shown: CodeScreen | None = None
+    if begun.code is not None:
+        address = None if begun.attempt is begun.code else begun.attempt
+        screen, shown = show_only_code(begun.code, address, options, context)
+        kept.is_offered = lambda: address is None or _is_offered(screen, context)
+    else:
+        screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
+        if is_asked:
+            _wait_for_sign_of_life(screen, one)
+    from headless_login.commands.conversation import Conversation
+
+    context.warm_up()
+    return Conversation(
+        begun.attempt,
+        context,
+        left,
+        screen=screen,
+        sockets=begun.sockets,
+        kept=kept,
+        code=_code(one, shown) if is_asked or begun.code else None,
+        asks=begun.attempt.user_code is None,
+    )
+
+
+def _is_offered(screen: Screen | None, context: Context) -> bool:
+    """Return whether anybody knows the address beside a one-time code."""
+    return context.output.events.wanted or (screen is not None and screen.is_offered)
+
+
+def _code(one: _Login, shown: CodeScreen | None) -> OneTimeCode:
+    """Return the one-time code that is there already, or that can be asked for."""
+    from headless_login.commands.device import CodeScreen, OneTimeCode
+
+    options, context, _, begun, kept, left = one
+    if begun.code is not None and begun.code is not begun.attempt:
+        kept.add(begun.code)
+    console, url = context.output.console, begun.attempt.url
+    return OneTimeCode(
+        context,
+        options.provider,
+        shown or CodeScreen(console, "never", has_keys=True, beside=url),
+        begin=lambda client, timeout: _begin_code(options, client, left, timeout),
+        attempt=begun.code,
+        on_begun=kept.add,
+    )
+
+
+def _wait_for_sign_of_life(screen: Screen, one: _Login) -> None:
     """Wait without what takes the answer, which is as large as all the rest."""
     from headless_login.terminal.countdown import wait_for_sign_of_life
 
     def draw_again() -> None:
-        if screen is not None and (draw := screen.resized()) is not None:
+        if (draw := screen.resized()) is not None:
             draw()
 
     console, sockets = one.context.output.console, one.begun.sockets
@@ -128,12 +175,34 @@ def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedI
 
 
 class _Begun(NamedTuple):
-    """An attempt, the sockets that its answer may come to, and which way was not to be had."""
+    """An attempt, the sockets that its answer may come to, and which way was not to be had.
+
+    `code` is a one-time code of the same sign-in; the attempt itself where nothing can be pasted.
+    """
 
     attempt: Attempt
     sockets: Sequence[socket.socket] = ()
     listening_port: int | None = None
     instead_of: HeadlessLoginError | None = None
+    code: Attempt | None = None
+
+
+def _begin_code(
+    options: Options,
+    client: IssuerClient,
+    left: Callable[[], float],
+    timeout: float | None = None,
+) -> Attempt:
+    """Get a one-time code, which lasts no longer than the sign-in; raises as `begin`."""
+    attempt = begin(
+        options.provider,
+        device=True,
+        lifetime=max(0.1, left()),
+        client=client,
+        timeout=timeout,
+        expect=options.expect,
+    )
+    return options.marked(attempt)
 
 
 def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], float]) -> _Begun:
@@ -141,20 +210,15 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
     port = options.port or LOOPBACK_PORTS[0]
     sockets: list[socket.socket] = []
     instead_of: HeadlessLoginError | None = None
+    code: Attempt | None = None
     try:
         if options.device:
-            client, lifetime = context.client(options.provider), max(0.1, left())
-            attempt = begin(
-                options.provider,
-                rules,
-                device=True,
-                lifetime=lifetime,
-                client=client,
-                expect=options.expect,
-            )
+            client = context.client(options.provider)
+            code = _begin_code(options, client, left)
             context.say(*filter(None, [client.clock_trouble]))
-            return _Begun(options.marked(attempt))
-        if not options.paste:
+            if not can_be_asked():
+                return _Begun(code, code=code)
+        elif not options.paste:
             port, sockets = _bind(options, context)
     except LocalTrouble as trouble:
         instead_of = trouble
@@ -166,7 +230,7 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
         context.say(f"{instead_of.message} Signing in by paste instead.")
     attempt = begin(options.provider, rules, port=port, lifetime=left(), expect=options.expect)
     attempt = options.marked(attempt)
-    return _Begun(attempt, sockets, port if sockets else None, instead_of)
+    return _Begun(attempt, sockets, port if sockets else None, instead_of, code)
 
 
 def _bind(options: Options, context: Context) -> tuple[int, list[socket.socket]]:

@@ -90,13 +90,12 @@ def _wrong_form(pasted: Pasted, waiting: list[Attempt]) -> RejectedAnswer | None
 
 
 def device_code_among(waiting: list[Attempt], answer: str | None) -> Attempt | None:
-    """Return the attempt by device code that is meant: the one that is named, or the newest of all.
+    """Return the attempt by device code that is meant: the one that is named, or the newest.
 
-    None if the newest one awaits an answer, or something else than a one-time code is named.
+    None if there is none, or something else than a one-time code is named.
     """
     if answer is None:
-        newest = waiting[0] if waiting else None
-        return newest if newest and isinstance(newest.awaits, DeviceCode) else None
+        return next((each for each in waiting if isinstance(each.awaits, DeviceCode)), None)
     code = answer.strip().upper()
     return next(
         (each for each in waiting if each.user_code and each.user_code.upper() == code), None

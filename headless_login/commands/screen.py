@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.replace import replace_file
 from headless_login.commands import words
@@ -27,6 +27,9 @@ from headless_login.terminal.qr.drawing import (
 )
 from headless_login.terminal.qr.matrix import Matrix, load, matrix_of
 
+if TYPE_CHECKING:
+    from headless_login.commands.device import CodeScreen
+
 _QUESTION = 1  # row
 _FEWEST_COLUMNS, _FEWEST_ROWS = 75, 42  # for an authorize URL in half blocks
 _SMALL_COLUMNS, _SMALL_ROWS = 60, 21  # below either, less is said
@@ -35,25 +38,17 @@ _CLEARED = "\x1b[2J\x1b[H"
 
 def show(
     attempt: Attempt, port: int | None, options: Options, context: Context, finish: str = ""
-) -> Screen | None:
-    """Show address or one-time code, open a browser where one is here, and say what comes next.
+) -> Screen:
+    """Show the address, open a browser where one is here, and say what comes next.
 
     `port` is the one that is listened on, if any; `finish` the command that takes an answer where
-    nothing can be pasted here. Returns the screen, where there is an address
-    whose QR code may be drawn again.
+    nothing can be pasted here. Returns the screen, whose QR code may be drawn again.
 
     Raises:
         LocalTrouble: the picture file cannot be written.
     """
     announce(context.output.events, attempt)
     picture = write_qr_file(attempt.url, options.qr_file) if options.qr_file else ""
-    if attempt.user_code is not None:
-        from headless_login.commands.device import show_code
-
-        show_code(context.output.console, attempt, options.qr)
-        if picture:
-            context.say(f"The QR code is in {picture}")
-        return None
     can_paste = context.person is not None or can_be_asked()
     place = detect_place(context.environ)
     scene = Scene(place, port, options.bind, options.qr, can_paste, command=finish)
@@ -68,6 +63,29 @@ def show(
         opened = open_browser(attempt.url, context.environ, scene.place)
     screen.show_way(opened=opened)
     return screen
+
+
+def show_only_code(
+    code: Attempt, address: Attempt | None, options: Options, context: Context
+) -> tuple[Screen | None, CodeScreen]:
+    """Show a one-time code, and nothing else until a key asks for the address, if there is one.
+
+    Raises:
+        LocalTrouble: the picture file cannot be written.
+    """
+    from headless_login.commands.device import CodeScreen
+
+    more = {} if address is None else words.fields_of(address)
+    announce(context.output.events, code, **more)
+    picture = write_qr_file(code.url, options.qr_file) if options.qr_file else ""
+    console = context.output.console
+    shown = CodeScreen(console, options.qr, has_keys=address is not None)
+    shown.show(code)
+    if picture:
+        context.say(f"The QR code is in {picture}")
+    if address is None:
+        return None, shown
+    return Screen(console, address.url, Scene(detect_place(context.environ), qr="never")), shown
 
 
 class Scene(NamedTuple):
@@ -96,10 +114,11 @@ class Screen:
         self._opened = False
         self._matrix: Matrix | None = None
         self._drawn = False
+        self.is_shown = self.is_offered = False
 
     def show_address(self) -> None:
         """Write the address alone, in one unbroken run, whatever the width."""
-        scene = self._scene
+        scene, self.is_shown, self.is_offered = self._scene, True, True
         if self._may_draw():
             load()  # now, so that the code follows the address at once
         if scene.port is not None and is_wide(scene.bind):
@@ -131,12 +150,20 @@ class Screen:
         """Return what one key does while nothing is typed."""
         return {
             "c": self._copy,
-            "a": lambda: self._console.write(f"{self._url}\n"),
+            "a": self._show_again,
             "q": lambda: self._hide() if self._drawn else self._show_code(),
             "?": lambda: self._console.say(words.KEYS),
         }
 
+    def _show_again(self) -> None:
+        if self.is_shown:
+            self._console.write(f"{self._url}\n")
+        else:
+            self.show_address()
+            self.show_way(opened=False)
+
     def _copy(self) -> None:
+        self.is_offered = True
         from headless_login.terminal.clipboard import copy
 
         copied = copy(self._console, self._url)

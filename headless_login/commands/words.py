@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from headless_login.errors import WrongUsage
+from headless_login.errors import HeadlessLoginError, WrongUsage
 from headless_login.oauth.text import printable
 from headless_login.oauth.values import DeviceCode
 from headless_login.terminal.output import Events, Output, utc
@@ -42,12 +42,13 @@ BRIEFLY = (
     "this yourself: it signs in as you."
 )
 NO_MORE_ASKED = (
-    "Nothing more is asked here; this waits for the browser. The address of the page that fails to "
-    "load is taken by:"
+    "Nothing more is asked here; this waits for {}. The address of the page that fails to load is "
+    "taken by:"
 )
 KEYS = (
-    "While nothing is typed: c copies the address to your clipboard, a shows it again, q shows or "
-    "hides the QR code. Ctrl-D stops asking here; Ctrl-C ends the sign-in."
+    "While nothing is typed: c copies the address to your clipboard, a shows it, d asks for a "
+    "one-time code as well or shows it again, q shows or hides the QR code. Ctrl-D stops asking "
+    "here; Ctrl-C ends the sign-in."
 )
 COPIED = "The address was sent to your clipboard, which the terminal may have refused."
 CANNOT_COPY = "This terminal cannot copy: select the address above."
@@ -59,6 +60,10 @@ OPEN_PAGE = "Open this page on any device and sign in:"
 TYPE_CODE = "Type this one-time code there, valid for {}:"
 CODE_ONLY_YOURSELF = "Continue only if you started this sign-in yourself; codes are phished."
 SWITCHED_OFF = "Switched off? ChatGPT Settings, Security. Or Ctrl-C and login --paste-redirect."
+
+# In place of it where keys are heard: one row of 80 columns.
+SWITCHED_OFF_HERE = "If the page says codes are switched off, press a (or see Settings, Security)."
+ASKING_FOR_CODE = "Asking for a one-time code…"
 
 # For the caller of `login start`, who is not the person.
 SEND_ADDRESS = (
@@ -72,18 +77,43 @@ ONLY_ON_REQUEST = (
 THEN_RUN = "Then run this, within {}, and give it what came back on its standard input:"
 STILL_WAITING = "This sign-in goes on waiting."
 TELL_THEM = "Tell them: go on only if you asked for this; never type a code sent unasked."
+START_ADDRESS = (
+    "If the page says codes are switched off, send this address instead; what it ends at is taken "
+    "by `login finish -`, on its standard input:"
+)
 START_SWITCHED_OFF = (
     "Where that page refuses codes: ChatGPT Settings, Security. Or: headless-login login start"
 )
 SEND_CODE = "Send both to the person; when they are done, run this (exit code 5: not yet):"
 
 NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
+NO_ROOM_FOR_QR = "No QR code: enlarge the window, or zoom out (Ctrl -)."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
 
 
 def paste_label(columns: int) -> str:
     """Return the question for an answer; a short one for a terminal on a phone."""
     return "Paste the whole address here: " if columns >= 50 else "Paste the address: "
+
+
+def code_label(columns: int) -> str:
+    """Return the question while nothing but a one-time code was shown."""
+    return "Waiting for you to approve there: " if columns >= 50 else "Waiting for you: "
+
+
+def awaited(*, browser: bool, code: bool) -> str:
+    """Return what is waited for where nothing is asked."""
+    return " or ".join(["the browser"] * browser + ["you to approve there"] * code)
+
+
+def goes_on_without(code_ended: HeadlessLoginError, *, can_ask: bool) -> str:
+    """Return that a one-time code has ended, or is not to be had, and nothing else with it.
+
+    `can_ask`: a key asks for another one.
+    """
+    can_ask = can_ask and code_ended.error != "device_auth_disabled"
+    more = " (d: another one)" if can_ask else ""
+    return f"{code_ended.message.rstrip('.')}; this sign-in goes on without a code{more}."
 
 
 def explanations(
@@ -137,7 +167,12 @@ def announce(events: Events, attempt: Attempt, **more: object) -> None:
             **more,
         )
     else:
-        events.emit("authorize", url=attempt.url, redirect_uri=code.redirect_uri, **more)
+        events.emit("authorize", **fields_of(attempt), **more)
+
+
+def fields_of(attempt: Attempt) -> dict[str, object]:
+    """Return what a program is told of an address: itself, and where it ends."""
+    return {"url": attempt.url, "redirect_uri": attempt.request.redirect_uri}
 
 
 def tell_signed_in(output: Output, signed_in: SignedIn) -> None:

@@ -7,21 +7,35 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
 from headless_login.errors import HeadlessLoginError, RejectedAnswer, TimedOut
-from headless_login.oauth.values import Grant
+from headless_login.flows.page import Page
+from headless_login.oauth.values import Grant, Tokens
 
 Way = TypeVar("Way")
 
 
+class Listener(Protocol):
+    """A way by which an answer comes to a page, that is told how it ended."""
+
+    async def wait(self) -> Grant:
+        """Return the grant that comes; may be cancelled, and be called again."""
+
+    async def conclude(self, outcome: Page) -> None:
+        """Show how it ended to whoever brought an answer, then close."""
+
+    async def close(self) -> None:
+        """Stop listening, and drop every connection."""
+
+
 async def first_grant(
-    ways: Mapping[Way, Coroutine[Any, Any, Grant | None]], timeout: float
-) -> tuple[Way, Grant]:
+    ways: Mapping[Way, Coroutine[Any, Any, Grant | Tokens | None]], timeout: float | None
+) -> tuple[Way, Grant | Tokens]:
     """Return the way that wins first and its grant, after every other way has been ended.
 
     A way that returns None has nothing to offer, and the others go on. Where two are ready at the
     same moment, the one that is named first counts. Whatever a way raises ends them all.
 
     Raises:
-        TimedOut: none has won within `timeout` seconds.
+        TimedOut: none has won within `timeout` seconds, if it is not None.
         NoWayLeft: none can win any more.
     """
     tasks = {asyncio.create_task(coroutine): way for way, coroutine in ways.items()}
@@ -41,7 +55,9 @@ class NoWayLeft(Exception):
     """Every way has ended without an answer."""
 
 
-async def _first(tasks: Mapping[asyncio.Task[Grant | None], Way]) -> tuple[Way, Grant]:
+async def _first(
+    tasks: Mapping[asyncio.Task[Grant | Tokens | None], Way],
+) -> tuple[Way, Grant | Tokens]:
     running = set(tasks)
     while running:
         done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

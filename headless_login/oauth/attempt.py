@@ -30,7 +30,8 @@ class Attempt(NamedTuple):
     `expires_at` is in seconds since the epoch. `grant` is one that was won by a device code and
     not exchanged yet: the issuer gives it once. `expect` names the account that has to sign in, by
     an e-mail address or an id; nothing, if any may. `to` is the target that the credentials are
-    for, empty for the Codex folder here; `replaces`: whoever is signed in there.
+    for, empty for the Codex folder here; `replaces`: whoever is signed in there. `beside`: under
+    which name the address of the same sign-in is pending, beside this one-time code.
     """
 
     provider: Provider
@@ -41,6 +42,7 @@ class Attempt(NamedTuple):
     expect: tuple[str, ...] = ()
     to: str = ""
     replaces: bool = False
+    beside: str = ""
 
     @property
     def url(self) -> str:
@@ -104,6 +106,7 @@ class Attempt(NamedTuple):
             "expect": list(self.expect),
             "to": self.to,
             "replaces": self.replaces,
+            "beside": self.beside,
         }
 
     @classmethod
@@ -143,7 +146,10 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
     grant = Grant(**checked(kept["grant"])) if kept["grant"] else None
     (expires_at,) = checked({"": kept["expires_at"]}, numbers=("",)).values()
     attempt = Attempt(provider, awaits, expires_at, grant, expect=_texts(kept.get("expect", ())))
-    goes = {"to": kept.get("to", ""), "replaces": kept.get("replaces", False)}
+    goes = {"to": "", "replaces": False, "beside": ""}
+    goes |= {name: kept[name] for name in goes if name in kept}
+    if not re.fullmatch("[0-9a-f]*", str(goes["beside"])):  # it becomes the name of a file
+        raise ValueError("beside")
     return attempt._replace(**checked(goes, truths=("replaces",)))
 
 

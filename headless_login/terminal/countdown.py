@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from headless_login.terminal.input import interrupted, keep_quiet
+from headless_login.terminal.input import keep_quiet
 from headless_login.terminal.output import Console
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EVERY = 1.0  # seconds between two looks at the clock
 HINT = "(? for keys)"
-BESIDE_LABEL = 32  # columns that the count of characters, or the hint, and the time take
+BESIDE_LABEL = 22  # columns that the count of characters, or the hint, takes before the time
 _CLEARED = "\r\x1b[K"
 _MARK_PASTES = ("\x1b[?2004h", "\x1b[?2004l")  # bracketed paste, on and off
 
@@ -30,11 +30,10 @@ def time_left(seconds: float) -> str:
 class Countdown:
     """A line that says what is waited for and how long; nothing where it cannot be rewritten."""
 
-    def __init__(self, console: Console, text: str, left: Callable[[], float]) -> None:
-        """`left` returns the seconds that are left."""
+    def __init__(self, console: Console, text: Callable[[], str]) -> None:
+        """`text` returns the line as it is true now."""
         self._console = console
         self._text = text
-        self._left = left
         self._shown = False
 
     async def show(self, look: Callable[[], None] = lambda: None) -> None:
@@ -58,22 +57,11 @@ class Countdown:
             self.tick()
 
     def tick(self) -> None:
-        """Write it again, with the time that is left now."""
-        line = f"{self._text} {time_left(self._left())}"
+        """Write it again, as it is now."""
+        line = self._text()
         if not self._console.is_dumb and len(line) < self._console.size[0]:
             self._shown = True  # before it is: a signal may come in between
             self._console.write(f"{_CLEARED}{line}")
-
-    def sleep(
-        self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]
-    ) -> None:
-        """Sleep, and show meanwhile the time that is left."""
-        until = clock() + seconds
-        while (rest := until - clock()) > 0:
-            self.tick()
-            sleep(min(EVERY, rest))
-            if interrupted():
-                raise KeyboardInterrupt
 
     def clear(self) -> None:
         """Take it off the screen."""
@@ -124,6 +112,7 @@ def wait_for_sign_of_life(
 def _question(label: str, columns: int, left: float) -> str:
     """Return the question, the hint and the time in one line, with the cursor behind the first."""
     hint = HINT if columns > len(label) + len(HINT) else ""
-    time = time_left(left) if columns >= len(label) + BESIDE_LABEL else ""
+    time = time_left(left)
+    time = time if columns >= len(label) + BESIDE_LABEL + len(time) else ""
     line = f"{label}{hint}".ljust(columns - len(time)) + time
     return f"\r{line}\r\x1b[{len(label)}C" if time else f"\r{line.rstrip()}\r\x1b[{len(label)}C"

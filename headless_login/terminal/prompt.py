@@ -18,7 +18,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
-from headless_login.terminal.countdown import BESIDE_LABEL, EVERY, HINT, time_left
+from headless_login.terminal.countdown import BESIDE_LABEL, EVERY, HINT
 from headless_login.terminal.input import has_hung_up
 from headless_login.terminal.keys import PlainKeys
 from headless_login.terminal.output import Console
@@ -39,23 +39,23 @@ class AnswerPrompt:
     def __init__(
         self,
         console: Console,
-        label: str,
+        label: Callable[[], str],
         enough: Callable[[str], bool],
-        left: Callable[[], float | None],
+        time: Callable[[], str],
         look: Callable[[], None],
         keys: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         """`enough` tells that a marked paste needs no Enter after it.
 
-        `left` returns the seconds that are left to answer in, None for no end; `look` is called
-        after each redraw, and so after each change of the terminal's size. `keys` is what one key
-        does while nothing is typed.
+        `label` and `time` return the question and how much time is left, as they are true now;
+        `look` is called after each redraw, and so after each change of the terminal's size. `keys`
+        is what one key does while nothing is typed.
         """
         self._console = console
-        self._label = label
+        self._label_now = label
         self._one_key = keys or {}
         self._enough = enough
-        self._left = left
+        self._time = time
         self._text = ""
         self._application: Application[str | None] = Application(
             layout=Layout(VSplit([Window(self._control(), height=1), self._clock()])),
@@ -102,11 +102,15 @@ class AnswerPrompt:
         say()
         self._application.invalidate()
 
+    @property
+    def _label(self) -> str:
+        return self._label_now()
+
     def _clock(self) -> Window:
         def text() -> str:
-            roomy = self._console.size[0] >= len(self._label) + BESIDE_LABEL
-            left = self._left()
-            return f"  {time_left(left)}" if roomy and left is not None else ""
+            time = self._time()
+            roomy = self._console.size[0] >= len(self._label) + BESIDE_LABEL + len(time)
+            return f"  {time}" if roomy and time else ""
 
         return Window(FormattedTextControl(text), height=1, dont_extend_width=True)
 

@@ -103,6 +103,8 @@ def write_record(attempt: Attempt, origin: Origin) -> bytes:
     del document["expires_at"]
     for name in ("to", "replaces") if not attempt.to else ():
         del document[name]
+    if not attempt.beside:
+        del document["beside"]
     if not attempt.expect:
         del document["expect"]
     document["origin"] = origin._asdict() | {"moment": origin.moment._asdict()}

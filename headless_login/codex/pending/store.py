@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import NamedTuple, Self
 
 from headless_login.codex.home import CodexHome
@@ -184,6 +184,15 @@ class PendingAttempts:
                 return
         raise cannot_write(os.path.join(self._home.path, FOLDER), refused)
 
+    @contextmanager
+    def claim_beside(self, claim: Claim) -> Iterator[None]:
+        """Hold the address of the same sign-in, too, if there is one; raises as `claim`.
+
+        So that of two processes with an answer to either one exchanges it.
+        """
+        with self.claim(claim.attempt.beside) if claim.attempt.beside else nullcontext():
+            yield
+
     def check(self, name: str) -> None:
         """Raise RejectedAnswer (`no_pending_login`) if an attempt is not pending any more."""
         if not self._folder.has(name, RECORD):
@@ -213,6 +222,9 @@ class PendingAttempts:
         if passed > origin.lifetime:
             self._folder.end(name, EXPIRED)
             raise refusal("expired")
+        if attempt.beside and self._folder.has(attempt.beside, USED):
+            self._folder.end(name, USED)  # the address of the same sign-in was answered
+            raise refusal("used")
         return attempt._replace(expires_at=here.moment.wall + origin.lifetime - passed), origin
 
     def _read(self, name: str) -> tuple[Attempt, Origin]:
@@ -267,7 +279,8 @@ class Claim(NamedTuple):
 
     def use_up(self) -> None:
         """Mark it as used: the issuer has judged its answer, and will not do so again."""
-        self.folder.end(identifier(self.attempt), USED)
+        for name in filter(None, (identifier(self.attempt), self.attempt.beside)):
+            self.folder.end(name, USED)
 
     def check(self) -> None:
         """Raise RejectedAnswer (`no_pending_login`) if a `logout` has removed it meanwhile."""
