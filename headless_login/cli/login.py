@@ -140,7 +140,8 @@ WITH A CODE: easier for a person on a phone, as nothing comes back
 2. Send the person both, and write: "Please open this page, sign in,
    and type this code. Go on only if you asked me for this sign-in.
    Tell me when you are done." Some accounts do not allow codes; then
-   the page says so: use an address.
+   the page says so: send the address that step 1 printed, too, and
+   go on at 3 above, with login finish -. Whichever comes first counts.
 3. Run the command that step 1 printed (login finish --no-wait). It
    asks once; exit code 5: not yet, run it again some seconds later.
    Without --no-wait it waits until the person is done.

@@ -120,10 +120,14 @@ class OneTimeCode:
 
     def _begun(self, attempt: Attempt) -> None:
         self._on_begun(attempt)
-        words.announce(self._context.output.events, attempt)
         trouble = self._context.client(self._provider).clock_trouble
-        self._above(lambda: self._context.say(*filter(None, [trouble])))
-        self._above(lambda: self._show(attempt))
+
+        def show() -> None:
+            words.announce(self._context.output.events, attempt)
+            self._context.say(*filter(None, [trouble]))
+            self._show(attempt)
+
+        self._above(show)
 
     def _tell_once(self, trouble: IssuerTrouble) -> None:
         if trouble.message not in self._told:
@@ -174,20 +178,23 @@ def show_code(
     qr: str,
     *,
     advice: Sequence[str] = (CODE_ONLY_YOURSELF, SWITCHED_OFF),
+    address: Sequence[str] = (),
+    run: str = "",
     command: str = "",
     beside: int = 0,
 ) -> bool:
     """Show page and code, each alone on its line, and the QR code of the page; then the advice.
 
-    A `command` stands below it, whole; `beside` are the rows that something else needs. Returns
-    whether there was room for the QR code.
+    Below it stand a sentence and an `address`, and a sentence (`run`) and a `command`, both whole.
+    `beside` are the rows that something else needs. Returns whether the QR code had room.
     """
     valid, user_code = duration(attempt.left(time.time())), attempt.user_code or ""
     above, between = console.wrapped(OPEN_PAGE), console.wrapped(TYPE_CODE.format(valid))
     head = "\n".join([*above, attempt.url, *between, user_code, ""])
     after = [line for text in advice for line in console.wrapped(text)]
-    after += [command] if command else []
-    others = console.rows_of(head) + len(after) + 1 + beside
+    after += [*console.wrapped(address[0]), *address[1:]] if address else []
+    after += [*console.wrapped(run), command] if command else []
+    others = console.rows_of("\n".join([head, *after])) + 1 + beside
     drawn, has_qr = _drawn(console, attempt.url, user_code, qr, others)
     console.write("".join([head, *(f"{line}\n" for line in [*drawn, *after])]))
     return has_qr

@@ -97,7 +97,7 @@ def _finish(
             pastes = answer is None and bool(others) and (not is_newest or can_be_asked())
             return _by_code(finishing, chosen, wait=wait, pastes=pastes and has_input())
         if answer is None and not wait:
-            raise _no_code() if waiting else pending.reason()
+            raise _no_code() if waiting and not pending.latest_is_gone else pending.reason()
         if answer not in (None, _STDIN):
             return _by_argument(finishing, str(answer))
         if not waiting and (pending.is_blank or can_be_asked() or not has_input()):
@@ -337,7 +337,7 @@ def _end(claim: Claim, error: HeadlessLoginError) -> None:
     if error.error == "device_code_expired":
         claim.expire()
     elif _is_final(error) and not isinstance(error, RejectedAnswer):
-        claim.use_up()
+        claim.end_code()
 
 
 def _wait(

@@ -75,7 +75,7 @@ def show_only_code(
     """
     from headless_login.commands.device import CodeScreen
 
-    more = {} if address is None else words.fields_of(address)
+    more = {} if address is None else {"address": words.fields_of(address)}
     announce(context.output.events, code, **more)
     picture = write_qr_file(code.url, options.qr_file) if options.qr_file else ""
     console = context.output.console

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from headless_login.practice.issuer import Answer, PracticeIssuer
-from headless_login.practice.wire import Parameters
+from headless_login.practice.wire import Parameters, json_answer
 from tests.support.listening import LOOPBACK, PATIENCE, free_port, listen_at
 from tests.support.program import Piped, Terminal, environment
 
@@ -27,12 +28,28 @@ class SpoiledIssuer(PracticeIssuer):
         self.asked, self.may_answer = threading.Event(), threading.Event()
         self.may_answer.set()
         self.spoil: Spoil = lambda good, _: good()
+        # One-time codes: what is changed in them, and how polls are answered, from `may_poll` on.
+        self.code_changes: dict[str, object] = {"interval": 1}
+        self.spoil_poll: Spoil = lambda good, _: good()
+        self.polled, self.may_poll = threading.Event(), threading.Event()
+        self.may_poll.set()
 
     def token_answer(self, form: Parameters) -> Answer:
         """Answer as told."""
         self.asked.set()
         self.may_answer.wait(PATIENCE)
         return self.spoil(lambda: PracticeIssuer.token_answer(self, form), form)
+
+    def user_code_answer(self, form: Parameters) -> Answer:
+        """Answer with a code whose polls a test need not wait for."""
+        answer = super().user_code_answer(form)
+        return json_answer(answer.status, json.loads(answer.body) | self.code_changes)
+
+    def device_token_answer(self, form: Parameters) -> Answer:
+        """Answer as told."""
+        self.polled.set()
+        self.may_poll.wait(PATIENCE)
+        return self.spoil_poll(lambda: PracticeIssuer.device_token_answer(self, form), form)
 
 
 class Scene:
@@ -52,11 +69,13 @@ class Scene:
 
     def __exit__(self, *_: object) -> None:
         self.issuer.may_answer.set()
+        self.issuer.may_poll.set()
         self.issuer.__exit__()
 
-    def terminal(self, *more: str, columns: int = 80) -> Terminal:
+    def terminal(self, *more: str, columns: int = 80, **options: Any) -> Terminal:
         """Start it in a terminal."""
-        return Terminal(*self.arguments, *more, environ=self.environ, columns=columns)
+        words = (*self.arguments, *more)
+        return Terminal(*words, environ=self.environ, columns=columns, **options)
 
     def piped(self, *more: str, stdin: int = subprocess.DEVNULL) -> Piped:
         """Start it with pipes for its output."""

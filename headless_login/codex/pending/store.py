@@ -144,6 +144,11 @@ class PendingAttempts:
         """Whether nothing was begun here of which a trace is left."""
         return not self._folder.latest()
 
+    @property
+    def latest_is_gone(self) -> bool:
+        """Whether what was begun last is not pending any more."""
+        return not self._folder.has(next(iter(self._folder.latest()), ""), RECORD)
+
     def knows(self, name: str) -> bool:
         """Return whether an attempt of that identifier was begun here, whatever became of it."""
         return self._folder.has(name, RECORD, USED, EXPIRED)
@@ -278,9 +283,16 @@ class Claim(NamedTuple):
     origin: Origin
 
     def use_up(self) -> None:
-        """Mark it as used: the issuer has judged its answer, and will not do so again."""
+        """Mark it as used: the issuer has judged its answer, and will not do so again.
+
+        The address of the same sign-in with it.
+        """
         for name in filter(None, (identifier(self.attempt), self.attempt.beside)):
             self.folder.end(name, USED)
+
+    def end_code(self) -> None:
+        """Mark a one-time code as used: it is denied or lost, and its address is not."""
+        self.folder.end(identifier(self.attempt), USED)
 
     def check(self) -> None:
         """Raise RejectedAnswer (`no_pending_login`) if a `logout` has removed it meanwhile."""
