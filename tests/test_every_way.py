@@ -34,7 +34,7 @@ def _code_on(terminal: Terminal, times: int = 1) -> str:
     """Return the one-time code once it has been shown so often, above the question."""
     found = re.compile(CODE)
     terminal.until(lambda: len(found.findall(terminal.text)) >= times, "code")
-    terminal.read_screen_until(PROMPT)
+    terminal.read_screen_until(f"{PROMPT}|Waiting for you to approve there: ")
     return str(found.findall(terminal.text)[-1])
 
 
@@ -124,7 +124,8 @@ def test_a_code_ends_alone(words: tuple[str, ...], end: str, calls: TwoCalls) ->
         calls.issuer.codes = calls.issuer.polls = None
         _ask_for_code(terminal, 1 if end == "not offered" else 2)
         terminal.send("a")
-        terminal.read_until(r"(?s)/oauth/authorize\?.*Paste")
+        shown = 1 + (words == PASTE)
+        terminal.until(lambda: terminal.text.count("/oauth/authorize?") == shown, "address")
         terminal.paste(approve(terminal.read_url()))
         assert terminal.wait() == 0
         assert TOLD["paste"] in terminal.text
