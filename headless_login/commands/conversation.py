@@ -80,9 +80,7 @@ class Conversation:
         self._left = left
         self._screen = screen
         self._sockets = sockets
-        self._kept = kept
-        self._code = code
-        self._asks = asks
+        self._kept, self._code, self._asks = kept, code, asks
         self._ended = self.is_pasted = False
         self._console = context.output.console
         self._pasted = PastedAnswers(judge)
@@ -131,7 +129,7 @@ class Conversation:
             HeadlessLoginError: it was refused, none came in time, or none can come.
             KeyboardInterrupt: Ctrl-C.
         """
-        # A code alone ends by its own time.
+        # A code that is waited for alone has a time of its own.
         timeout = self._left() if self._asks or self._listeners else None
         reason: BaseException
         try:
