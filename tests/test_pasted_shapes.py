@@ -86,6 +86,7 @@ FOUND = {
     "a soft break behind an encoded code": (
         f"{quote(URL[: URL.index('&')], '')}=\n{quote(URL[URL.index('&') :], '')}"
     ),
+    "the signs of a patch behind cmd's marks": f"+ {URL[:70]}^\n+{URL[70:120]}^\n+{URL[120:]}",
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }
 

@@ -257,7 +257,9 @@ def _continued(line: str, following: str) -> str:
     is_mark = line.endswith("^") or (line.endswith("`") and line.count("`") == 1)
     if line.endswith("\\"):
         is_mark = not following.startswith("u00")  # of an escape that a terminal broke
-    return line[:-1] if is_mark else f"{line}\n"
+    # The sign of a patch may follow: it has to be seen at a break.
+    end = "\n" if following.startswith(("+", "-")) else ""
+    return f"{line[:-1]}{end}" if is_mark else f"{line}\n"
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
