@@ -18,7 +18,7 @@ to do (`hint`). None of them ever carries a secret.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from headless_login.typed import NamedTuple
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
@@ -40,6 +39,7 @@ from headless_login.errors import (
 )
 from headless_login.oauth.identity import claims_of, identity_of
 from headless_login.oauth.provider import CODEX, Provider
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.codex.auth_file import Credentials

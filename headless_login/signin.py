@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX, LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from headless_login.codex.rules import Rules
     from headless_login.codex.stored import StoredSignIn
     from headless_login.delivery.destination import Destination

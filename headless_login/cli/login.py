@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from headless_login.cli.options import check_port, check_target, destination_of, options_of
 from headless_login.commands.context import Context, Options
 from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from headless_login.cli.quick import read
 from headless_login.errors import HeadlessLoginError, LocalTrouble, Terminated, WrongUsage
 from headless_login.terminal.output import Events, Output
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from headless_login.errors import WrongUsage
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

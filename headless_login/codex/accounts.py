@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple, Self
 
 from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.files import Folder, read_owned
@@ -35,6 +34,10 @@ from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import left_overs, replace, signals_held, sweep
 from headless_login.codex.stored import read_stored
 from headless_login.errors import LocalTrouble
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Listing(NamedTuple):

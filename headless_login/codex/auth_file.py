@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
 
 from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
@@ -20,6 +19,10 @@ from headless_login.oauth.identity import Identity
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Refreshed, Tokens
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self
 
 # What is left of a mounted file. Codex 0.169.0 answers exit code 1 to it, as without a file; an
 # empty object it reports as signed in.

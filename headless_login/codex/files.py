@@ -12,7 +12,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Self
 
 from headless_login.codex.links import (
     BY_DESCRIPTOR,
@@ -22,6 +21,10 @@ from headless_login.codex.links import (
     is_root,
     walk,
 )
+from headless_login.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 

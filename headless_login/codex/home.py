@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from headless_login.codex.files import Folder
 from headless_login.errors import LocalTrouble, WrongUsage
+from headless_login.typed import NamedTuple
 
 
 class CodexHome(NamedTuple):

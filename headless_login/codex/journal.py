@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, NamedTuple, Self
 
 from headless_login.codex.accounts import Accounts
 from headless_login.codex.auth_file import AuthFile, Credentials
@@ -32,6 +31,10 @@ from headless_login.errors import (
     SignInRefused,
 )
 from headless_login.oauth.values import Refreshed
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 LOCK, JOURNAL, FAILURE = "refresh-lock", "refresh-journal", "refresh-failure"
 PATIENCE = 45.0  # seconds; longer than a refresh may take

@@ -8,7 +8,6 @@ import json
 import os
 import stat
 from contextlib import ExitStack, suppress
-from typing import NamedTuple
 
 from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
@@ -16,6 +15,7 @@ from headless_login.codex.pending.folder import FOLDER, enter_own, make_own, not
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import try_replacing
 from headless_login.codex.stored import Misshapen, StoredSignIn, interpret
+from headless_login.typed import NamedTuple
 
 ACCOUNTS = "accounts"
 SUFFIX = ".json"

@@ -11,9 +11,12 @@ import os
 import subprocess  # nosec B404
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from headless_login.codex.home import CodexHome
+from headless_login.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SERVICE = "Codex Auth"
 _PATIENCE = 5.0  # seconds for each answer

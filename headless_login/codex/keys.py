@@ -6,10 +6,10 @@ import codecs
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from headless_login.errors import SignInRefused, WrongUsage
 from headless_login.oauth.identity import Claims, claims_of, numeric_date
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet

@@ -17,9 +17,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
 
 from headless_login.codex.files import Folder, check_regular, give_to_owner, make_private
+from headless_login.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _TEMPORARY = ".auth-"  # as Codex calls its own
 _TRIED = f"{_TEMPORARY}try-"  # of a probe, which takes no lock, and holds no secret

@@ -10,12 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
 
 from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
 from headless_login.errors import LocalTrouble, SignInRefused
 from headless_login.oauth.text import one_line, printable
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _Value = TypeVar("_Value")
 
 STORES = ("file", "keyring", "auto", "ephemeral")
 # Codex's name for each way to sign in, and the command that takes it.
@@ -29,7 +34,6 @@ WAY_OF_MODE = {
 _ORDINARY = {"chatgpt": "Signing in with ChatGPT", "api": "Signing in with an API key"}
 
 Document = Mapping[str, object]
-_Value = TypeVar("_Value")
 
 
 class PolicyPlace(NamedTuple):

@@ -6,7 +6,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from headless_login.codex.files import read_regular
 from headless_login.codex.home import CodexHome
@@ -17,6 +16,7 @@ from headless_login.codex.shape import Torn, read_shape
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.identity import Identity, claims_of, identity_of, numeric_date
 from headless_login.oauth.text import printable
+from headless_login.typed import NamedTuple
 
 _NO_IDENTITY = Identity()
 _READINGS = 4

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.rules import (
@@ -21,6 +20,7 @@ from headless_login.codex.rules import (
 )
 from headless_login.errors import HeadlessLoginError
 from headless_login.oauth.text import one_line, printable, shell_word
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.codex.stored import StoredSignIn

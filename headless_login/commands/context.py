@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.oauth.provider import CODEX, Provider
 from headless_login.terminal.output import Output
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import threading

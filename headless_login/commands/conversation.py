@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
 
 from headless_login.commands import words
 from headless_login.commands.context import Context
@@ -29,8 +28,11 @@ from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import SignedIn
 from headless_login.terminal.countdown import Countdown, time_left
 from headless_login.terminal.input import can_be_asked, interrupted
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Self
+
     from headless_login.commands.device import OneTimeCode
     from headless_login.commands.kept import KeptAttempt
     from headless_login.commands.screen import Screen

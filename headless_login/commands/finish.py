@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.record import identifier
@@ -37,6 +36,7 @@ from headless_login.terminal.input import (
     is_silent,
     quiet_input,
 )
+from headless_login.typed import NamedTuple
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: its caller has it already
 _STDIN = "-"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from headless_login.commands.context import Context, Options
 from headless_login.errors import Cancelled, HeadlessLoginError, LocalTrouble, Terminated, TimedOut
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import LIFETIME, SignedIn
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headless_login.codex.rules import Rules

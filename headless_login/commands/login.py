@@ -6,7 +6,6 @@ What is imported here at the top is all that is loaded before the address is on 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.rules import Rules
 from headless_login.commands.context import Context, Options
@@ -18,6 +17,7 @@ from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import LOOPBACK_PORTS
 from headless_login.signin import SignedIn, begin, complete
 from headless_login.terminal.input import can_be_asked, has_input, quiet_input
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import socket

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.accounts import Accounts, list_accounts
 from headless_login.codex.auth_file import Credentials, discard_aside
@@ -22,6 +21,7 @@ from headless_login.delivery.destination import CodexFolder, tell_running
 from headless_login.delivery.target import Replacing, destination_at
 from headless_login.errors import HeadlessLoginError, LocalTrouble, NotSignedIn, WrongUsage
 from headless_login.terminal.output import utc
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.delivery.remote import RemoteFolder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.replace import replace_file
 from headless_login.commands import words
@@ -26,6 +25,7 @@ from headless_login.terminal.qr.drawing import (
     least,
 )
 from headless_login.terminal.qr.matrix import Matrix, load, matrix_of
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.commands.device import CodeScreen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
@@ -33,6 +32,7 @@ from headless_login.refresh import (
     seconds_left,
 )
 from headless_login.terminal.output import utc
+from headless_login.typed import NamedTuple
 
 MIN_VALID = 900.0  # seconds; Codex itself acts at 300, and can be in the way then
 _LONGEST = 30 * 86400.0  # seconds

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from headless_login.errors import HeadlessLoginError, WrongUsage
 from headless_login.oauth.text import printable
 from headless_login.oauth.values import DeviceCode
 from headless_login.terminal.output import Events, Output, utc
 from headless_login.terminal.place import Place
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headless_login.oauth.attempt import Attempt

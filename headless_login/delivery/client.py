@@ -10,11 +10,14 @@ import os
 import subprocess  # nosec B404
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, NamedTuple
 
 from headless_login.delivery.target import Target
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.text import one_line, printable
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import IO
 
 TIMEOUT = 120.0  # seconds; a person may have to type a password, or to touch a key
 _MOST = 4 * 1024 * 1024  # bytes of an answer; a client that says more is ended

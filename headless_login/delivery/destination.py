@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
@@ -17,8 +16,11 @@ from headless_login.codex.verdict import (
     store_obstacle,
 )
 from headless_login.errors import LocalTrouble, SignInRefused
+from headless_login.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from headless_login.codex.accounts import Replaced
     from headless_login.codex.auth_file import Credentials
     from headless_login.codex.stored import StoredSignIn

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from headless_login.codex.auth_file import Credentials, set_aside
 from headless_login.codex.kept import Account, account_of
@@ -30,6 +29,7 @@ from headless_login.delivery.destination import Say, silence
 from headless_login.delivery.target import Replacing, Target
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.text import one_line, printable
+from headless_login.typed import NamedTuple
 
 _ASIDE = ("~", "", "/dev/shm")  # noqa: S108  # nosec B108
 

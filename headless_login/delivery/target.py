@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from headless_login.codex.kept import Account
 from headless_login.codex.rules import WAY_OF_MODE
 from headless_login.codex.stored import described
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.text import one_line
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.delivery.destination import CodexFolder

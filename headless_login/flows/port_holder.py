@@ -11,7 +11,8 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
+
+from headless_login.typed import NamedTuple
 
 _LISTENING = "0A"  # in /proc/net/tcp
 _TIMEOUT = 2.0  # seconds

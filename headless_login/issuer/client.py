@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
 
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.issuer.transport import Body, Transport, read_body
@@ -34,8 +33,11 @@ from headless_login.oauth.token_response import (
     unknown_outcome,
 )
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Refreshed, Tokens
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import requests
     from authlib.integrations.requests_client import OAuth2Session
     from joserfc.jwk import KeySet

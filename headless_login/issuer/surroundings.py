@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from headless_login.errors import FAILED, OK, Finding, IssuerTrouble
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.text import one_line, shell_word
+from headless_login.typed import NamedTuple
 
 # Of the certificates: Codex's own is added to the others; those of OpenSSL stand in place of the
 # system's; those of requests and curl are what people set for programs in Python.

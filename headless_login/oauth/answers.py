@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from itertools import islice
-from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from headless_login.oauth.decodings import BORDER, HARD, Pasted, Text
 from headless_login.oauth.naming import CANNOT_TELL, DAMAGED, DIFFERENT, TOO_LONG, Expected
 from headless_login.oauth.redirect import Parameters, named_in, parse_query
+from headless_login.typed import NamedTuple
 
 _MOST_ANCHORS = 64
 _FARTHEST = 8192  # letters between a state and the beginning or end of its answer

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from headless_login.errors import WrongUsage
 from headless_login.oauth.provider import Endpoints, Provider, is_safe
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.oauth.text import is_one_word
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
+from headless_login.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from headless_login.oauth.decodings import Pasted
 
 

@@ -13,7 +13,6 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
 
 from joserfc import jwt
 from joserfc.errors import (
@@ -37,6 +36,10 @@ from headless_login.oauth.identity import (
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
 from headless_login.oauth.values import Tokens
+from headless_login.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 # Only signatures by a key pair: `none` and HS* would let any client sign (RFC 8725 §3.1, §3.2).
 SIGNATURE_ALGORITHMS = (

@@ -8,10 +8,10 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from headless_login.errors import SignInRefused
 from headless_login.oauth.text import printable
+from headless_login.typed import NamedTuple
 
 Claims = Mapping[str, object]
 

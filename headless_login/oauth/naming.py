@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.decodings import HARD, Text
 from headless_login.oauth.redirect import check_state, parse_query
 from headless_login.oauth.text import error_page_details
+from headless_login.typed import NamedTuple
 
 # ASCII alone: without it, IGNORECASE takes a long s for an s, and \d the digits of every script.
 _LOCAL = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})", re.I | re.A)

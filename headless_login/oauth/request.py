@@ -5,13 +5,14 @@ from __future__ import annotations
 import binascii
 import hashlib
 import os
-from typing import TYPE_CHECKING, NamedTuple, Self
 
 from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provider
 from headless_login.oauth.values import Grant
+from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from headless_login.oauth.decodings import Pasted
 

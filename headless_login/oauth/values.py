@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from headless_login.typed import NamedTuple
 
 
 class Grant(NamedTuple):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from headless_login.terminal.input import keep_quiet
 from headless_login.terminal.output import Console
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket

@@ -7,10 +7,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from typing import Any, TextIO
 
 
 def can_be_asked(

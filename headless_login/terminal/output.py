@@ -9,9 +9,12 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from typing import TextIO
 
 from headless_login.errors import HeadlessLoginError, LocalTrouble, SignInRefused
+from headless_login.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _WIDEST_TEXT = 100  # columns; longer lines are hard to read
 

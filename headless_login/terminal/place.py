@@ -11,7 +11,8 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+
+from headless_login.typed import NamedTuple
 
 # What stands in a command that is to be copied must mean itself in every shell.
 _PLAIN = r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*"

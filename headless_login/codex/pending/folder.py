@@ -7,13 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Self
 
 from headless_login.codex.files import Folder, try_lock
 from headless_login.codex.home import CodexHome
 from headless_login.codex.links import is_root
 from headless_login.codex.replace import replace, signals_held
 from headless_login.errors import LocalTrouble
+from headless_login.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 FOLDER = ".headless-login"
 RECORD, LOCK, USED, EXPIRED = ".json", ".lock", ".used", ".expired"

@@ -11,10 +11,13 @@ import json
 import sys
 import time
 from contextlib import suppress
-from typing import Any, NamedTuple, Self
 
 from headless_login.oauth.attempt import Attempt, checked
 from headless_login.oauth.values import DeviceCode
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 # A version that does not know of expected accounts must not finish an attempt that has one; nor
 # one that does not know of targets an attempt that is for one.

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import NamedTuple, Self
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.pending.folder import EXPIRED, FOLDER, RECORD, USED, PendingFolder
@@ -21,6 +20,10 @@ from headless_login.codex.pending.record import (
 from headless_login.codex.preflight import cannot_write
 from headless_login.errors import RejectedAnswer
 from headless_login.oauth.attempt import Attempt
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _AGAIN = "Start again: headless-login login start"
 _SEE_STATUS = "headless-login login status"

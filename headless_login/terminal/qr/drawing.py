@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from headless_login.terminal.qr.matrix import Matrix
+from headless_login.typed import NamedTuple
 
 _ON_DARK, _ON_LIGHT, _LIGHT_ON_DARK = "48;5;16", "48;5;231", "38;5;231;48;5;16"
 _FULL = {True: (_ON_DARK, "  "), False: (_ON_LIGHT, "  ")}

@@ -6,7 +6,8 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qrcode.util import QRData
