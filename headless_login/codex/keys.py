@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -53,16 +52,17 @@ def read_api_key(content: bytes) -> str:
 
 
 # What programs print where a key is missing, and what people copy out of instructions.
-_WORDS = re.compile(
+_WORDS = (
     r"null|none|nil|undefined|true|false|nan|(?:your|my|the|an?|openai|api|secret|key|here|token|"
-    r"example|placeholder|changeme|todo|replace|insert|paste|sk|xx+|[-_ .])*",
-    re.I,
+    r"example|placeholder|changeme|todo|replace|insert|paste|sk|xx+|[-_ .])*"
 )
 
 
 def _is_placeholder(key: str) -> bool:
     """Return whether it is a variable, a path, a mask or a word in the place of a key."""
-    if _WORDS.fullmatch(key) or len(set(key.removeprefix("sk-"))) < 3:
+    import re
+
+    if re.fullmatch(_WORDS, key, re.I) or len(set(key.removeprefix("sk-"))) < 3:
         return True
     if key[0] in "$%<{[(/\\~" or key.startswith(("./", "../")) or key[-1] in ">}])":
         return True

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import stat
 import sys
@@ -105,6 +104,8 @@ def remove(folder: Folder, name: str, *, or_write: bytes) -> None:
 
 def left_overs(folder: Folder) -> list[str]:
     """Return the names of what a write that was killed has left; raises OSError."""
+    import re
+
     return [name for name in folder.names() if re.fullmatch(_LEFT_OVER, name)]
 
 

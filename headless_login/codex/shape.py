@@ -108,7 +108,6 @@ _ID_CLAIMS: _Shape = {
         "chatgpt_account_is_fedramp": bool,
     },
 }
-_NO_TEXT = "[\ud800-\udfff]"  # half a character, or a byte that is no UTF-8
 _URL_SAFE = str.maketrans("-_", "+/")
 _TIME = re.compile(
     r"(?!0000)(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)",
@@ -142,7 +141,7 @@ def _twice(value: _Object, names: Iterable[str]) -> str:
 def _misfit(value: _Object, shape: _Shape) -> str:
     if twice := _twice(value, shape):
         return twice
-    if any(re.search(_NO_TEXT, name) for name in value):
+    if not all(map(_is_text, value)):
         return "one of its names is not a text"
     found = (_misfit_of(name, value, wanted) for name, wanted in shape.items())
     return next(filter(None, found), "")
@@ -154,14 +153,21 @@ def _misfit_of(name: str, value: _Object, wanted: bool | type[bool] | _Shape) ->
         wrong = name in value and not isinstance(found, bool)
         return f"its {name} is neither true nor false" if wrong else ""
     if isinstance(wanted, bool):
-        is_text = isinstance(found, str) and not re.search(_NO_TEXT, found)
-        wrong = not is_text and (wanted or found is not None)
+        wrong = not _is_text(found) and (wanted or found is not None)
         return f"its {name} is {'missing or ' * wanted}not a text" if wrong else ""
     if found is None or isinstance(wanted, type):
         return ""
     if not isinstance(found, _Object):
         return f"its {name} {'are' if name.endswith('s') else 'is'} not an object"
     return _misfit(found, wanted)
+
+
+def _is_text(value: object) -> bool:
+    """Return whether it is a text without half a character, or a byte that is no UTF-8."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_id_token(token: str) -> bool:

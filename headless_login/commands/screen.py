@@ -24,14 +24,13 @@ from headless_login.terminal.qr.drawing import (
     forced_picture,
     least,
 )
-from headless_login.terminal.qr.matrix import Matrix, load, matrix_of
+from headless_login.terminal.qr.matrix import Matrix, matrix_of
 from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.commands.device import CodeScreen
 
 _QUESTION = 1  # row
-_FEWEST_COLUMNS, _FEWEST_ROWS = 75, 42  # for an authorize URL in half blocks
 _SMALL_COLUMNS, _SMALL_ROWS = 60, 21  # below either, less is said
 _CLEARED = "\x1b[2J\x1b[H"
 
@@ -119,8 +118,6 @@ class Screen:
     def show_address(self) -> None:
         """Write the address alone, in one unbroken run, whatever the width."""
         scene, self.is_shown, self.is_offered = self._scene, True, True
-        if self._may_draw():
-            load()  # now, so that the code follows the address at once
         if scene.port is not None and is_wide(scene.bind):
             self._console.say(words.wide(str(scene.bind), scene.port))
         self._console.write(self._address())
@@ -191,12 +188,6 @@ class Screen:
             self._console.write(alone.draw())
         else:
             self._console.say(self._too_small(least(matrix, look), look))
-
-    def _may_draw(self) -> bool:
-        """Return whether the terminal could be large enough for a code."""
-        columns, rows = self._console.size
-        roomy = columns >= _FEWEST_COLUMNS and rows >= _FEWEST_ROWS
-        return self._scene.qr != "never" and roomy and not self._console.is_dumb
 
     def _draw(self) -> str:
         """Draw the code, or return why there is none."""

@@ -7,7 +7,6 @@ Codex 0.20 gives up at the first request that is not its answer, later versions 
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -100,6 +99,7 @@ def _link(path: str) -> str:
 
 def _find_by_lsof(port: int) -> PortHolder | None:
     """Ask lsof, which macOS has; its -F prints `p` and the process, then `c` and the command."""
+    import re
     import subprocess  # nosec B404
 
     command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]

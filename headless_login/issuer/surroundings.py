@@ -6,7 +6,6 @@ Light: it is asked before the address is shown, so that nobody signs in for noth
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 
 from headless_login.errors import FAILED, OK, Finding, IssuerTrouble
@@ -50,6 +49,8 @@ def proxy_of(provider: Provider, environ: Mapping[str, str] = os.environ) -> Pro
     variable = next((name for name in _PROXIES if environ.get(name, "").strip()), None)
     if variable is None:
         return None
+    import re
+
     found = re.fullmatch(_PROXY, environ[variable].strip(), re.I)
     if found is None or not 0 < int(found["port"] or 1) <= 65535:
         raise IssuerTrouble(
@@ -70,6 +71,8 @@ def _is_excepted(host: str, environ: Mapping[str, str]) -> bool:
     listed = environ.get("no_proxy") or environ.get("NO_PROXY")
     if not listed:
         return False
+    import re
+
     name = re.sub(r":\d+$", "", host).strip("[]").lower()
     for entry in listed.split(","):
         excepted = re.sub(r":\d+$", "", entry.strip().lower()).lstrip("*").lstrip(".")

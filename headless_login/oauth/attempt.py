@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -156,6 +155,8 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
 
 
 def _request(provider: Provider, kept: Mapping[str, Any]) -> AuthorizationRequest:
+    import re
+
     fields = _whole(kept, AuthorizationRequest._fields[1:])  # all but the provider
     workspaces = _texts(fields.pop("allowed_workspace_ids"))
     checked(fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 import os
 
 from headless_login.oauth.provider import CALLBACK_PATH, LOOPBACK_PORTS, Provider
@@ -32,7 +31,9 @@ def new_verifier() -> str:
 
 def challenge_of(verifier: str) -> str:
     """Return the S256 code challenge of a verifier (RFC 7636 §4.2)."""
-    return base64url(hashlib.sha256(verifier.encode("ascii")).digest())
+    from hashlib import sha256
+
+    return base64url(sha256(verifier.encode("ascii")).digest())
 
 
 def new_state() -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 
-_WORD = r"[!-~]+"
 # No word of a human language is this long; codes, verifiers and tokens are.
+_LONGEST_WORD = 39  # letters
 _TOKEN_LIKE = r"(?<![A-Za-z0-9_\-.+/=~%])[A-Za-z0-9_\-.+/=~%]{40,}"  # noqa: S105  # nosec B105
 
 
 def printable(text: object, limit: int = 240) -> str:
     """Return foreign text on one line, without control characters or anything like a token."""
-    # Tokens first: one that is cut in two is no longer recognised.
-    shown = re.sub(_TOKEN_LIKE, "…", str(text))[: limit * 8]
+    shown = str(text)
+    if len(shown) > _LONGEST_WORD:  # tokens first: one that is cut in two is no longer recognised
+        import re
+
+        shown = re.sub(_TOKEN_LIKE, "…", shown)[: limit * 8]
     shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def is_one_word(text: object) -> bool:
     """Return whether it can be a token in a header or on a line (RFC 6750 §2.1): visible ASCII."""
-    return isinstance(text, str) and bool(re.fullmatch(_WORD, text))
+    if not isinstance(text, str) or not text or " " in text:
+        return False
+    return text.isascii() and text.isprintable()
 
 
 def one_line(text: str) -> str:
@@ -47,6 +51,8 @@ def _in_octal(character: str) -> str:
 
 def identifier(text: object) -> str:
     """Return a foreign identifier (error code, request id) or nothing if it does not look it."""
+    import re
+
     return text if isinstance(text, str) and re.fullmatch(_IDENTIFIER, text) else ""
 
 
@@ -57,6 +63,7 @@ def error_page_details(query: str) -> str:
     """Return ` (errorCode, request …)` from the payload of auth.openai.com/error, or nothing."""
     import binascii
     import json
+    import re
     from urllib.parse import unquote
 
     found = re.search(r"(?:^|&)payload=([^&#]*)", query)

@@ -7,7 +7,6 @@ them.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ from contextlib import suppress
 from headless_login.typed import NamedTuple
 
 # What stands in a command that is to be copied must mean itself in every shell.
-_PLAIN = r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*"
+_PLAIN = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:%@-"}
 _KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
@@ -76,7 +75,7 @@ def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
     """Read SSH_CONNECTION: the client's address and port, then this machine's (ssh(1))."""
     words = environ.get("SSH_CONNECTION", "").split()
     user = _plain(environ.get("USER") or environ.get("LOGNAME") or "")
-    if len(words) == 4 and re.fullmatch(r"[0-9]{1,5}", words[3]):
+    if len(words) == 4 and len(words[3]) <= 5 and words[3].isascii() and words[3].isdigit():
         return SshConnection(user, _plain(words[2]), int(words[3]))
     if words or environ.get("SSH_TTY") or environ.get("SSH_CLIENT"):
         return SshConnection(user, "", 22)
@@ -111,7 +110,8 @@ def _editor(environ: Mapping[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    return text if re.fullmatch(_PLAIN, text) else ""
+    is_word = _PLAIN.issuperset(text) and not text.startswith((".", "%", "@", "-"))
+    return text if is_word else ""
 
 
 def _read(path: str) -> str:

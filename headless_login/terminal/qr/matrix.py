@@ -19,12 +19,6 @@ _MASK = 2
 _LARGEST = 40  # the last version of a QR code
 
 
-def load() -> None:
-    """Import what makes codes: a third of the time from an address to its code."""
-    with _without_pictures():
-        import qrcode.main  # noqa: F401
-
-
 def matrix_of(text: str) -> Matrix | None:
     """Return the modules of the smallest code for a text (True is dark), or None if too long.
 
