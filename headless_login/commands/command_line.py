@@ -47,15 +47,17 @@ def command_to_deliver(target: str, replaces: bool) -> Callable[[str], str]:
 
 def _program() -> list[str]:
     """Return how this program is found: by its name if that leads to it, else by its path."""
-    from shutil import which
-
     called = sys.argv[0]
     if os.path.basename(called) == "__main__.py":
         return [sys.executable, "-m", "headless_login"]
-    found = which("headless-login")
-    if found and os.path.isfile(called) and os.path.samefile(found, called):
+    if not os.path.isfile(called):
         return ["headless-login"]
-    return [os.path.abspath(called)] if os.path.isfile(called) else ["headless-login"]
+    # Not by `which`: shutil takes as long as a bare start, for archives.
+    name = "headless-login.exe" if sys.platform == "win32" else "headless-login"
+    on_path = (os.path.join(folder, name) for folder in os.get_exec_path())
+    found = next((path for path in on_path if os.access(path, os.X_OK)), None)
+    leads_here = found is not None and os.path.samefile(found, called)
+    return ["headless-login"] if leads_here else [os.path.abspath(called)]
 
 
 _WIDE = ("0.0.0.0", "::")  # noqa: S104  # nosec B104

@@ -32,14 +32,19 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+_PLAIN = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-"}
+
+
 def shell_word(path: str) -> str:
     """Return a path as one word of a command line that is shown, to be copied into any shell.
 
     What would control the terminal is left to printf(1), in octal.
     """
-    from shlex import quote
-
+    if path and _PLAIN.issuperset(path):
+        return path
     if path.isprintable():
+        from shlex import quote
+
         return quote(path)
     plain = "".join(_in_octal(c) if c in "'\\%" or not c.isprintable() else c for c in path)
     return f"\"$(printf '{plain}')\""
