@@ -19,7 +19,6 @@ import os
 import pty
 import random
 import re
-import shutil
 import signal
 import statistics
 import struct
@@ -35,11 +34,14 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
+from headless_login.codex.home import CodexHome  # noqa: E402
 from headless_login.practice.issuer import PracticeIssuer  # noqa: E402
 from headless_login.practice.person import approve  # noqa: E402
 from tests.support.codex import NEWEST, cache_folder  # noqa: E402
 from tests.support.hosts import hosts_in  # noqa: E402
+from tests.support.instructions import counter, ratio  # noqa: E402
 from tests.support.people import ADA, signed_in_as  # noqa: E402
+from tests.test_counts import INSTRUCTIONS  # noqa: E402
 
 COMMAND = str(Path(sys.executable).with_name("headless-login"))
 BARE = [sys.executable, "-I", "-c", "pass"]
@@ -76,7 +78,6 @@ ONCE: dict[str, tuple[str, float | None]] = {
     f"login finish with {PENDING} pending": ("times one pending", 1.3),
     f"push to {TARGETS} ssh targets": ("times one target", None),
 }
-GATED = {"--version": ["--version"], "status": ["status"], "login start": ["login", "start"]}
 
 
 class Place:
@@ -274,7 +275,6 @@ def _pending(place: Place) -> Iterator[float]:
 
 
 def _begin_many(home: Path, count: int) -> None:
-    from headless_login.codex.home import CodexHome
     from headless_login.codex.pending.store import PendingAttempts
     from headless_login.signin import begin
 
@@ -296,22 +296,16 @@ def _targets(place: Place) -> float:
         return times[1] / times[0]
 
 
-def instructions(place: Place) -> dict[str, float]:
+def instructions(folder: Path) -> dict[str, float]:
     """Return instructions as ratios to a bare start, which no load changes; where valgrind is."""
-    if not shutil.which("valgrind"):
+    if counter() is None:
         return {}
-    count = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-
-    def counted(words: list[str]) -> int:
-        done = subprocess.run(
-            [*count, *words], capture_output=True, text=True, env=place.environ(), check=False
-        )
-        (found,) = re.findall(r"Collected : (\d+)", done.stderr)
-        return int(found)
-
-    bare = counted(BARE)
-    call = [sys.executable, "-I", "-m", "headless_login"]
-    return {name: counted([*call, *words]) / bare for name, words in GATED.items()}
+    found = {}
+    for number, line in enumerate(INSTRUCTIONS):
+        home = folder / f"counted{number}"
+        home.mkdir(mode=0o700)
+        found[line] = ratio(line, CodexHome(str(home)))
+    return found
 
 
 def report(ratios: dict[str, list[float]], once: dict[str, float], counts: dict[str, float]) -> int:
@@ -349,7 +343,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, PracticeIssuer() as issuer:
         place = Place(Path(folder), issuer)
         ratios = measure(options.rounds, place)
-        once, counts = measure_once(place), instructions(place)
+        once, counts = measure_once(place), instructions(Path(folder))
     if options.json:
         found = {"ratios": ratios, "once": once, "instructions": counts}
         Path(options.json).write_text(json.dumps(found, indent=2))

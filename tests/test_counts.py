@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve, approve_device
+from tests.support import instructions
 from tests.support.program import Piped, Terminal, Variables, run
 from tests.support.two_calls import FINISH, START, answered, begin
 
@@ -79,3 +81,28 @@ def test_one_connection_is_enough(calls: str, environ: Variables, issuer: Practi
     assert {"/oauth/token", "/.well-known/jwks.json"} <= {each.path for each in issuer.requests}
     # The client has a token when it asks for the keys, and keeps it to itself.
     assert not [each for each in issuer.requests if each.headers.get("Authorization")]
+
+
+# The instructions of each command as ratios to a bare start, and what they were taken with. What
+# makes them fewer writes the new ones here: `scripts/bench` prints them, too.
+TAKEN_WITH = "CPython 3.11 x86_64"
+INSTRUCTIONS = {
+    "--version": 1.29,
+    "login --paste-redirect": 2.84,
+    "login": 3.34,
+    "login start": 3.28,
+    "login status": 2.57,
+    "token": 3.09,
+    "logout": 3.30,
+}
+MOST = 1.05  # times what stands there
+
+
+@pytest.mark.parametrize("line", INSTRUCTIONS)
+def test_the_start_takes_no_more_instructions(line: str, home: CodexHome) -> None:
+    """Up to the address, or the end, of a command that is started as the installed one is."""
+    if instructions.counter() is None:
+        pytest.skip("valgrind is not installed")
+    if instructions.RUNS_ON != TAKEN_WITH:
+        pytest.skip(f"the figures are those of {TAKEN_WITH}, not of {instructions.RUNS_ON}")
+    assert instructions.ratio(line, home) <= INSTRUCTIONS[line] * MOST
