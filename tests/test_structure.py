@@ -1,16 +1,21 @@
 """The package is built as it was drawn: imports go down, files and functions stay in bounds."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import pydoc
 import sys
+import typing
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import headless_login
+from headless_login import typed
 from headless_login.codex.home import CodexHome
 from tests.support.program import environment, run
 from tests.support.stored_files import chatgpt, store
@@ -103,6 +108,40 @@ def test_public_names_exist_and_are_described() -> None:
         headless_login.no_such_name  # noqa: B018
 
 
+_VALUE = '''class Value(base):
+    """A value."""
+
+    name: str
+    size: int = 3
+
+    @property
+    def twice(self) -> int:
+        """Twice the size."""
+        return 2 * self.size
+'''
+
+
+def test_a_value_is_what_typing_makes_of_it() -> None:
+    """A named tuple: fields, defaults, representation, and what is made of it."""
+    made = {}
+    for base in (typed.NamedTuple, typing.NamedTuple):
+        names = {"base": base, "__name__": __name__}
+        exec(compile(_VALUE, "value", "exec", __future__.annotations.compiler_flag), names)  # noqa: S102
+        kind: Any = names["Value"]
+        value = kind("a")
+        made[base] = (
+            *(kind.__name__, kind.__module__, kind.__doc__, kind._fields, kind._field_defaults),
+            *(repr(value), value._asdict(), value._replace(size=4).twice, value == kind(name="a")),
+            *(value == ("a", 3), hash(value), list(signature(kind).parameters)),
+            *(kind.__annotations__.keys(), hasattr(value, "__dict__")),
+        )
+        with pytest.raises(TypeError):
+            kind()
+        with pytest.raises(AttributeError):
+            value.name = "b"
+    assert made[typed.NamedTuple] == made[typing.NamedTuple]
+
+
 # What is loaded when.
 
 HEAVY = {
@@ -111,8 +150,8 @@ HEAVY = {
 }
 # Of the standard library and of Typer: each takes about as long as a bare start, or more.
 SLOW = {
-    *("click", "dataclasses", "inspect", "json", "secrets", "shutil", "socket", "subprocess"),
-    *("textwrap", "threading", "typer", "urllib"),
+    *("click", "dataclasses", "inspect", "json", "re", "secrets", "shutil", "socket", "subprocess"),
+    *("textwrap", "threading", "typer", "typing", "urllib"),
 }
 # Stops at the first write of an address, and tells what was loaded by then: modules, and which of
 # our classes are dataclasses.
@@ -155,7 +194,7 @@ def test_nothing_heavy_before_the_address(options: str, codex_home: Path) -> Non
     assert "headless_login" in loaded
     assert dataclasses == "", "a frozen slotted one costs half a millisecond"
     assert not loaded & HEAVY
-    assert not loaded & (SLOW - {"shutil", "json", "socket"})
+    assert not loaded & (SLOW - {"shutil", "json", "re", "socket"})
     assert options != "--paste-redirect" or not loaded & SLOW
     assert len(loaded) < 110
 
@@ -177,4 +216,4 @@ def test_nothing_heavy_where_nobody_is_asked(line: str, home: CodexHome) -> None
     outcome = run(*line.split(), environ=environment(home.path, None), command=command)
     loaded = {*outcome.out.splitlines()[-1].split()}
     assert "headless_login" in loaded
-    assert not loaded & (HEAVY | SLOW - {"json"})
+    assert not loaded & (HEAVY | SLOW - {"json", "re"})
