@@ -92,7 +92,7 @@ INSTRUCTIONS = {
     "login": 3.34,
     "login start": 3.28,
     "login status": 2.57,
-    "token": 3.09,
+    "token": 2.82,
     "logout": 3.30,
 }
 MOST = 1.05  # times what stands there

@@ -7,7 +7,6 @@ next one finishes the work. The lock is ours alone; Codex's are held for the wri
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -59,7 +58,13 @@ Say = Callable[[str], object]  # takes one sentence for the person
 
 def token_hash(refresh_token: str | None) -> str:
     """Return what names a refresh token without revealing it: its SHA-256, in hexadecimal."""
-    return hashlib.sha256((refresh_token or "").encode(errors="surrogatepass")).hexdigest()
+    return _digest((refresh_token or "").encode(errors="surrogatepass"))
+
+
+def _digest(content: bytes) -> str:
+    from hashlib import sha256  # late: a token that is valid needs none
+
+    return sha256(content).hexdigest()
 
 
 class Failure(NamedTuple):
@@ -205,7 +210,7 @@ class Journal:
         no safer, and a second one.
         """
         content = credentials.content.decode()
-        digest = hashlib.sha256(credentials.content).hexdigest()
+        digest = _digest(credentials.content)
         with suppress(OSError):
             append(self._folder, JOURNAL, _line({"content": content, "digest": digest}))
         with suppress(OSError):
@@ -336,7 +341,7 @@ def _kept(line: bytes) -> bytes | None:
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         kept = json.loads(line)
         content = kept["content"].encode()
-        if hashlib.sha256(content).hexdigest() == kept["digest"]:
+        if _digest(content) == kept["digest"]:
             return bytes(content)
     return None
 

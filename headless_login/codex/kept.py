@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -53,7 +52,9 @@ class Account(NamedTuple):
             named = (*named, who.email)
         if not any(named):
             named = (stored.refresh_token or self.content.decode(),)
-        return hashlib.sha256(json.dumps([stored.mode, *named]).encode()).hexdigest()[:32]
+        from hashlib import sha256
+
+        return sha256(json.dumps([stored.mode, *named]).encode()).hexdigest()[:32]
 
     def __repr__(self) -> str:
         """Show no secret."""
