@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from headless_login.commands import words
 from headless_login.commands.context import Context
@@ -20,6 +19,7 @@ from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import Provider
 from headless_login.terminal.output import Console
+from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headless_login.flows.device import Poll

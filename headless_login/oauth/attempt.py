@@ -149,7 +149,7 @@ def _rebuilt(kept: Mapping[str, Any]) -> Attempt:
     attempt = Attempt(provider, awaits, expires_at, grant, expect=_texts(kept.get("expect", ())))
     goes = {"to": "", "replaces": False, "beside": ""}
     goes |= {name: kept[name] for name in goes if name in kept}
-    if not re.fullmatch("[0-9a-f]*", str(goes["beside"])):  # it becomes the name of a file
+    if not set(str(goes["beside"])) <= set("0123456789abcdef"):  # it becomes the name of a file
         raise ValueError("beside")
     return attempt._replace(**checked(goes, truths=("replaces",)))
 
