@@ -7,13 +7,20 @@ import gc
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from headless_login.commands import words
 from headless_login.commands.context import Context
 from headless_login.commands.words import WithoutInput, tell_signed_in
-from headless_login.errors import HeadlessLoginError, RejectedAnswer, SignInRefused
+from headless_login.errors import (
+    HeadlessLoginError,
+    IssuerTrouble,
+    RejectedAnswer,
+    SignInRefused,
+    TimedOut,
+)
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.race import Judge, NoWayLeft, PastedAnswers, first_grant, win_by_paste
@@ -26,9 +33,12 @@ from headless_login.terminal.input import can_be_asked, interrupted
 if TYPE_CHECKING:
     from headless_login.commands.kept import KeptAttempt
     from headless_login.commands.screen import Screen
+    from headless_login.flows.phone import PhonePage
+    from headless_login.oauth.identity import Identity
     from headless_login.terminal.prompt import AnswerPrompt
 
 _BROWSER, _PASTE = "The browser brought the answer", "The pasted answer is accepted"
+_PHONE = "The phone page brought an answer"
 
 
 class _Interrupted(Exception):
@@ -50,13 +60,16 @@ class Conversation:
         screen: Screen | None = None,
         sockets: Sequence[socket.socket] = (),
         kept: KeptAttempt | None = None,
+        phone: PhonePage | None = None,
     ) -> None:
         """`judge` is the attempt, or what finds it by the answer; `left` returns seconds.
 
         `screen` may be drawn again when the terminal has got another size, and has the keys of the
         question. On `sockets` the browser is awaited; then `judge` has to be an attempt, which is
-        `kept` once nothing can be pasted here any more.
+        `kept` once nothing can be pasted here any more. On the page `phone` others are awaited.
         """
+        self._phone = phone
+        self.is_by_phone = False
         self._judge = judge
         self._context = context
         self._left = left
@@ -68,8 +81,8 @@ class Conversation:
         self._pasted = PastedAnswers(judge)
         self._size = self._console.size
         self._live: AnswerPrompt | Countdown | None = None
-        self._listener: LoopbackListener | None = None
-        self._told = False
+        self._listeners: dict[str, LoopbackListener | PhonePage] = {}
+        self._told = self._told_of_page = False
         self.can_ask_again = context.person is None and can_be_asked()
         self.last_answer = ""
 
@@ -77,9 +90,12 @@ class Conversation:
         gc.enable()  # off since the start, for speed; a wait may last, and see much
         self._runner = asyncio.Runner()
         if self._sockets and isinstance(self._judge, Attempt):
-            self._listener = LoopbackListener(
+            self._listeners[_BROWSER] = LoopbackListener(
                 self._judge.request, self._sockets, on_rejected=self._tell_once
             )
+        if self._phone is not None:
+            self._phone.on_rejected = self._tell_of_page
+            self._listeners[_PHONE] = self._phone
         return self
 
     def __exit__(
@@ -89,13 +105,13 @@ class Conversation:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._listener is not None:
-                self._runner.run(self._end(self._listener, error))
+            for listener in self._listeners.values():
+                self._runner.run(self._end(listener, error))
         finally:
             self._runner.close()
 
     @staticmethod
-    async def _end(listener: LoopbackListener, error: BaseException | None) -> None:
+    async def _end(listener: LoopbackListener | PhonePage, error: BaseException | None) -> None:
         if error is None:
             await listener.conclude(page.success())
         elif isinstance(error, HeadlessLoginError):
@@ -112,8 +128,10 @@ class Conversation:
         if isinstance(self._judge, Attempt) and self._judge.user_code is not None:
             return wait_for_approval(self._judge, self._context)
         ways = {_PASTE: self._win_by_paste()}
-        if self._listener is not None:
-            ways = {_BROWSER: self._listener.wait(), **ways}
+        if _BROWSER in self._listeners:
+            ways = {_BROWSER: self._listeners[_BROWSER].wait(), **ways}
+        if _PHONE in self._listeners:  # last: what it brings may be a stranger's
+            ways[_PHONE] = self._listeners[_PHONE].wait()
         reason: BaseException
         try:
             way, grant = self._runner.run(first_grant(ways, self._left()))
@@ -122,18 +140,24 @@ class Conversation:
         except _Interrupted:
             reason = KeyboardInterrupt()
         else:
-            self.is_pasted = way is _PASTE
+            self.is_pasted, self.is_by_phone = way is _PASTE, way is _PHONE
             if self._screen is not None:
                 self._context.say(f"{way}; fetching the tokens…")
             return grant
         raise reason
 
-    def goes_on_after(self, refused: SignInRefused) -> bool:
+    def goes_on_after(self, refused: HeadlessLoginError) -> bool:
         """Return whether another answer is awaited although the issuer has refused a grant.
 
         It refuses the code of a paste that was damaged, too (`invalid_grant`): the right one is
-        still good. A person is told and asked again by the next `win`.
+        still good. A person is told and asked again by the next `win`. Nothing that came by the
+        phone's page ends the sign-in, as it may be a stranger's.
         """
+        if self._phone is not None and self.is_by_phone and _is_of_answer(refused):
+            self._phone.refuse(f"{refused.message} {words.STILL_WAITING}")
+            refused.pending, refused.command = words.STILL_WAITING, ""
+            self._context.output.tell_rejected(refused)
+            return True
         if refused.error != "invalid_grant" or not self.is_pasted or not self.can_ask_again:
             return False
         refused.pending = words.STILL_WAITING
@@ -151,12 +175,47 @@ class Conversation:
                 )
             )
 
+    def _tell_of_page(self, rejected: SignInRefused) -> None:
+        """Tell a program of each wrong answer on the phone's page, and the person of the first."""
+        output = self._context.output
+        output.events.emit("rejected", error=rejected.error, message=rejected.message)
+        if not self._told_of_page:
+            self._told_of_page = True
+            self._show(lambda: output.say(f"{words.WRONG_ON_PAGE} {rejected.message}"))
+
+    @property
+    def confirm(self) -> Callable[[Identity], bool] | None:
+        """What is asked whose sign-in it is, where the page has brought it; else None."""
+        if not self.is_by_phone:
+            return None
+        is_named = isinstance(self._judge, Attempt) and bool(self._judge.expect)
+        return (lambda _: True) if is_named else self._is_confirmed
+
+    def _is_confirmed(self, identity: Identity) -> bool:
+        """Ask on the terminal, as long as the sign-in has time, whether it is the right one."""
+        from headless_login.terminal.prompt import YesOrNo
+
+        if not can_be_asked():  # it has become a program in the background
+            return False
+        label = words.CONFIRM.format(identity.name)
+        if len(label) + len("yes") >= self._console.size[0]:  # all of the name has to be seen
+            self._context.say(words.CAME_BY_PAGE.format(identity.name))
+            label = words.CONFIRM_THAT
+        question = YesOrNo(self._console, label, self._left)
+        with suppress(TimeoutError):
+            answer = self._runner.run(asyncio.wait_for(question.is_yes(), self._left()))
+            if answer is None:
+                raise KeyboardInterrupt
+            return answer
+        raise TimedOut("Timed out waiting for the sign-in to be confirmed.")
+
     async def _win_by_paste(self) -> Grant | None:
         grant = await win_by_paste(self._pasted, self._ask, self._reject)
-        if grant is None and self._listener is not None:
+        if grant is None and self._listeners:
             self._live = None
             self._tell_how_it_goes_on()
-            self._live = Countdown(self._console, "Waiting for the browser,", self._left)
+            what = "the phone" if _PHONE in self._listeners else "the browser"
+            self._live = Countdown(self._console, f"Waiting for {what},", self._left)
             await self._live.show(self._look_aside)
         return grant
 
@@ -184,6 +243,8 @@ class Conversation:
 
     async def _ask(self) -> str | None:
         """Return the next answer, or None if there is none and will be none."""
+        if self._ended:
+            return None
         if self._context.person is not None and isinstance(self._judge, Attempt):
             return self._context.person(self._judge.request)
         answer = await (self._from_terminal() if self.can_ask_again else self._from_pipe())
@@ -230,6 +291,13 @@ class Conversation:
             show()
         else:
             self._live.say_above(show)
+
+
+def _is_of_answer(error: HeadlessLoginError) -> bool:
+    """Return whether an error is the fault of one answer, and not of this machine or its time."""
+    if isinstance(error, RejectedAnswer):  # another call has finished the sign-in
+        return False
+    return isinstance(error, SignInRefused | IssuerTrouble)
 
 
 def wait_for_approval(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from headless_login.commands.conversation import Conversation
     from headless_login.commands.screen import Screen
+    from headless_login.flows.phone import PhonePage
     from headless_login.oauth.values import Grant, Tokens
 
 _SHORTEST_EXCHANGE = 5.0  # seconds; a code that was won is not thrown away for a late minute
@@ -39,6 +40,10 @@ def login(options: Options, context: Context) -> SignedIn:
     rules = options.destination.check(context.say)
     with quiet_input():
         begun = _begin(options, rules, context, left)
+        if options.phone:
+            from headless_login.commands.phone import open_page
+
+            begun = begun._replace(phone=open_page(begun.attempt, options, context))
         kept = KeptAttempt(begun.attempt, options, context)
         with kept.until_answered():
             signed_in = _sign_in(_Login(options, context, rules, begun, kept, left))
@@ -63,16 +68,24 @@ class _Login(NamedTuple):
 def _sign_in(one: _Login) -> SignedIn:
     """Show the attempt, wait for its answer and store what that brings."""
     options, context, _, begun, kept, left = one
-    if begun.sockets and context.person is None and not has_input():
+    if (begun.sockets or begun.phone) and context.person is None and not has_input():
         kept.keep()
-    screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
+    page = begun.phone.url if begun.phone else ""
+    screen = show(begun.attempt, begun.listening_port, options, context, kept.command, page)
     if context.person is None and begun.attempt.user_code is None and can_be_asked():
         _wait_for_sign_of_life(screen, one)
     from headless_login.commands.conversation import Conversation
 
     context.warm_up()
-    sockets = begun.sockets
-    talk = Conversation(begun.attempt, context, left, screen=screen, sockets=sockets, kept=kept)
+    talk = Conversation(
+        begun.attempt,
+        context,
+        left,
+        screen=screen,
+        sockets=begun.sockets,
+        kept=kept,
+        phone=begun.phone,
+    )
     try:
         with talk:
             while True:
@@ -80,7 +93,7 @@ def _sign_in(one: _Login) -> SignedIn:
                 kept.is_answered = True
                 try:
                     return _complete(grant, talk, one)
-                except SignInRefused as refused:
+                except HeadlessLoginError as refused:
                     if not talk.goes_on_after(refused):
                         raise
                     kept.is_answered = False
@@ -99,7 +112,9 @@ def _wait_for_sign_of_life(screen: Screen | None, one: _Login) -> None:
         if screen is not None and (draw := screen.resized()) is not None:
             draw()
 
-    console, sockets = one.context.output.console, one.begun.sockets
+    console, sockets = one.context.output.console, [*one.begun.sockets]
+    if one.begun.phone is not None:
+        sockets.append(one.begun.phone.listening)
     wait_for_sign_of_life(console, paste_label, one.left, sockets, resized=draw_again)
 
 
@@ -110,7 +125,7 @@ def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedI
     options, context, rules, begun, kept, left = one
     try:
         if kept.is_kept:
-            return kept.complete(grant, rules, is_pasted=talk.is_pasted)
+            return kept.complete(grant, rules, is_pasted=talk.is_pasted, confirm=talk.confirm)
         signed_in = complete(
             grant,
             begun.attempt,
@@ -119,6 +134,7 @@ def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedI
             client=context.client(options.provider),
             timeout=max(_SHORTEST_EXCHANGE, left()),
             say=context.say,
+            confirm=talk.confirm,
         )
         return conclude(signed_in, context)
     except SignInRefused as refused:
@@ -128,12 +144,16 @@ def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedI
 
 
 class _Begun(NamedTuple):
-    """An attempt, the sockets that its answer may come to, and which way was not to be had."""
+    """An attempt, the sockets that its answer may come to, and which way was not to be had.
+
+    `phone` is the page for a phone, if there is one.
+    """
 
     attempt: Attempt
     sockets: Sequence[socket.socket] = ()
     listening_port: int | None = None
     instead_of: HeadlessLoginError | None = None
+    phone: PhonePage | None = None
 
 
 def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], float]) -> _Begun:

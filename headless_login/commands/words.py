@@ -77,6 +77,23 @@ START_SWITCHED_OFF = (
 )
 SEND_CODE = "Send both to the person; when they are done, run this (exit code 5: not yet):"
 
+# With a phone's page.
+PHONE_PAGE = "Scan it with a phone on the same network, or open there:"
+PHONE_PAGE_ALONE = "Or open this page on a phone, or any device on the same network:"
+PHONE_LEADS = "It leads to the sign-in, and takes the address that it ends at."
+PHONE_CONFIRMED = "Then you are asked here who has signed in."
+OR_PASTE = (
+    "Or open the address above on any device. If its last page fails to load, paste the address of "
+    "that page here."
+)
+PHONE_IS_OPEN = (
+    "Warning: --phone is plain HTTP: whoever listens on this network can open the page, too. "
+    "Confirm nobody but yourself."
+)
+CONFIRM, CONFIRM_THAT = "Sign in this machine as {}? [y/N] ", "Sign in this machine so? [y/N] "
+CAME_BY_PAGE = "The sign-in of {} came by the phone's page."
+WRONG_ON_PAGE = "A wrong answer on the phone's page:"
+
 NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
 
@@ -123,8 +140,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds >= 1.5 else "1 second"
 
 
-def announce(events: Events, attempt: Attempt, **more: object) -> None:
-    """Tell a program the address to open, or the page and the code to be typed there."""
+def announce(events: Events, attempt: Attempt, phone: str = "", **more: object) -> None:
+    """Tell a program the address to open, or the page and the code to be typed there.
+
+    `phone` is the address of the page for a phone, if there is one.
+    """
     if not events.wanted:
         return
     more |= {"expires_at": utc(attempt.expires_at), "issuer": attempt.provider.issuer}
@@ -138,6 +158,8 @@ def announce(events: Events, attempt: Attempt, **more: object) -> None:
         )
     else:
         events.emit("authorize", url=attempt.url, redirect_uri=code.redirect_uri, **more)
+    if phone:
+        events.emit("phone_page", url=phone, expires_at=more["expires_at"])
 
 
 def tell_signed_in(output: Output, signed_in: SignedIn) -> None:
