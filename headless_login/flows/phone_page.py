@@ -12,14 +12,16 @@ from typing import NamedTuple
 from headless_login.flows.page import STYLE, document, headers_for
 
 _STYLE = f"""{STYLE}
-main {{ text-align: start }}
+body {{ padding: 12px }}
+main {{ padding: 20px; text-align: start }}
 h2 {{ margin: 1.5rem 0 0; font-size: 1rem }}
 .button, button {{ display: block; width: 100%; min-height: 3rem; margin-top: .75rem;
   padding: .7rem 1rem; border: 0; border-radius: 10px; background: var(--good); color: var(--card);
   font: inherit; font-weight: 600; text-align: center; text-decoration: none; cursor: pointer }}
-textarea {{ display: block; width: 100%; min-height: 5.5rem; margin-top: .75rem; padding: .7rem;
+textarea {{ display: block; width: 100%; min-height: 4.5rem; margin-top: .75rem; padding: .7rem;
   border: 1px solid var(--soft); border-radius: 10px; background: var(--ground); color: inherit;
   font: inherit; overflow-wrap: anywhere }}
+::placeholder {{ color: var(--soft); opacity: 1 }}
 :focus-visible {{ outline: 3px solid var(--good); outline-offset: 2px }}
 .refused {{ margin-top: 1.1rem; padding: .7rem .9rem; border-radius: 10px; text-wrap: wrap;
   color: var(--bad); background: var(--bad-tint) }}
@@ -63,7 +65,7 @@ Open the sign-in</a>
 <p>It ends at a page that does not load. That is expected: copy that page's whole address (iPhone:
 tap the address bar, then Select All, Copy; Android: tap the address bar, then the copy sign) and
 paste it here.</p>
-<textarea id="answer" name="{FIELD}" rows="3" required autocomplete="off" autocapitalize="none"
+<textarea id="answer" name="{FIELD}" rows="2" required autocomplete="off" autocapitalize="none"
 spellcheck="false" placeholder="http://127.0.0.1:…"></textarea>
 <button>Finish</button>
 </form>"""
