@@ -197,9 +197,10 @@ class Conversation:
 
         if not can_be_asked():  # it has become a program in the background
             return False
-        label = words.CONFIRM.format(identity.name)
+        name = words.whole_name(identity)
+        label = words.CONFIRM.format(name)
         if len(label) + len("yes") >= self._console.size[0]:  # all of the name has to be seen
-            self._context.say(words.CAME_BY_PAGE.format(identity.name))
+            self._console.write(f"{words.CAME_BY_PAGE}\n{name}\n")
             label = words.CONFIRM_THAT
         question = YesOrNo(self._console, label, self._left)
         with suppress(TimeoutError):

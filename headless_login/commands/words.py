@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headless_login.errors import WrongUsage
-from headless_login.oauth.text import printable
+from headless_login.oauth.text import one_line, printable
 from headless_login.oauth.values import DeviceCode
 from headless_login.terminal.output import Events, Output, utc
 from headless_login.terminal.place import Place
@@ -91,7 +91,7 @@ PHONE_IS_OPEN = (
     "Confirm nobody but yourself."
 )
 CONFIRM, CONFIRM_THAT = "Sign in this machine as {}? [y/N] ", "Sign in this machine so? [y/N] "
-CAME_BY_PAGE = "The sign-in of {} came by the phone's page."
+CAME_BY_PAGE = "By the phone's page has signed in:"
 WRONG_ON_PAGE = "A wrong answer on the phone's page:"
 
 NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
@@ -116,6 +116,15 @@ def explanations(
         return [*first, BRIEFLY]
     ends_at = MAY_FAIL if listening else WILL_FAIL
     return [*first, ends_at, *([BY_PHONE] if by_phone and not opened else []), ONLY_YOURSELF]
+
+
+def whole_name(identity: Identity) -> str:
+    """Return who has signed in, uncut and without letters that only look like others.
+
+    Elsewhere what is long is cut, behind which a stranger's name could hide.
+    """
+    name = identity.email or f"account {identity.account_id or identity.user_id}"
+    return one_line(name).encode("ascii", "backslashreplace").decode()[:400]
 
 
 def too_small(needed: tuple[int, int], present: tuple[int, int], place: Place) -> str:
