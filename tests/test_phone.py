@@ -20,8 +20,8 @@ from headless_login.commands.phone import advice, bind_page
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.practice.person import approve
 from headless_login.terminal.network import addresses_for_phone, read_bind
-from headless_login.terminal.place import Place, SshConnection
-from tests.support.listening import PATIENCE, free_port
+from headless_login.terminal.place import Place, SshConnection, takes_no_paste
+from tests.support.listening import PATIENCE, free_port, listen_at
 from tests.support.people import ADA, GRACE, Machine
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, assert_ended, events_in
 from tests.support.scanning import picture_of, read, read_by_zbar, read_by_zxing
@@ -164,7 +164,6 @@ UNUSABLE = [
     (("--phone", "--with-api-key"), 2, "are different sign-ins"),
     (("--phone", "--expect", "x", "--phone-bind", "server.example"), 2, "no name"),
     (("--phone", "--expect", "x", "--phone-bind", "203.0.113.77"), 6, "203.0.113.77: "),
-    (("--phone", "--expect", "x", "--phone-bind", "127.0.0.1:1"), 6, "127.0.0.1 port 1: "),
 ]
 
 
@@ -172,11 +171,42 @@ UNUSABLE = [
 def test_what_cannot_be_is_said_before_the_address(
     options: tuple[str, ...], exit_code: int, said: str, machine: Machine
 ) -> None:
-    if exit_code == 6 and ":1" in options[-1] and os.geteuid() == 0:
-        pytest.skip("root may have that port")
     outcome = machine.run("login", *options)
     assert_ended(outcome, exit_code, said)
     assert "authorize?" not in outcome.err
+
+
+def test_a_port_that_is_taken_is_named(machine: Machine) -> None:
+    with listen_at("127.0.0.1", port := free_port()):
+        outcome = machine.run(*PHONE[:-1], f"127.0.0.1:{port}", "--expect", "x")
+    assert_ended(outcome, 6, f"127.0.0.1 port {port}: Address already in use")
+
+
+@pytest.mark.parametrize(
+    ("term", "terminal", "expected"),
+    [
+        ("linux", "/dev/pts/0", True),
+        ("vt220", "/dev/ttyS0", True),
+        ("xterm-256color", "/dev/hvc0", True),
+        ("xterm-256color", "/dev/ttyAMA0", True),
+        ("xterm-256color", "/dev/pts/3", False),
+        ("xterm-kitty", "", False),
+    ],
+)
+def test_where_nothing_can_be_pasted(term: str, terminal: str, expected: bool) -> None:
+    """A console or a serial line, by its name or its kind."""
+    assert takes_no_paste({"TERM": term}, terminal) is expected
+
+
+@pytest.mark.parametrize("term", ["linux", "xterm-256color"])
+def test_it_is_named_where_nothing_can_be_pasted(term: str, machine: Machine) -> None:
+    with Terminal(
+        "login", "--paste-redirect", environ=machine.environ | {"TERM": term}
+    ) as terminal:
+        terminal.read_question()
+        assert ("can bring it back: --phone" in " ".join(terminal.text.split())) is (
+            term == "linux"
+        )
 
 
 # The screen.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.input import can_be_asked
 from headless_login.terminal.output import Console
-from headless_login.terminal.place import Place, detect_place
+from headless_login.terminal.place import Place, detect_place, takes_no_paste
 from headless_login.terminal.qr.capabilities import look_at
 from headless_login.terminal.qr.drawing import (
     Drawing,
@@ -64,7 +66,7 @@ def show(
     can_paste = context.person is not None or can_be_asked()
     place = detect_place(context.environ)
     scene = Scene(place, port, options.bind, options.qr, can_paste, command=finish, phone=phone)
-    scene = scene._replace(is_confirmed=not options.expect)
+    scene = scene._replace(is_confirmed=not options.expect, no_paste=_takes_no_paste(context))
     screen = Screen(context.output.console, attempt.url, scene)
     screen.show_address()
     if picture:
@@ -83,7 +85,7 @@ class Scene(NamedTuple):
 
     `words` stand in place of all that `login` says around the address; `command` below, whole.
     `phone` is the page's address for a phone: the code is its, and the words tell of it; and, if
-    `is_confirmed`, of the question at its end.
+    `is_confirmed`, of the question at its end. `no_paste`: the terminal has no clipboard.
     """
 
     place: Place
@@ -95,6 +97,7 @@ class Scene(NamedTuple):
     command: str = ""
     phone: str = ""
     is_confirmed: bool = True
+    no_paste: bool = False
 
 
 class _Layout(NamedTuple):
@@ -134,7 +137,7 @@ class Screen:
     def show_way(self, *, opened: bool) -> None:
         """Show the code for a phone, and say what comes next; `opened` tells of a browser here."""
         self._opened = opened
-        if opened and self._scene.qr == "auto":
+        if opened and self._scene.qr == "auto" and not self._scene.phone:
             self._console.write(f"\n{self._after(drawn=False)}\n")
         elif reason := self._draw():
             told = not (self._scene.qr == "never" or self._is_small)
@@ -303,12 +306,13 @@ class Screen:
             brief=self._is_small,
         )
         if not scene.phone:
-            return texts
+            return [*texts, *([words.NO_PASTING] if scene.no_paste else [])]
         page = words.PHONE_PAGE if drawn else words.PHONE_PAGE_ALONE
         leads = [words.PHONE_LEADS, *([words.PHONE_CONFIRMED] if scene.is_confirmed else [])]
         if scene.command or not scene.can_paste or self._is_small:
             return [page, " ".join(leads), *texts]
-        return [page, " ".join(leads), words.OR_PASTE, words.ONLY_YOURSELF]
+        opened = [words.OPENED] if self._opened else []
+        return [page, " ".join(leads), *opened, words.OR_PASTE, words.ONLY_YOURSELF]
 
     def _look(self) -> Look:
         return look_at(self._console, colours_asked=self._scene.qr in ("always", "graphics"))
@@ -323,6 +327,14 @@ class Screen:
     def _is_small(self) -> bool:
         columns, rows = self._console.size
         return self._console.is_terminal and (columns < _SMALL_COLUMNS or rows < _SMALL_ROWS)
+
+
+def _takes_no_paste(context: Context) -> bool:
+    """Return whether the person's terminal is one that nothing can be pasted into."""
+    name = ""
+    with suppress(AttributeError, OSError, ValueError):
+        name = os.ttyname(sys.stdin.fileno())
+    return context.output.console.is_terminal and takes_no_paste(context.environ, name)
 
 
 def is_wide(bind: str | None) -> bool:

@@ -54,6 +54,7 @@ CANNOT_COPY = "This terminal cannot copy: select the address above."
 BY_PHONE = (
     "From a phone: by a shared clipboard, a message to yourself, or ssh. Shorter: --device-auth"
 )
+NO_PASTING = "Where nothing can be pasted, a phone on the same network can bring it back: --phone"
 # Around a one-time code.
 OPEN_PAGE = "Open this page on any device and sign in:"
 TYPE_CODE = "Type this one-time code there, valid for {}:"

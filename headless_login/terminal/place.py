@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 # What stands in a command that is to be copied must mean itself in every shell.
 _PLAIN = r"[A-Za-z0-9_:][A-Za-z0-9_.:%@-]*"
+_CONSOLES = r"/dev/(?:console|tty[0-9]+|tty(?:S|AMA|USB)[0-9]+|hvc[0-9]+)"
 _KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
@@ -69,6 +70,15 @@ def detect_place(
         or wsl
         or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")),
     )
+
+
+def takes_no_paste(environ: Mapping[str, str], terminal: str) -> bool:
+    """Return whether nothing can be pasted, as on a console or a serial line (`terminal`: a path).
+
+    There is no clipboard behind a kernel's console, a virtual machine's screen or a KVM.
+    """
+    is_console = environ.get("TERM", "") in ("linux", "vt100", "vt102", "vt220")
+    return is_console or bool(re.fullmatch(_CONSOLES, terminal))
 
 
 def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
