@@ -21,10 +21,11 @@ from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.practice.person import approve
 from headless_login.terminal.network import addresses_for_phone, read_bind
 from headless_login.terminal.place import Place, SshConnection, takes_no_paste
-from tests.support.listening import PATIENCE, free_port, listen_at
+from tests.support.listening import PATIENCE, fetch, free_port, listen_at
 from tests.support.people import ADA, GRACE, Machine
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, assert_ended, events_in
 from tests.support.scanning import picture_of, read, read_by_zbar, read_by_zxing
+from tests.support.scene import Scene
 
 PHONE = ("login", "--paste-redirect", "--phone", "--phone-bind", "127.0.0.1")
 ASKED = r"Sign in this machine as {}\? \[y/N\]"
@@ -102,6 +103,23 @@ def test_what_was_typed_before_the_question_is_no_answer(machine: Machine) -> No
         assert not machine.auth_file.exists()
 
 
+def test_another_way_meanwhile(scene: Scene) -> None:
+    """While it is asked about one, the browser brings an answer itself: after a no it is taken."""
+    with scene.terminal("--phone", "--phone-bind", "127.0.0.1") as terminal:
+        url, page = page_on(terminal)
+        assert titled(bring(page, approve(url))) == "Confirm on the terminal"
+        terminal.read_screen_until(ASKED.format(ADA.email))
+        sent_on = fetch(scene.port, approve(url).partition(str(scene.port))[2])
+        assert sent_on.status_code == 303
+        assert not scene.auth_file.exists()
+        terminal.send("n\r")
+        assert terminal.wait() == 0
+        assert "The browser brought the answer" in terminal.text
+    assert scene.auth_file.exists()
+    assert len(scene.exchanges()) == 2
+    scene.assert_port_is_free()
+
+
 def test_ctrl_c_at_the_question_ends_it(machine: Machine) -> None:
     """Nothing is written, and the tokens that are here already are revoked."""
     with Terminal(*PHONE, environ=machine.environ) as terminal:
@@ -133,6 +151,19 @@ def test_a_long_name_is_seen_whole(machine: Machine) -> None:
         bring(page, approve(url))
         terminal.read_screen_until(r"Sign in this machine so\? \[y/N\]")
         assert "evil.example" in "".join(terminal.screen.display)
+
+
+def test_for_another_machine(machine: Machine, tmp_path: Path) -> None:
+    """By `--to`: the question names it, and nothing becomes present here."""
+    with Terminal(*PHONE, "--to", str(tmp_path / "there"), environ=machine.environ) as terminal:
+        url, page = page_on(terminal)
+        bring(page, approve(url))
+        terminal.read_screen_until(r"\[y/N\]")
+        assert re.search(r"Sign in (/\S+there as|it so)", " ".join(terminal.lines))
+        terminal.send("y\r")
+        assert terminal.wait() == 0
+    assert (tmp_path / "there" / "auth.json").exists()
+    assert not machine.auth_file.exists()
 
 
 def test_expected_nobody_is_asked(machine: Machine) -> None:

@@ -25,6 +25,7 @@ from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.race import Judge, NoWayLeft, PastedAnswers, first_grant, win_by_paste
 from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.text import one_line
 from headless_login.oauth.values import DeviceCode, Grant, Tokens
 from headless_login.signin import SignedIn
 from headless_login.terminal.countdown import Countdown
@@ -198,10 +199,11 @@ class Conversation:
         if not can_be_asked():  # it has become a program in the background
             return False
         name = words.whole_name(identity)
-        label = words.CONFIRM.format(name)
+        target = self._judge.to if isinstance(self._judge, Attempt) else ""
+        label = words.CONFIRM.format(one_line(target) or "this machine", name)
         if len(label) + len("yes") >= self._console.size[0]:  # all of the name has to be seen
             self._console.write(f"{words.CAME_BY_PAGE}\n{name}\n")
-            label = words.CONFIRM_THAT
+            label = words.CONFIRM_THAT.format("it" if target else "this machine")
         question = YesOrNo(self._console, label, self._left)
         with suppress(TimeoutError):
             answer = self._runner.run(asyncio.wait_for(question.is_yes(), self._left()))

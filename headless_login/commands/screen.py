@@ -331,6 +331,8 @@ class Screen:
 
 def _takes_no_paste(context: Context) -> bool:
     """Return whether the person's terminal is one that nothing can be pasted into."""
+    if sys.platform == "win32":
+        return False
     name = ""
     with suppress(AttributeError, OSError, ValueError):
         name = os.ttyname(sys.stdin.fileno())

@@ -91,7 +91,7 @@ PHONE_IS_OPEN = (
     "Warning: --phone is plain HTTP: whoever listens on this network can open the page, too. "
     "Confirm nobody but yourself."
 )
-CONFIRM, CONFIRM_THAT = "Sign in this machine as {}? [y/N] ", "Sign in this machine so? [y/N] "
+CONFIRM, CONFIRM_THAT = "Sign in {} as {}? [y/N] ", "Sign in {} so? [y/N] "
 CAME_BY_PAGE = "By the phone's page has signed in:"
 WRONG_ON_PAGE = "A wrong answer on the phone's page:"
 
