@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from headless_login.errors import SignInRefused
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX, LOOPBACK_PORTS
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
@@ -130,11 +131,13 @@ def complete(
     now: Callable[[], float] = time.time,
     say: Callable[[str], object] = lambda _: None,
     on_exchanged: Callable[[], None] = lambda: None,
+    confirm: Callable[[Identity], bool] | None = None,
 ) -> SignedIn:
     """Turn a grant, or tokens fresh from the issuer, into stored credentials.
 
     Without `rules` the destination is asked; `timeout` (seconds) bounds the exchange. `say` gets
     what the person should know; when `on_exchanged` is called, the grant is worth nothing any more.
+    `confirm` judges who signed in, where anybody may have; the tokens of a wrong one are revoked.
 
     Raises:
         SignInRefused: the code, the identity or the workspace was refused; nothing is written.
@@ -155,12 +158,37 @@ def complete(
     tokens = grant if isinstance(grant, Tokens) else client.exchange(grant, timeout=timeout)
     on_exchanged()
     keys = client.signing_keys()
-    for text in filter(None, [UNVERIFIED if keys is None else "", client.clock_trouble]):
-        say(text)
+    _tell(say, UNVERIFIED if keys is None else "", client.clock_trouble)
     identity = verify_id_token(tokens, provider, keys, now=now())
-    rules.check_workspace(identity.account_id)
-    identity.check(attempt.expect)
+    _admit(identity, attempt, rules, confirm, lambda: client.revoke(tokens.refresh_token))
     to_revoke = destination.store(Credentials.chatgpt(tokens, identity, provider, now()), say)
     expires_at = numeric_date(claims_of(tokens.access_token) or {}, "exp")
     steps = destination.steps_before_use(rules)
     return SignedIn(identity, destination.name, expires_at, (*steps,), to_revoke, attempt.to)
+
+
+def _tell(say: Callable[[str], object], *texts: str) -> None:
+    for text in filter(None, texts):
+        say(text)
+
+
+def _admit(
+    identity: Identity,
+    attempt: Attempt,
+    rules: Rules,
+    confirm: Callable[[Identity], bool] | None,
+    revoke: Callable[[], object],
+) -> None:
+    """Refuse (SignInRefused) an identity that is not allowed, expected or confirmed."""
+    try:
+        rules.check_workspace(identity.account_id)
+        identity.check(attempt.expect)
+        if confirm is not None and not confirm(identity):
+            raise SignInRefused(
+                "unexpected_account",
+                f"The sign-in of {identity.name} was not confirmed. Nothing was written.",
+            )
+    except BaseException:  # Ctrl-C at the question, too
+        if confirm is not None:
+            revoke()
+        raise

@@ -23,6 +23,7 @@ ATTACKS = {
     "failures of an issuer, secrets in what is said": ("failures", "metadata"),
     "pasted answers": ("pasted", "pasted_judgement", "pasted_shapes", "damaged_code"),
     "requests to the port, floods, other pages": ("loopback", "loopback_outside", "race", "page"),
+    "a phone's page: its network, forgeries, other accounts": ("phone", "phone_attacks"),
     "mix-up, issuers from the environment": ("issuer_choice",),
     "pending sign-ins: changed, copied, at once": ("pending", "pending_folder", "start_finish"),
     "other users, links, folders": ("other_users",),

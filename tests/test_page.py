@@ -46,7 +46,7 @@ CONTRAST = """
     }
     return [255, 255, 255];
   };
-  return ['h1, p, footer', 'svg'].map((selector) => Math.min(
+  return ['h1, h2, p, footer, .button, button', 'svg, textarea'].map((selector) => Math.min(
     ...[...document.querySelectorAll(selector)].map((element) => {
       const [a, b] = [light(rgb(getComputedStyle(element).color)), light(behind(element))];
       return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

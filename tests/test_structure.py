@@ -81,8 +81,8 @@ def test_only_the_command_line_knows_typer() -> None:
 
 
 def test_files_and_functions_stay_in_bounds() -> None:
-    """At most 113 files, of which 15 have fewer than 50 lines; no function is longer than 45."""
-    assert len(FILES) <= 113
+    """At most 117 files, of which 15 have fewer than 50 lines; no function is longer than 45."""
+    assert len(FILES) <= 117
     small = [path for path in FILES if len(path.read_text().splitlines()) < 50]
     assert len(small) <= 15, small
     long = [

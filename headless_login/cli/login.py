@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from headless_login.cli.options import check_port, check_target, destination_of, options_of
+from headless_login.cli.options import (
+    check_phone,
+    check_port,
+    check_target,
+    destination_of,
+    options_of,
+)
 from headless_login.commands.context import Context, Options
 from headless_login.errors import WrongUsage
 from headless_login.terminal.output import Events, Output
@@ -33,6 +39,8 @@ def sign_in(
     port: int | None,
     bind: str | None,
     take_over_port: bool,
+    phone: bool,
+    phone_bind: str | None,
     issuer: str | None,
     client_id: str | None,
     scope: str | None,
@@ -48,19 +56,27 @@ def sign_in(
     ways = {"--paste-redirect": paste_redirect, "--device-auth": device_auth}
     ways |= {"--with-api-key": with_api_key, "--with-access-token": with_access_token}
     _check_ways(api_key, ways)
+    check_phone(phone, phone_bind, expect, [*filter(ways.get, ways)])
     context = Context(Output(events=Events(as_json)))
     fate, client = (store_anyway, revoke_old, expect), (issuer, client_id, scope)
     way = _store_api_key if with_api_key else _store_access_token if with_access_token else None
     check_target(to, replace, revoke_old, is_given=way is not None)
     if with_api_key:
-        folder, expected = destination_of(context, codex_home, *fate)
-        options = Options(folder.home, folder, expect=expected, store_anyway=store_anyway)
+        options = _options_without_issuer(context, codex_home, fate)
     else:
         options = options_of(context, codex_home, client, qr, qr_file, timeout, fate)
         check_port(options.provider, port)
     options = options._replace(device=device_auth, paste=paste_redirect, browser=not no_browser)
     options = options._replace(port=port, bind=bind, take_over=take_over_port, replaces=replace)
+    options = options._replace(phone=phone, phone_bind=phone_bind)
     return _sign_in(options, context, way, to)
+
+
+def _options_without_issuer(
+    context: Context, codex_home: str | None, fate: tuple[bool, bool, str | None]
+) -> Options:
+    folder, expected = destination_of(context, codex_home, *fate)
+    return Options(folder.home, folder, expect=expected, store_anyway=fate[0])
 
 
 def _sign_in(

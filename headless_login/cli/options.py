@@ -105,6 +105,32 @@ def check_port(provider: Provider, port: int | None) -> None:
         )
 
 
+def check_phone(
+    phone: bool, phone_bind: str | None, expect: str | None, ways: Sequence[str]
+) -> None:
+    """Refuse (WrongUsage) a phone's page whose answers nobody could confirm, or want.
+
+    `ways` are the other options that say how to sign in.
+    """
+    if phone_bind is not None and not phone:
+        raise WrongUsage("--phone-bind goes with --phone.", "Add --phone.")
+    if not phone:
+        return
+    if others := [way for way in ways if way != "--paste-redirect"]:
+        raise WrongUsage(f"--phone and {others[0]} are different sign-ins.", "Choose one.")
+    from headless_login.terminal.input import can_be_asked
+
+    if not expect and not can_be_asked():
+        raise WrongUsage(
+            "--phone needs a terminal, on which it is confirmed who has signed in.",
+            "Or name the account: --expect ada@example.com",
+        )
+    if phone_bind is not None:
+        from headless_login.terminal.network import read_bind
+
+        read_bind(phone_bind)
+
+
 def _provider_of(
     context: Context,
     issuer: str | None,

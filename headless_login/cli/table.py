@@ -73,6 +73,21 @@ OPTIONS: dict[str, tuple[str, tuple[str, ...], str, object, str]] = {
         False,
         "End another sign-in that waits on the port.",
     ),
+    "phone": (
+        "flag",
+        ("--phone",),
+        "",
+        False,
+        "Also serve a page for a phone on this network; who signs in there is confirmed here, or "
+        "named by --expect.",
+    ),
+    "phone_bind": (
+        "text",
+        ("--phone-bind",),
+        "ADDRESS[:PORT]",
+        None,
+        "Where that page is; default: where this ssh session came in, else the default route's.",
+    ),
     "issuer": (
         "text",
         ("--issuer",),
@@ -218,7 +233,9 @@ COMMANDS: dict[str, tuple[str, str, str, tuple[tuple[str, str, str, str], ...]]]
         "login:sign_in",
         "Sign in with ChatGPT, or store an API key or an access token.",
         "paste_redirect device_auth with_api_key with_access_token api_key no_browser qr qr_file "
-        "timeout port bind take_over_port " + _ISSUER + "codex_home store_anyway expect revoke_old "
+        "timeout port bind take_over_port phone phone_bind "
+        + _ISSUER
+        + "codex_home store_anyway expect revoke_old "
         "to replace as_json",
         (),
     ),

@@ -43,6 +43,8 @@ class Options(NamedTuple):
     port: int | None = None
     bind: str | None = None
     take_over: bool = False
+    phone: bool = False
+    phone_bind: str | None = None
     expect: tuple[str, ...] = ()
     to: str = ""
     replaces: bool = False

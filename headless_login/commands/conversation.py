@@ -7,12 +7,19 @@ import gc
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from headless_login.commands import words
 from headless_login.commands.context import Context
 from headless_login.commands.words import WithoutInput, tell_signed_in
-from headless_login.errors import HeadlessLoginError, RejectedAnswer, SignInRefused
+from headless_login.errors import (
+    HeadlessLoginError,
+    IssuerTrouble,
+    RejectedAnswer,
+    SignInRefused,
+    TimedOut,
+)
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.race import (
@@ -24,6 +31,7 @@ from headless_login.flows.race import (
     win_by_paste,
 )
 from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.text import one_line
 from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import SignedIn
 from headless_login.terminal.countdown import Countdown, time_left
@@ -36,13 +44,16 @@ if TYPE_CHECKING:
     from headless_login.commands.device import OneTimeCode
     from headless_login.commands.kept import KeptAttempt
     from headless_login.commands.screen import Screen
+    from headless_login.flows.phone import PhonePage
+    from headless_login.oauth.identity import Identity
     from headless_login.terminal.prompt import AnswerPrompt
 
 # The ways, by what is said when one wins.
-_CODE, _BROWSER, _PASTE = (
+_CODE, _BROWSER, _PASTE, _PHONE = (
     "Approved",
     "The browser brought the answer",
     "The pasted answer is accepted",
+    "The phone page brought an answer",
 )
 _ABOUT = 5.0  # seconds; a code comes a little later than the address, and ends with it
 
@@ -68,6 +79,7 @@ class Conversation:
         sockets: Sequence[socket.socket] = (),
         kept: KeptAttempt | None = None,
         code: OneTimeCode | None = None,
+        phone: PhonePage | None = None,
         asks: bool = True,
     ) -> None:
         """`judge` is the attempt, or what finds it by the answer; `left` returns seconds.
@@ -75,8 +87,10 @@ class Conversation:
         `screen` may be drawn again when the terminal has got another size, and has the keys of the
         question. On `sockets` the browser is awaited; then `judge` has to be an attempt, which is
         `kept` once nothing can be pasted here any more. `code` is there already, or a key asks for
-        it. Unless it `asks`, nothing can be pasted.
+        it. On the page `phone` others are awaited. Unless it `asks`, nothing can be pasted.
         """
+        self._phone = phone
+        self.is_by_phone = False
         self._judge = judge
         self._context = context
         self._left = left
@@ -89,7 +103,7 @@ class Conversation:
         self._size = self._console.size
         self._live: AnswerPrompt | Countdown | None = None
         self._listeners: dict[str, Listener] = {}
-        self._told = False
+        self._told = self._told_of_page = False
         self.can_ask_again = context.person is None and can_be_asked()
         self.last_answer = ""
 
@@ -100,6 +114,9 @@ class Conversation:
             self._listeners[_BROWSER] = LoopbackListener(
                 self._judge.request, self._sockets, on_rejected=self._tell_once
             )
+        if self._phone is not None:
+            self._phone.on_rejected = self._tell_of_page
+            self._listeners[_PHONE] = self._phone
         if self._code is not None:
             self._code.stand_beside(self._show, lambda: self._asks or bool(self._listeners))
         return self
@@ -141,7 +158,7 @@ class Conversation:
         except _Interrupted:
             reason = KeyboardInterrupt()
         else:
-            self.is_pasted = way is _PASTE
+            self.is_pasted, self.is_by_phone = way is _PASTE, way is _PHONE
             if self._screen is not None or way is _CODE:
                 self._context.say(f"{way}; fetching the tokens…")
             return won
@@ -150,21 +167,31 @@ class Conversation:
     def _ways(self) -> dict[str, Coroutine[Any, Any, Grant | Tokens | None]]:
         """Return what is raced; of two at the same moment the first counts.
 
-        That is the code, as what its approval brings is given once, and may be tokens already.
+        That is the code, as what its approval brings is given once, and may be tokens already; the
+        phone's page is the last, as what it brings may be a stranger's.
         """
         ways: dict[str, Coroutine[Any, Any, Grant | Tokens | None]] = {}
         if self._code is not None:
             ways[_CODE] = self._code.way.wait()
-        for name, listener in self._listeners.items():
-            ways[name] = listener.wait()
-        return {**ways, _PASTE: self._win_by_paste()}
+        if _BROWSER in self._listeners:
+            ways[_BROWSER] = self._listeners[_BROWSER].wait()
+        ways[_PASTE] = self._win_by_paste()
+        if _PHONE in self._listeners:
+            ways[_PHONE] = self._listeners[_PHONE].wait()
+        return ways
 
-    def goes_on_after(self, refused: SignInRefused) -> bool:
+    def goes_on_after(self, refused: HeadlessLoginError) -> bool:
         """Return whether another answer is awaited although the issuer has refused a grant.
 
         It refuses the code of a paste that was damaged, too (`invalid_grant`): the right one is
-        still good. A person is told and asked again by the next `win`.
+        still good. A person is told and asked again by the next `win`. Nothing that came by the
+        phone's page ends the sign-in, as it may be a stranger's.
         """
+        if self._phone is not None and self.is_by_phone and _is_of_answer(refused):
+            self._phone.refuse(f"{refused.message} {words.STILL_WAITING}")
+            refused.pending, refused.command = words.STILL_WAITING, ""
+            self._context.output.tell_rejected(refused)
+            return True
         if refused.error != "invalid_grant" or not self.is_pasted or not self.can_ask_again:
             return False
         refused.pending = words.STILL_WAITING
@@ -181,6 +208,42 @@ class Conversation:
                     "This sign-in goes on waiting."
                 )
             )
+
+    def _tell_of_page(self, rejected: SignInRefused) -> None:
+        """Tell a program of each wrong answer on the phone's page, and the person of the first."""
+        output = self._context.output
+        output.events.emit("rejected", error=rejected.error, message=rejected.message)
+        if not self._told_of_page:
+            self._told_of_page = True
+            self._show(lambda: output.say(f"{words.WRONG_ON_PAGE} {rejected.message}"))
+
+    @property
+    def confirm(self) -> Callable[[Identity], bool] | None:
+        """What is asked whose sign-in it is, where the page has brought it; else None."""
+        if not self.is_by_phone:
+            return None
+        is_named = isinstance(self._judge, Attempt) and bool(self._judge.expect)
+        return (lambda _: True) if is_named else self._is_confirmed
+
+    def _is_confirmed(self, identity: Identity) -> bool:
+        """Ask on the terminal, as long as the sign-in has time, whether it is the right one."""
+        from headless_login.terminal.prompt import YesOrNo
+
+        if not can_be_asked():  # it has become a program in the background
+            return False
+        name = words.whole_name(identity)
+        target = self._judge.to if isinstance(self._judge, Attempt) else ""
+        label = words.CONFIRM.format(one_line(target) or "this machine", name)
+        if len(label) + len("yes") >= self._console.size[0]:  # all of the name has to be seen
+            self._console.write(f"{words.CAME_BY_PAGE}\n{name}\n")
+            label = words.CONFIRM_THAT.format("it" if target else "this machine")
+        question = YesOrNo(self._console, label, lambda: time_left(self._left()))
+        with suppress(TimeoutError):
+            answer = self._runner.run(asyncio.wait_for(question.is_yes(), self._left()))
+            if answer is None:
+                raise KeyboardInterrupt
+            return answer
+        raise TimedOut("Timed out waiting for the sign-in to be confirmed.")
 
     async def _win_by_paste(self) -> Grant | None:
         if self._asks:
@@ -202,7 +265,9 @@ class Conversation:
     def _awaited(self) -> str:
         """Return what is waited for beside a paste; nothing, if nothing is."""
         code = self._code is not None and self._code.way.is_open
-        return words.awaited(browser=bool(self._listeners), code=code)
+        return words.awaited(
+            browser=_BROWSER in self._listeners, phone=_PHONE in self._listeners, code=code
+        )
 
     def _time_left(self) -> str:
         """Return the time of the sign-in, and that of a code where it is another one."""
@@ -239,6 +304,8 @@ class Conversation:
 
     async def _ask(self) -> str | None:
         """Return the next answer, or None if there is none and will be none."""
+        if self._ended:
+            return None
         if self._context.person is not None and isinstance(self._judge, Attempt):
             return self._context.person(self._judge.request)
         answer = await (self._from_terminal() if self.can_ask_again else self._from_pipe())
@@ -293,6 +360,13 @@ class Conversation:
             show()
         else:
             self._live.say_above(show)
+
+
+def _is_of_answer(error: HeadlessLoginError) -> bool:
+    """Return whether an error is the fault of one answer, and not of this machine or its time."""
+    if isinstance(error, RejectedAnswer):  # another call has finished the sign-in
+        return False
+    return isinstance(error, SignInRefused | IssuerTrouble)
 
 
 def conclude(signed_in: SignedIn, context: Context) -> SignedIn:

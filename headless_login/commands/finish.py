@@ -36,7 +36,10 @@ from headless_login.terminal.input import (
     is_silent,
     quiet_input,
 )
-from headless_login.typed import NamedTuple
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from headless_login.oauth.identity import Identity
 
 PATIENCE = 30.0  # seconds for an address to come from a pipe: its caller has it already
 _STDIN = "-"
@@ -139,8 +142,11 @@ def finish_kept(
     context: Context,
     *,
     is_pasted: bool,
+    confirm: Callable[[Identity], bool] | None = None,
 ) -> SignedIn:
     """Finish an attempt that `login` has kept, by the grant that it has won itself.
+
+    With `confirm` (of `complete`) the grant may be a stranger's, which uses nothing up.
 
     Raises:
         RejectedAnswer: `no_pending_login`; another call was quicker.
@@ -149,7 +155,7 @@ def finish_kept(
     with PendingAttempts.opened(home) as pending, pending.claim(identifier(attempt)) as claim:
         claim.check()
         finishing = _Finishing(pending, destination, rules, context, home)
-        return _exchange(finishing, claim, grant, is_pasted=is_pasted)
+        return _exchange(finishing, claim, grant, is_pasted=is_pasted, confirm=confirm)
 
 
 class _Finishing(NamedTuple):
@@ -251,7 +257,12 @@ def _complete(
 
 
 def _exchange(
-    finishing: _Finishing, claim: Claim, grant: Grant | Tokens, *, is_pasted: bool = False
+    finishing: _Finishing,
+    claim: Claim,
+    grant: Grant | Tokens,
+    *,
+    is_pasted: bool = False,
+    confirm: Callable[[Identity], bool] | None = None,
 ) -> SignedIn:
     """Turn the grant into stored credentials; an issuer that has answered uses the attempt up.
 
@@ -276,17 +287,23 @@ def _exchange(
             rules=finishing.rules,
             client=context.client(claim.attempt.provider),
             say=context.say,
-            on_exchanged=use_up,
+            on_exchanged=use_up if confirm is None else _later,
+            confirm=confirm,
         )
+        if confirm is not None:
+            claim.use_up()
         return conclude(signed_in, context)
     except (SignInRefused, IssuerTrouble) as error:
-        if is_pasted and error.error == "invalid_grant":
-            error.pending = _PENDING
-        elif exchanged or _is_final(error):
+        stays = confirm is not None or (is_pasted and error.error == "invalid_grant")
+        if not stays and (exchanged or _is_final(error)):
             claim.use_up()
         else:
-            error.pending = _RUN_AGAIN
+            error.pending = _PENDING if stays else _RUN_AGAIN
         raise
+
+
+def _later() -> None:
+    """Leave it to the end: a stranger's grant uses nothing up."""
 
 
 def _is_final(error: HeadlessLoginError) -> bool:

@@ -14,6 +14,7 @@ from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headless_login.codex.rules import Rules
+    from headless_login.oauth.identity import Identity
 
 
 class KeptAttempt:
@@ -124,8 +125,15 @@ class KeptAttempt:
         self.mark(instead_of)
         return instead_of
 
-    def complete(self, grant: Grant | Tokens, rules: Rules, *, is_pasted: bool) -> SignedIn:
-        """Finish it as `login finish` does; raises as that."""
+    def complete(
+        self,
+        grant: Grant | Tokens,
+        rules: Rules,
+        *,
+        is_pasted: bool,
+        confirm: Callable[[Identity], bool] | None = None,
+    ) -> SignedIn:
+        """Finish it as `login finish` does; raises as that. `confirm` is that of `complete`."""
         from headless_login.commands.finish import finish_kept
 
         options = self._options
@@ -138,6 +146,7 @@ class KeptAttempt:
                 rules,
                 self._context,
                 is_pasted=is_pasted,
+                confirm=confirm,
             )
         except HeadlessLoginError as error:
             if error.pending:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headless_login.commands.conversation import Conversation
     from headless_login.commands.device import CodeScreen, OneTimeCode
     from headless_login.commands.screen import Screen
+    from headless_login.flows.phone import PhonePage
     from headless_login.issuer.client import IssuerClient
     from headless_login.oauth.values import Grant, Tokens
 
@@ -41,6 +42,10 @@ def login(options: Options, context: Context) -> SignedIn:
     rules = options.destination.check(context.say)
     with quiet_input():
         begun = _begin(options, rules, context, left)
+        if options.phone:
+            from headless_login.commands.phone import open_page
+
+            begun = begun._replace(phone=open_page(begun.attempt, options, context))
         kept = KeptAttempt(begun.attempt, options, context)
         with kept.until_answered():
             signed_in = _sign_in(_Login(options, context, rules, begun, kept, left))
@@ -65,7 +70,7 @@ class _Login(NamedTuple):
 def _sign_in(one: _Login) -> SignedIn:
     """Show the attempt, wait for its answer and store what that brings."""
     options, context, _, begun, kept, _ = one
-    if begun.sockets and context.person is None and not has_input():
+    if (begun.sockets or begun.phone) and context.person is None and not has_input():
         kept.keep()
     talk = _talk(one)
     try:
@@ -75,7 +80,7 @@ def _sign_in(one: _Login) -> SignedIn:
                 kept.is_answered = True
                 try:
                     return _complete(grant, talk, one)
-                except SignInRefused as refused:
+                except HeadlessLoginError as refused:
                     if not talk.goes_on_after(refused):
                         raise
                     kept.is_answered = False
@@ -97,7 +102,8 @@ def _talk(one: _Login) -> Conversation:
         screen, shown = show_only_code(begun.code, address, options, context)
         kept.is_offered = lambda: address is None or _is_offered(screen, context)
     else:
-        screen = show(begun.attempt, begun.listening_port, options, context, kept.command)
+        page = begun.phone.url if begun.phone else ""
+        screen = show(begun.attempt, begun.listening_port, options, context, kept.command, page)
         if is_asked:
             _wait_for_sign_of_life(screen, one)
     from headless_login.commands.conversation import Conversation
@@ -111,6 +117,7 @@ def _talk(one: _Login) -> Conversation:
         sockets=begun.sockets,
         kept=kept,
         code=_code(one, shown) if is_asked or begun.code else None,
+        phone=begun.phone,
         asks=begun.attempt.user_code is None,
     )
 
@@ -146,7 +153,9 @@ def _wait_for_sign_of_life(screen: Screen, one: _Login) -> None:
         if (draw := screen.resized()) is not None:
             draw()
 
-    console, sockets = one.context.output.console, one.begun.sockets
+    console, sockets = one.context.output.console, [*one.begun.sockets]
+    if one.begun.phone is not None:
+        sockets.append(one.begun.phone.listening)
     wait_for_sign_of_life(console, paste_label, one.left, sockets, resized=draw_again)
 
 
@@ -157,7 +166,7 @@ def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedI
     options, context, rules, begun, kept, left = one
     try:
         if kept.is_kept:
-            return kept.complete(grant, rules, is_pasted=talk.is_pasted)
+            return kept.complete(grant, rules, is_pasted=talk.is_pasted, confirm=talk.confirm)
         signed_in = complete(
             grant,
             begun.attempt,
@@ -166,6 +175,7 @@ def _complete(grant: Grant | Tokens, talk: Conversation, one: _Login) -> SignedI
             client=context.client(options.provider),
             timeout=max(_SHORTEST_EXCHANGE, left()),
             say=context.say,
+            confirm=talk.confirm,
         )
         return conclude(signed_in, context)
     except SignInRefused as refused:
@@ -178,6 +188,7 @@ class _Begun(NamedTuple):
     """An attempt, the sockets that its answer may come to, and which way was not to be had.
 
     `code` is a one-time code of the same sign-in; the attempt itself where nothing can be pasted.
+    `phone` is the page for a phone, if there is one.
     """
 
     attempt: Attempt
@@ -185,6 +196,7 @@ class _Begun(NamedTuple):
     listening_port: int | None = None
     instead_of: HeadlessLoginError | None = None
     code: Attempt | None = None
+    phone: PhonePage | None = None
 
 
 def _begin_code(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import zip_longest
 
 from headless_login.codex.replace import replace_file
 from headless_login.commands import words
@@ -13,8 +16,8 @@ from headless_login.commands.words import announce
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.input import can_be_asked
-from headless_login.terminal.output import Console
-from headless_login.terminal.place import Place, detect_place
+from headless_login.terminal.output import Console, utc
+from headless_login.terminal.place import Place, detect_place, takes_no_paste
 from headless_login.terminal.qr.capabilities import look_at
 from headless_login.terminal.qr.drawing import (
     Drawing,
@@ -31,26 +34,37 @@ if TYPE_CHECKING:
     from headless_login.commands.device import CodeScreen
 
 _QUESTION = 1  # row
+_BESIDE = 2  # columns between the code and words beside it
 _SMALL_COLUMNS, _SMALL_ROWS = 60, 21  # below either, less is said
 _CLEARED = "\x1b[2J\x1b[H"
 
 
 def show(
-    attempt: Attempt, port: int | None, options: Options, context: Context, finish: str = ""
+    attempt: Attempt,
+    port: int | None,
+    options: Options,
+    context: Context,
+    finish: str = "",
+    phone: str = "",
 ) -> Screen:
     """Show the address, open a browser where one is here, and say what comes next.
 
     `port` is the one that is listened on, if any; `finish` the command that takes an answer where
-    nothing can be pasted here. Returns the screen, whose QR code may be drawn again.
+    nothing can be pasted here; `phone` the address of the page for a phone, whose QR code is shown
+    then. Returns the screen, whose QR code may be drawn again.
 
     Raises:
         LocalTrouble: the picture file cannot be written.
     """
     announce(context.output.events, attempt)
-    picture = write_qr_file(attempt.url, options.qr_file) if options.qr_file else ""
+    if phone:
+        until = utc(attempt.expires_at)
+        context.output.events.emit("phone_page", url=phone, expires_at=until)
+    picture = write_qr_file(phone or attempt.url, options.qr_file) if options.qr_file else ""
     can_paste = context.person is not None or can_be_asked()
     place = detect_place(context.environ)
-    scene = Scene(place, port, options.bind, options.qr, can_paste, command=finish)
+    scene = Scene(place, port, options.bind, options.qr, can_paste, command=finish, phone=phone)
+    scene = scene._replace(is_confirmed=not options.expect, no_paste=_takes_no_paste(context))
     screen = Screen(context.output.console, attempt.url, scene)
     screen.show_address()
     if picture:
@@ -91,6 +105,8 @@ class Scene(NamedTuple):
     """What the words depend on; without a port, nothing but a paste can end the sign-in.
 
     `words` stand in place of all that `login` says around the address; `command` below, whole.
+    `phone` is the page's address for a phone: the code is its, and the words tell of it; and, if
+    `is_confirmed`, of the question at its end. `no_paste`: the terminal has no clipboard.
     """
 
     place: Place
@@ -100,6 +116,21 @@ class Scene(NamedTuple):
     can_paste: bool = True
     words: tuple[str, ...] = ()
     command: str = ""
+    phone: str = ""
+    is_confirmed: bool = True
+    no_paste: bool = False
+
+
+class _Layout(NamedTuple):
+    """A code, and where the words are: around it if they fit, in these lines beside it, or before.
+
+    `above` is the line above the code.
+    """
+
+    drawing: Drawing
+    fits: bool = False
+    beside: tuple[str, ...] = ()
+    above: str = ""
 
 
 class Screen:
@@ -110,6 +141,7 @@ class Screen:
         self._console = console
         self._url = url
         self._scene = scene
+        self._scanned = scene.phone or url
         self._opened = False
         self._matrix: Matrix | None = None
         self._drawn = False
@@ -125,7 +157,7 @@ class Screen:
     def show_way(self, *, opened: bool) -> None:
         """Show the code for a phone, and say what comes next; `opened` tells of a browser here."""
         self._opened = opened
-        if opened and self._scene.qr == "auto":
+        if opened and self._scene.qr == "auto" and not self._scene.phone:
             self._console.write(f"\n{self._after(drawn=False)}\n")
         elif reason := self._draw():
             told = not (self._scene.qr == "never" or self._is_small)
@@ -140,8 +172,7 @@ class Screen:
         chosen = self._choose(self._matrix, self._look())
         if chosen is None:
             return None
-        drawing, fits_all = chosen
-        return lambda: self._write(drawing, fits_all, again=True)
+        return lambda: self._write(chosen, again=True)
 
     def keys(self) -> dict[str, Callable[[], None]]:
         """Return what one key does while nothing is typed."""
@@ -154,7 +185,8 @@ class Screen:
 
     def _show_again(self) -> None:
         if self.is_shown:
-            self._console.write(f"{self._url}\n")
+            addresses = filter(None, [self._url, self._scene.phone])
+            self._console.write("".join(f"{each}\n" for each in addresses))
         else:
             self.show_address()
             self.show_way(opened=False)
@@ -175,14 +207,14 @@ class Screen:
         """Show the code, without the address if both do not fit, or say why not."""
         if self._scene.qr == "never":
             self._scene = self._scene._replace(qr="auto")
-        matrix = None if self._console.is_dumb else matrix_of(self._url)
+        matrix = None if self._console.is_dumb else matrix_of(self._scanned)
         if matrix is None:
             no_code = words.NO_QR_HERE if self._console.is_dumb else words.NO_QR_FOR_THIS
             self._console.say(no_code)
             return
         self._matrix, look = matrix, self._look()
         if chosen := self._choose(matrix, look):
-            self._write(*chosen, again=True)
+            self._write(chosen, again=True)
         elif alone := choose(matrix, look, look.rows - _QUESTION):
             self._drawn = True
             self._console.write(alone.draw())
@@ -195,41 +227,70 @@ class Screen:
             return "none is wanted"
         if self._console.is_dumb:
             return words.NO_QR_HERE
-        self._matrix = matrix_of(self._url)
+        self._matrix = matrix_of(self._scanned)
         if self._matrix is None:
             return words.NO_QR_FOR_THIS
         look = self._look()
         chosen = self._choose(self._matrix, look)
         if chosen is None:
             return self._too_small(least(self._matrix, look), look)
-        self._write(*chosen)
+        self._write(chosen)
         return ""
 
-    def _choose(self, matrix: Matrix, look: Look) -> tuple[Drawing, bool] | None:
-        """Return a drawing, and whether everything else fits on the screen beside it."""
+    def _choose(self, matrix: Matrix, look: Look) -> _Layout | None:
+        """Return a drawing that fits on the screen with address and question, if there is one."""
         address_and_question = self._console.rows_of(self._url) + _QUESTION
         bare = look.rows - address_and_question
         roomy = look.rows - self._console.rows_of(self._address() + self._after()) - _QUESTION
         if self._scene.qr == "graphics":
             picture = forced_picture(matrix, look, bare)
-            return None if picture is None else (picture, picture.rows <= roomy)
+            return None if picture is None else _Layout(picture, picture.rows <= roomy)
         if drawing := choose(matrix, look, roomy, smallest=False):
-            return drawing, True
+            return _Layout(drawing, fits=True)
+        if self._scene.phone and (beside := self._beside(matrix, look, bare)):
+            return beside
         if drawing := choose(matrix, look, bare):
-            return drawing, drawing.rows <= roomy
-        return (forced(matrix, look), False) if self._scene.qr == "always" else None
+            return _Layout(drawing, fits=drawing.rows <= roomy)
+        return _Layout(forced(matrix, look)) if self._scene.qr == "always" else None
 
-    def _write(self, drawing: Drawing, fits_all: bool, *, again: bool = False) -> None:
+    def _beside(self, matrix: Matrix, look: Look, rows: int) -> _Layout | None:
+        """Return a code that has all words beside it, and the phone's address above or there."""
+        phone = self._scene.phone
+        for drawing, above in (
+            (choose(matrix, look, rows - 1), phone),
+            (choose(matrix, look, rows), ""),
+        ):
+            if drawing is None:
+                continue
+            columns = look.columns - drawing.columns - _BESIDE
+            first, *others = self._texts(drawn=True)
+            at = phone.rindex("/") + 1
+            address = [phone] if len(phone) <= columns else [phone[:at], phone[at:]]
+            lines = self._console.wrapped(first, columns=columns) if columns > 0 else []
+            lines += [] if above else address
+            lines += [
+                line for text in others for line in self._console.wrapped(text, columns=columns)
+            ]
+            if len(lines) <= drawing.rows and max(map(len, lines)) <= columns:
+                return _Layout(drawing, beside=(*lines,), above=above)
+        return None
+
+    def _write(self, layout: _Layout, *, again: bool = False) -> None:
         """Write a code at once with what belongs around it.
 
         Where not everything fits, the words come first and may scroll away: address, code and
         question stay.
         """
-        self._drawn = True
+        self._drawn, drawing = True, layout.drawing
         after = self._after(drawn=True, doubt=drawing.doubt)
-        if fits_all:
+        if layout.fits:
             before = self._address() if again else ""
             self._console.write(f"{before}{drawing.draw()}{after}")
+        elif layout.beside:
+            self._console.write(f"{self._url}\n" if again else "")
+            rows = zip_longest(drawing.draw().splitlines(), layout.beside, fillvalue="")
+            lines = [f"{code}{' ' * _BESIDE}{text}".rstrip() for code, text in rows]
+            self._console.write("\n".join([*filter(None, [layout.above]), *lines, ""]))
         else:
             self._console.write(f"{after}{self._url}\n{drawing.draw()}")
 
@@ -242,6 +303,21 @@ class Screen:
 
     def _after(self, *, drawn: bool = True, doubt: str = "") -> str:
         """Return the words below the address, each line with its end."""
+        scene, lines = self._scene, list[str]()
+        first, *texts = self._texts(drawn=drawn)
+        if scene.phone:  # whole, below the words that lead to it
+            lines, first = [*self._console.wrapped(first), scene.phone], ""
+        texts = [text for text in (first, *texts, doubt) if text]
+        lines += [line for text in texts for line in self._console.wrapped(text)]
+        if scene.command:
+            lines.append(scene.command)
+        if scene.port is not None and not self._is_small and not scene.phone:
+            # Not wrapped: a command has to be copied whole.
+            lines += tunnel_advice(scene.place, scene.port, scene.bind)
+        return "\n".join([*lines, ""])
+
+    def _texts(self, *, drawn: bool) -> list[str]:
+        """Return the words around the address, a paragraph each; the phone's page comes first."""
         scene = self._scene
         texts = list(scene.words) or words.explanations(
             listening=scene.port is not None,
@@ -251,13 +327,14 @@ class Screen:
             by_phone=drawn,
             brief=self._is_small,
         )
-        lines = [line for text in [*texts, doubt] if text for line in self._console.wrapped(text)]
-        if scene.command:
-            lines.append(scene.command)
-        if scene.port is not None and not self._is_small:
-            # Not wrapped: a command has to be copied whole.
-            lines += tunnel_advice(scene.place, scene.port, scene.bind)
-        return "\n".join([*lines, ""])
+        if not scene.phone:
+            return [*texts, *([words.NO_PASTING] if scene.no_paste else [])]
+        page = words.PHONE_PAGE if drawn else words.PHONE_PAGE_ALONE
+        leads = [words.PHONE_LEADS, *([words.PHONE_CONFIRMED] if scene.is_confirmed else [])]
+        if scene.command or not scene.can_paste or self._is_small:
+            return [page, " ".join(leads), *texts]
+        opened = [words.OPENED] if self._opened else []
+        return [page, " ".join(leads), *opened, words.OR_PASTE, words.ONLY_YOURSELF]
 
     def _look(self) -> Look:
         return look_at(self._console, colours_asked=self._scene.qr in ("always", "graphics"))
@@ -272,6 +349,16 @@ class Screen:
     def _is_small(self) -> bool:
         columns, rows = self._console.size
         return self._console.is_terminal and (columns < _SMALL_COLUMNS or rows < _SMALL_ROWS)
+
+
+def _takes_no_paste(context: Context) -> bool:
+    """Return whether the person's terminal is one that nothing can be pasted into."""
+    if sys.platform == "win32":
+        return False
+    name = ""
+    with suppress(AttributeError, OSError, ValueError):
+        name = os.ttyname(sys.stdin.fileno())
+    return context.output.console.is_terminal and takes_no_paste(context.environ, name)
 
 
 def is_wide(bind: str | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headless_login.errors import HeadlessLoginError, WrongUsage
-from headless_login.oauth.text import printable
+from headless_login.oauth.text import one_line, printable
 from headless_login.oauth.values import DeviceCode
 from headless_login.terminal.output import Events, Output, utc
 from headless_login.terminal.place import Place
@@ -55,6 +55,7 @@ CANNOT_COPY = "This terminal cannot copy: select the address above."
 BY_PHONE = (
     "From a phone: by a shared clipboard, a message to yourself, or ssh. Shorter: --device-auth"
 )
+NO_PASTING = "Where nothing can be pasted, a phone on the same network can bring it back: --phone"
 # Around a one-time code.
 OPEN_PAGE = "Open this page on any device and sign in:"
 TYPE_CODE = "Type this one-time code there, valid for {}:"
@@ -86,6 +87,23 @@ START_SWITCHED_OFF = (
 )
 SEND_CODE = "Send both to the person; when they are done, run this (exit code 5: not yet):"
 
+# With a phone's page.
+PHONE_PAGE = "Scan it with a phone on the same network, or open there:"
+PHONE_PAGE_ALONE = "Or open this page on a phone, or any device on the same network:"
+PHONE_LEADS = "It leads to the sign-in, and takes the address that it ends at."
+PHONE_CONFIRMED = "Then you are asked here who has signed in."
+OR_PASTE = (
+    "Or open the address above on any device. If its last page fails to load, paste the address of "
+    "that page here."
+)
+PHONE_IS_OPEN = (
+    "Warning: --phone is plain HTTP: whoever listens on this network can open the page, too. "
+    "Confirm nobody but yourself."
+)
+CONFIRM, CONFIRM_THAT = "Sign in {} as {}? [y/N] ", "Sign in {} so? [y/N] "
+CAME_BY_PAGE = "By the phone's page has signed in:"
+WRONG_ON_PAGE = "A wrong answer on the phone's page:"
+
 NO_QR_HERE = "No QR code: it needs a terminal that shows colours."
 NO_ROOM_FOR_QR = "No QR code: enlarge the window, or zoom out (Ctrl -)."
 NO_QR_FOR_THIS = "No QR code: the address is too long for one."
@@ -101,9 +119,10 @@ def code_label(columns: int) -> str:
     return "Waiting for you to approve there: " if columns >= 50 else "Waiting for you: "
 
 
-def awaited(*, browser: bool, code: bool) -> str:
+def awaited(*, browser: bool, phone: bool, code: bool) -> str:
     """Return what is waited for where nothing is asked."""
-    return " or ".join(["the browser"] * browser + ["you to approve there"] * code)
+    named = ["the browser"] * browser + ["the phone"] * phone + ["you to approve there"] * code
+    return " or ".join(named)
 
 
 def goes_on_without(code_ended: HeadlessLoginError, *, can_ask: bool) -> str:
@@ -129,6 +148,15 @@ def explanations(
         return [*first, BRIEFLY]
     ends_at = MAY_FAIL if listening else WILL_FAIL
     return [*first, ends_at, *([BY_PHONE] if by_phone and not opened else []), ONLY_YOURSELF]
+
+
+def whole_name(identity: Identity) -> str:
+    """Return who has signed in, uncut and without letters that only look like others.
+
+    Elsewhere what is long is cut, behind which a stranger's name could hide.
+    """
+    name = identity.email or f"account {identity.account_id or identity.user_id}"
+    return one_line(name).encode("ascii", "backslashreplace").decode()[:400]
 
 
 def too_small(needed: tuple[int, int], present: tuple[int, int], place: Place) -> str:

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from itertools import chain
 
@@ -36,13 +37,19 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The head of a request; its query holds a code, so it has no repr."""
+    """A request; its query or body holds a code, so they have no repr.
+
+    `headers` have names in lower case. `client` is the address that it comes from.
+    """
 
     method: str
     path: str
     query: str = field(repr=False)
     host: str
     is_from_page: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    client: str = ""
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def is_get(self) -> bool:
@@ -76,33 +83,68 @@ class Response:
         return (connection.send(head) or b"") + (b"" if to_head else self.body)
 
 
-async def receive(connection: socket.socket) -> HttpRequest:
-    """Return the next request; what follows its head stays unread or is forgotten.
+LargestBody = Callable[[HttpRequest], int]  # bytes, by the head of a request
+
+
+def _no_body(_: HttpRequest) -> int:
+    return 0
+
+
+async def receive(
+    connection: socket.socket, client: str = "", largest_body: LargestBody = _no_body
+) -> HttpRequest:
+    """Return the next request; where no body is wanted, it stays unread or is forgotten.
+
+    One that is longer than `largest_body` allows is cut one byte behind that.
 
     Raises:
         BadRequest: it is malformed or too large.
         ConnectionError: the other side closed without one.
     """
-    loop = asyncio.get_running_loop()
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_REQUEST)
-    first = b""
+    first: list[bytes] = []
+    event = await _next_event(parser, connection, first)
+    if event is None:
+        raise BadRequest(first[0][:2] if first else b"")
+    if not isinstance(event, h11.Request):
+        raise ConnectionError
+    request = _request_of(event, client)
+    if not (largest := largest_body(request)):
+        return request
+    body = b""
+    while isinstance(event := await _next_event(parser, connection, first), h11.Data):
+        body += event.data
+        if len(body) > largest:
+            return replace(request, body=body[: largest + 1])
+    if not isinstance(event, h11.EndOfMessage):
+        raise BadRequest
+    return replace(request, body=body)
+
+
+async def _next_event(
+    parser: h11.Connection, connection: socket.socket, first: list[bytes]
+) -> object:
+    """Return what comes next, None if it is not proper HTTP; `first` gets the first bytes."""
+    loop = asyncio.get_running_loop()
     try:
         while (event := parser.next_event()) is h11.NEED_DATA:
             chunk = await loop.sock_recv(connection, 8192)
-            first = first or chunk
+            if not first:
+                first.append(chunk)
             parser.receive_data(chunk)
-    except h11.RemoteProtocolError:
-        event = None
-    if event is None:
-        raise BadRequest(first[:2])  # outside the handler: h11's error quotes the request line
-    if not isinstance(event, h11.Request):
-        raise ConnectionError
+    except h11.RemoteProtocolError:  # not raised on: it quotes the request line
+        return None
+    return event
+
+
+def _request_of(event: h11.Request, client: str) -> HttpRequest:
     path, _, query = event.target.decode("ascii").partition("?")
     hosts = [value for name, value in event.headers if name == b"host"]
     host = hosts[0].decode("ascii", "replace") if len(hosts) == 1 else ""
-    return HttpRequest(
-        event.method.decode("ascii"), path, query, host, _is_from_page(event.headers)
-    )
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
+    from_page = _is_from_page(event.headers)
+    method = event.method.decode("ascii")
+    return HttpRequest(method, path, query, host, from_page, headers, client)
 
 
 def _is_from_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -130,19 +172,25 @@ class ConnectionServer:
     """Accepts on listening sockets and answers one request a connection."""
 
     def __init__(
-        self, sockets: Sequence[socket.socket], respond: Respond, request_timeout: float
+        self,
+        sockets: Sequence[socket.socket],
+        respond: Respond,
+        request_timeout: float,
+        largest_body: LargestBody = _no_body,
     ) -> None:
         """Take sockets, which are closed with the server, and what answers a request.
 
         A request has to arrive within `request_timeout` seconds, and its answer to leave.
+        `largest_body` tells of how many bytes a request's body may be; 0: it is not read.
         """
+        self._largest_body = largest_body
         self._sockets = sockets
         self._respond = respond
         self._timeout = request_timeout
         self._accepting: list[asyncio.Task[None]] = []
         # All connections, and those of them that have had their answer or sent no whole request
         # yet; each oldest first.
-        self._serving: dict[asyncio.Task[None], None] = {}
+        self._serving: dict[asyncio.Task[None], str] = {}  # and where each comes from
         self._answered: dict[asyncio.Task[None], None] = {}
         self._reading: dict[asyncio.Task[None], None] = {}
 
@@ -178,23 +226,28 @@ class ConnectionServer:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, address = await loop.sock_accept(listening)
             except OSError:  # the client is gone again, or no descriptor is left
                 await asyncio.sleep(_OUT_OF_SOCKETS)
                 continue
-            self._admit(connection)
+            self._admit(connection, str(address[0]))
             # One connection, then everybody's turn: sock_accept does not wait in a flood.
             await asyncio.sleep(0)
 
-    def _admit(self, connection: socket.socket) -> None:
-        """Serve a connection, in place of the one that needs it least if there are too many."""
+    def _admit(self, connection: socket.socket, client: str) -> None:
+        """Serve a connection, in place of the one that needs it least if there are too many.
+
+        Of the client that has the most: a crowd from one address keeps no other one out.
+        """
         if len(self._serving) >= MOST_CONNECTIONS:
-            idlest = next(chain(self._answered, self._reading, self._serving))
+            ((busiest, _),) = Counter(self._serving.values()).most_common(1)
+            each = chain(self._answered, self._reading, self._serving)
+            idlest = next(task for task in each if self._serving.get(task) == busiest)
             idlest.cancel()
             self._forget(idlest)
         connection.setblocking(False)
-        task = asyncio.create_task(self._serve(connection))
-        self._serving[task] = self._reading[task] = None
+        task = asyncio.create_task(self._serve(connection, client))
+        self._serving[task], self._reading[task] = client, None
 
         def ended(task: asyncio.Task[None]) -> None:
             # Here and not in the task: one that is cancelled before its first step never runs.
@@ -206,15 +259,16 @@ class ConnectionServer:
         task.add_done_callback(ended)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        for tasks in (self._serving, self._answered, self._reading):
+        self._serving.pop(task, None)
+        for tasks in (self._answered, self._reading):
             tasks.pop(task, None)
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, client: str) -> None:
         task = asyncio.current_task()
         assert task  # noqa: S101  # nosec B101
         # A connection that fails concerns no other one.
         with contextlib.suppress(OSError, TimeoutError):
-            request = await self._receive(connection)
+            request = await self._receive(connection, client)
             self._reading.pop(task, None)
             response = await self._respond(request)
             await self._send(connection, response, to_head=_is_head(request))
@@ -222,10 +276,10 @@ class ConnectionServer:
             async with asyncio.timeout(_DRAINED):
                 await _drain(connection)
 
-    async def _receive(self, connection: socket.socket) -> HttpRequest | BadRequest:
+    async def _receive(self, connection: socket.socket, client: str) -> HttpRequest | BadRequest:
         try:
             async with asyncio.timeout(self._timeout):
-                return await receive(connection)
+                return await receive(connection, client, self._largest_body)
         except BadRequest as bad:
             return bad.with_traceback(None)
 

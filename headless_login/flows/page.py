@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --ground: #f4f5f7;
   --card: #fff; --line: #e2e4e9; --good: #18794e; --good-tint: #e3f5ea; --bad: #c62a2f;
   --bad-tint: #ffe9e8; --shadow: 0 1px 2px #1c20240d, 0 12px 32px -12px #1c20242e }
@@ -33,25 +33,33 @@ p { margin-top: .6rem }
   color: var(--soft); font-size: .9375rem }
 footer { margin-top: 1rem; color: var(--soft); font-size: .8125rem; text-align: center }
 """
-_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 # Strokes in a square of 24 by 24: a tick, and an exclamation mark.
 _TICK, _MARK = "M5 12.5 10 17.5 19 7", "M12 5v8.5M12 18.5v.01"
 
-# Only our own style sheet, by its hash, and the icon inside the page; no script, frame or form.
-HEADERS = (
-    ("Content-Type", "text/html; charset=utf-8"),
-    (
-        "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-)
+
+def headers_for(style: str, form_action: str = "'none'") -> tuple[tuple[str, str], ...]:
+    """Return the headers of a page: only its own style sheet, by its hash, and the icon inside it.
+
+    No script, no frame, and no form but to `form_action` (CSP3).
+    """
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        ("Content-Type", "text/html; charset=utf-8"),
+        (
+            "Content-Security-Policy",
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
+            f"form-action {form_action}; frame-ancestors 'none'",
+        ),
+        ("Cache-Control", "no-store"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    )
+
+
+HEADERS = headers_for(STYLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +75,32 @@ class Page:
     def html(self) -> bytes:
         """Return the document."""
         kind, strokes = ("good", _TICK) if self.good else ("bad", _MARK)
-        title = escape(self.title)
         hint = f'<p class="hint">{escape(self.hint)}</p>' if self.hint else ""
-        return f"""<!doctype html>
+        content = f"""<svg class="{kind}" viewBox="0 0 24 24" aria-hidden="true">\
+<path d="{strokes}"/></svg>
+<h1>{escape(self.title)}</h1>
+<p>{escape(self.text)}</p>
+{hint}"""
+        return document(self.title, content, good=self.good)
+
+
+def document(
+    title: str, content: str, *, good: bool = True, style: str = STYLE, head: str = ""
+) -> bytes:
+    """Return a whole document; `content` and `head` are HTML already."""
+    kind, strokes = ("good", _TICK) if good else ("bad", _MARK)
+    return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
+<title>{escape(title)}</title>
 <link rel="icon" href="{_icon(kind, strokes)}">
-<style>{_STYLE}</style>
+{head}<style>{style}</style>
 </head>
 <body>
 <main>
-<svg class="{kind}" viewBox="0 0 24 24" aria-hidden="true"><path d="{strokes}"/></svg>
-<h1>{title}</h1>
-<p>{escape(self.text)}</p>
-{hint}
+{content}
 </main>
 <footer>headless-login</footer>
 </body>

@@ -185,6 +185,16 @@ def keep_quiet() -> None:
             termios.tcsetattr(descriptor, termios.TCSANOW, now)
 
 
+def forget_typed() -> None:
+    """Drop what was typed and not read yet: it cannot have been meant for the next question."""
+    if sys.platform == "win32":
+        return
+    import termios
+
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
 _LONGEST = 64 * 1024  # bytes
 _SETTLES = 0.2  # seconds of silence after a line break: the writer may be waiting for us
 _GIVEN_UP = 2.0  # after what is no answer, or has no line break: more of it may be on its way

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 
-from headless_login.errors import HeadlessLoginError, LocalTrouble, SignInRefused
+from headless_login.errors import HeadlessLoginError, LocalTrouble
 from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,17 +62,17 @@ class Console:
         with suppress(OSError, ValueError):
             write_text(self.stream, text)
 
-    def wrapped(self, text: str, indent: str = "") -> list[str]:
+    def wrapped(self, text: str, indent: str = "", columns: int = _WIDEST_TEXT) -> list[str]:
         """Return the lines that a paragraph takes; words are never broken, nor lines in a log.
 
-        All but the first begin with `indent`.
+        All but the first begin with `indent`; none is longer than `columns`.
 
         No control character of a name or an address reaches the terminal.
         """
         text = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "?" for c in text)
         if not self.is_terminal:
             return [text]
-        width = min(self.size[0], _WIDEST_TEXT)
+        width = min(self.size[0], columns)
         if len(text) <= width and text == text.strip():
             return [text]
         import textwrap  # which takes as long as everything else here
@@ -198,7 +198,7 @@ class Output:
         """Write paragraphs of prose for the person."""
         self.console.say(*paragraphs)
 
-    def tell_rejected(self, rejected: SignInRefused) -> None:
+    def tell_rejected(self, rejected: HeadlessLoginError) -> None:
         """Say that an answer was not accepted, and what is awaited instead."""
         self.console.say(f"{rejected.message} {rejected.hint}")
         self.events.emit("rejected", error=rejected.error, message=rejected.message)

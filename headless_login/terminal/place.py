@@ -15,6 +15,7 @@ from headless_login.typed import NamedTuple
 
 # What stands in a command that is to be copied must mean itself in every shell.
 _PLAIN = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:%@-"}
+_CONSOLES = [f"/dev/{each}" for each in ("console", "tty", "ttyS", "ttyAMA", "ttyUSB", "hvc")]
 _KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
@@ -69,6 +70,15 @@ def detect_place(
         or wsl
         or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")),
     )
+
+
+def takes_no_paste(environ: Mapping[str, str], terminal: str) -> bool:
+    """Return whether nothing can be pasted, as on a console or a serial line (`terminal`: a path).
+
+    There is no clipboard behind a kernel's console, a virtual machine's screen or a KVM.
+    """
+    is_console = environ.get("TERM", "") in ("linux", "vt100", "vt102", "vt220")
+    return is_console or terminal.rstrip("0123456789") in _CONSOLES
 
 
 def _ssh(environ: Mapping[str, str]) -> SshConnection | None:

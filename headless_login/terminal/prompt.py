@@ -19,7 +19,7 @@ from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
 from headless_login.terminal.countdown import BESIDE_LABEL, EVERY, HINT
-from headless_login.terminal.input import has_hung_up
+from headless_login.terminal.input import forget_typed, has_hung_up
 from headless_login.terminal.keys import PlainKeys
 from headless_login.terminal.output import Console
 
@@ -171,7 +171,7 @@ class AnswerPrompt:
             if self._text != text or not application.is_running or application.is_done:
                 return
             bare = text.strip()
-            if bare and bare not in self._one_key:
+            if self._is_answer(bare):
                 application.exit(result=text)
                 return
             self._text = ""  # ssh's escapes begin with Enter, and so do impatient people
@@ -179,6 +179,9 @@ class AnswerPrompt:
                 self.say_above(self._one_key[bare])
 
         asyncio.get_running_loop().call_later(_SETTLES, settled)
+
+    def _is_answer(self, bare: str) -> bool:
+        return bool(bare) and bare not in self._one_key
 
     def _rubbed_out(self, event: KeyPressEvent) -> None:  # noqa: ARG002
         self._text = self._text[:-1]
@@ -192,6 +195,29 @@ class AnswerPrompt:
     def _ended(self, event: KeyPressEvent) -> None:
         if not self._text:
             event.app.exit(exception=NoMoreAnswers)
+
+
+class YesOrNo(AnswerPrompt):
+    """A question that Enter alone answers, by no; what was typed before it does not count."""
+
+    def __init__(self, console: Console, label: str, time: Callable[[], str]) -> None:
+        """`time` returns how much time is left, as it is shown."""
+        super().__init__(console, lambda: label, lambda _: False, time, lambda: None)
+
+    async def is_yes(self) -> bool | None:
+        """Return the answer, None after Ctrl-C; Ctrl-D and a lost terminal are a no."""
+        forget_typed()
+        try:
+            answer = await self.ask()
+        except (NoMoreAnswers, EOFError):
+            return False
+        return None if answer is None else answer.strip().lower() in ("y", "yes")
+
+    def _is_answer(self, bare: str) -> bool:  # noqa: ARG002
+        return True
+
+    def _counted(self) -> str:
+        return f"{self._label}{''.join(self._text.split())[:3]}"
 
 
 class _Reader(PosixStdinReader):
