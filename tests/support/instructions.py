@@ -19,9 +19,10 @@ from tests.support.stored_files import chatgpt, store
 
 _PYTHON = ".".join(platform.python_version_tuple()[:2])
 RUNS_ON = f"{platform.python_implementation()} {_PYTHON} {platform.machine()}"
-# Without runpy, as the installed command; ends at the first write of an address.
-_PROGRAM = """
-import os, sys
+_WHOLE = "from headless_login.__main__ import run; run()"  # as the installed command, without runpy
+# Ends at the first write of an address.
+_TO_ADDRESS = f"""
+import os
 from headless_login.terminal.output import Console, write_text
 
 def write(self, text):
@@ -30,9 +31,9 @@ def write(self, text):
         os._exit(0)
 
 Console.write = write
-from headless_login.__main__ import run
-run()
+{_WHOLE}
 """
+_ADDRESSES = ("login", "login --paste-redirect")
 _SIGNED_IN = ("login status", "token", "logout")
 
 
@@ -47,8 +48,9 @@ def ratio(line: str, home: CodexHome) -> float:
         store(home, chatgpt())
     words = line.split()
     more = ["--port", str(free_port())] if line == "login" else []
+    program = _TO_ADDRESS if line in _ADDRESSES else _WHOLE
     issuer = "http://127.0.0.1:1" if more else None  # the only kind that takes any port
-    return _counted(_PROGRAM, *words, *more, home=home.path, issuer=issuer) / _bare(home.path)
+    return _counted(program, *words, *more, home=home.path, issuer=issuer) / _bare(home.path)
 
 
 @cache
