@@ -87,6 +87,9 @@ FOUND = {
         f"{quote(URL[: URL.index('&')], '')}=\n{quote(URL[URL.index('&') :], '')}"
     ),
     "the signs of a patch behind cmd's marks": f"+ {URL[:70]}^\n+{URL[70:120]}^\n+{URL[120:]}",
+    "a patch's sign behind an empty line": f"+{URL[:70]}\xa0{URL[70:128]}\xa0\n+{URL[128:]}",
+    "panes that break up the scope": f"{URL[:90]}│{URL[90:98]}\n{URL[98:145]}│{URL[145:]}",
+    "numbers that may be the code's": f"{BASE}?state={STATE}&code={CODE[:-1]}\n2\n3 and no more.",
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }
 

@@ -141,7 +141,7 @@ class _Anchor(NamedTuple):
         end = self.end + len(behind)
         code = _CODE.search(letters, begin, end)
         is_mixed = code and self._is_mixed(begin, *code.span(1), end)
-        if is_mixed or _DAMAGED_CODE.search(query):
+        if is_mixed or BORDER in query or _DAMAGED_CODE.search(query):
             raise self.sign_in.rejection(DAMAGED)
         return parameters
 
@@ -199,7 +199,7 @@ class _Anchor(NamedTuple):
         letters, gaps = self.view.letters, self.view.gaps
         inside = {*gaps[start : end + 1]}
         signs = [letters[at] for at in range(begin + 1, stop) if gaps[at] == "2"]  # of a patch
-        breaks = [at for at in self.view.breaks(start, end + 1) if gaps[at] == "2"]
+        breaks = [at for at in self.view.breaks(start, end + 1) if gaps[at] in "23"]
         return "4" in inside or (
             ("1" in inside and bool(inside & {"2", "3"}))
             or (len(signs) > 1 and {*signs} == {"-"})

@@ -27,9 +27,12 @@ _RIGHT = _LEFT.replace(">", "")
 _SIDE = re.compile(f"(?:> ?)*[{_LEFT.replace(' ', '')}]*")
 _COLUMN = re.compile(r"[\u2502\u2503\u2506\u2507\u250a\u250b\u2551\u258c\u2590]|(?:^| )[|](?: |$)")
 _MOST_COLUMNS = 8
+_UNKNOWN = "\ufffd"  # in the place of what is not known
 BORDER = "\u2502"  # stands between two columns, in no address
 _BETWEEN = f"\n\n{BORDER}\n\n"
 _NUMBER = re.compile(r" *(\d{1,6})(?:(?: +|[:.|)] *)(?=\S)|\Z)", re.A)
+
+_SIGN = re.compile(r"\+|-(?!-|[A-Za-z]*(?:\s|\Z))")  # of a patch, and of no option
 
 # These are undone in the letters alone, so that a line break in the middle of one is bridged.
 _ENTITY = re.compile(
@@ -225,7 +228,7 @@ def _meant(character: str) -> str:
 def _defended(found: re.Match[str]) -> str:
     """Return the address in a mail filter's link, in quotes, as the rest of the link follows."""
     # What version 3 puts elsewhere is not looked up: in a code it counts as damage.
-    inner = (found[1] or "").replace("*", "\ufffd")
+    inner = (found[1] or "").replace("*", _UNKNOWN)
     return f'"{inner or unquote(found[2].translate(str.maketrans("-_", "%/")))}"'
 
 
@@ -257,9 +260,9 @@ def _continued(line: str, following: str) -> str:
     is_mark = line.endswith("^") or (line.endswith("`") and line.count("`") == 1)
     if line.endswith("\\"):
         is_mark = not following.startswith("u00")  # of an escape that a terminal broke
-    # The sign of a patch may follow: it has to be seen at a break.
-    end = "\n" if following.startswith(("+", "-")) else ""
-    return f"{line[:-1]}{end}" if is_mark else f"{line}\n"
+    # The sign of a patch has to be seen, at a break.
+    end = "" if is_mark and not _SIGN.match(following) else "\n"
+    return f"{line[:-1] if is_mark else line}{end}"
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
@@ -271,10 +274,15 @@ def _without_numbers(lines: list[str]) -> list[str]:
     found = {at: int(each[1]) for at, line in enumerate(lines) if (each := _NUMBER.match(line))}
     numbers = [*found.values()]
     around = zip(found, [-2, *numbers], numbers, [*numbers[1:], -2], strict=False)
-    counted = {at for at, last, number, after in around if number in (last + 1, after - 1)}
-    return [
-        _NUMBER.sub("", line, count=1) if at in counted else line for at, line in enumerate(lines)
-    ]
+    near = {at: [last + 1, after - 1].count(number) for at, last, number, after in around}
+    return [_numberless(line, near.get(at, 0)) for at, line in enumerate(lines)]
+
+
+def _numberless(line: str, near: int) -> str:
+    """Return a line without its number, if there are one or two lines that it follows on."""
+    if near == 1 and line.strip().isdigit():  # it could be the end of a code as well
+        return _UNKNOWN
+    return _NUMBER.sub("", line, count=1) if near else line
 
 
 def _percent_decoded(text: Text) -> Text:
