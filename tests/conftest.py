@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from hypothesis import settings
 from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
 from tests.support.hosts import Hosts, hosts_in
+from tests.support.machine import hold
 from tests.support.misbehaving import AnsweringIssuer
 from tests.support.people import Machine, People
 from tests.support.program import environment
@@ -49,8 +49,7 @@ def issuer() -> Iterator[PracticeIssuer]:
 @pytest.fixture
 def codexs_ports() -> Iterator[None]:
     """The ports 1455 and 1457 of this machine, for one test of all runs at a time."""
-    with open(Path(tempfile.gettempdir(), "headless-login-tests.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold(Path(tempfile.gettempdir(), "headless-login-tests.lock")):
         for port in (1455, 1457):
             try:
                 socket.create_server(("127.0.0.1", port)).close()

@@ -7,12 +7,12 @@ the user's own. A host's Codex folder is a folder of the test.
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ class Hosts:
         self._blocks: list[str] = []
         self._homes = folder / "hosts"
         self._defaults = [
-            f"User {pwd.getpwuid(os.getuid()).pw_name}",
+            f"User {getuser()}",
             "IdentitiesOnly yes",
             "StrictHostKeyChecking yes",
             f"UserKnownHostsFile {folder}/known_hosts",

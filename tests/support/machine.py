@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pwd  # noqa: F401
-import resource
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import tomllib  # noqa: F401
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -25,9 +23,14 @@ import pytest
 # Another user cannot read every folder that holds modules: what they need is loaded before.
 import headless_login.codex.preflight
 import headless_login.commands.status  # noqa: F401
+from headless_login.codex.files import try_lock
+
+if sys.platform != "win32":
+    import pwd  # noqa: F401
+    import resource
 
 NOBODY = 65534
-IS_ROOT = os.geteuid() == 0
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another user")
 
 
@@ -54,16 +57,14 @@ def file_size_limit(size: int) -> Iterator[None]:
 def hold(path: Path) -> IO[bytes]:
     """Hold a lock as another program, until the file is closed."""
     file = open(path, "ab")  # noqa: SIM115
-    fcntl.flock(file, fcntl.LOCK_EX)
+    while not try_lock(file.fileno()):
+        time.sleep(0.01)
     return file
 
 
 def is_held(path: Path) -> bool:
     with suppress(FileNotFoundError), open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+        return not try_lock(file.fileno())
     return False
 
 

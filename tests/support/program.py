@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -11,7 +10,6 @@ import signal
 import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +17,18 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from shutil import which
 from typing import Any, Self, TextIO, TypeVar
 
 import jsonschema
 import pyte
 
-COMMAND = str(Path(sys.executable).with_name("headless-login"))
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+_BESIDE = Path(sys.executable).parent
+COMMAND = which("headless-login", path=f"{_BESIDE}{os.pathsep}{_BESIDE / 'Scripts'}") or "missing"
 T = TypeVar("T")
 PROMPT = "Paste the whole address here:"
 Variables = dict[str, str]  # of an environment
@@ -113,7 +117,7 @@ class Piped:
         deadline = time.monotonic() + timeout
         while not re.search(pattern, self.err):
             assert time.monotonic() < deadline, f"no {pattern!r} in: {self.err}"
-            if select.select([self.process.stderr], [], [], 0.1)[0]:
+            if sys.platform == "win32" or select.select([self.process.stderr], [], [], 0.1)[0]:
                 chunk = os.read(self.process.stderr.fileno(), 65536)
                 assert chunk, f"ended without {pattern!r}: {self.err}"
                 self.err += chunk.decode()
