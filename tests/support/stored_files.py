@@ -123,7 +123,7 @@ def _make_device_link(path: Path) -> None:
 # What can be in the place of a file.
 NO_FILES: dict[str, Callable[[Path], None]] = {
     "a folder": Path.mkdir,
-    "a pipe": os.mkfifo,
+    "a pipe": lambda path: os.mkfifo(path),
     "a device": _make_device,
     "a link to a device": _make_device_link,
     "a link to itself": lambda path: path.symlink_to(path.name),
