@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -40,17 +41,31 @@ def _run() -> int:
 
         sys.stdout.write(f"headless-login {__version__}\n")
         return 0
+    if sys.platform == "win32":
+        _write_utf8()
     _heed_signals()
     from headless_login.cli import main
 
     return main()
 
 
+def _write_utf8() -> None:
+    """Write UTF-8 and single line feeds into pipes and files, whatever Windows' code page is.
+
+    Else what it does not know is lost, and a path that is shown leads nowhere.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors="surrogatepass", newline="\n")
+
+
 def _heed_signals() -> None:
     import signal
 
     ending = [signal.SIGTERM]
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        ending.append(signal.SIGBREAK)  # Ctrl-Break, and a console that is closed
+    else:
         ending.append(signal.SIGHUP)
 
     def terminate(number: int, frame: object) -> None:  # noqa: ARG001

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -24,7 +25,9 @@ from headless_login.codex.links import (
 from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
+
+    T = TypeVar("T")
 
 LONGEST = 4 * 1024 * 1024  # bytes; no file of Codex's comes near
 
@@ -36,6 +39,8 @@ _UNNAMED = getattr(os, "O_TMPFILE", 0)
 _OPENED = "/proc/self/fd"
 
 _UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_PATIENCE, _PAUSE = 3.0, 0.05  # seconds
+_SHARING = {32, 33}  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 _LOCKLESS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
 
 
@@ -102,7 +107,7 @@ class Folder:
     def make_folder(self, name: str) -> bool:
         """Make a folder in this one that no other user can enter; returns False if it was there."""
         try:
-            os.mkdir(self._at(name), 0o700, **self._there())
+            os.mkdir(self._at(name), _mode_below(self.path), **self._there())
         except FileExistsError:
             return False
         with suppress(OSError), self.below(name) as made:
@@ -147,7 +152,7 @@ class Folder:
 
     def discard(self, name: str) -> None:
         """Remove a file of which nothing depends on surviving a power cut."""
-        os.unlink(self._at(name), **self._there())
+        patiently(lambda: os.unlink(self._at(name), **self._there()), self._path(name))
 
     def make(self, name: str) -> int:
         """Make an empty file (0600) of a new name; returns a descriptor.
@@ -178,7 +183,7 @@ class Folder:
         there: dict[str, Any] = {}
         if BY_DESCRIPTOR:
             there = {"src_dir_fd": self._descriptor, "dst_dir_fd": self._descriptor}
-        os.replace(self._at(name), self._at(to), **there)
+        patiently(lambda: os.replace(self._at(name), self._at(to), **there), self._path(to))
 
     def sync(self) -> None:
         """Let what was renamed or removed survive a power cut."""
@@ -193,7 +198,8 @@ class Folder:
 
     def open(self, name: str, flags: int) -> int:
         """Return a descriptor of a file that is no link; never waits."""
-        return os.open(self._at(name), flags | NO_FOLLOW | UNBLOCKED, **self._there())
+        flags |= NO_FOLLOW | UNBLOCKED
+        return patiently(lambda: os.open(self._at(name), flags, **self._there()), self._path(name))
 
     def open_to_lock(self, name: str, *, follow: bool = False) -> int:
         """Return a descriptor of a file that can be locked, made if it is missing.
@@ -227,7 +233,10 @@ class Folder:
         return descriptor
 
     def _at(self, name: str) -> str:
-        return name if BY_DESCRIPTOR else os.path.join(self.path, name)
+        return name if BY_DESCRIPTOR else self._path(name)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.path, name)
 
     def _there(self) -> dict[str, Any]:
         return {"dir_fd": self._descriptor} if BY_DESCRIPTOR else {}
@@ -239,7 +248,7 @@ def read_regular(path: str) -> tuple[bytes, os.stat_result]:
     Raises:
         OSError: it is missing, unreadable, too long or no regular file; `strerror` says which.
     """
-    return _read(os.open(path, os.O_RDONLY | UNBLOCKED), path)
+    return _read(patiently(lambda: os.open(path, os.O_RDONLY | UNBLOCKED), path), path)
 
 
 def read_owned(path: str) -> tuple[bytes, os.stat_result]:
@@ -255,18 +264,63 @@ def give_to_owner(descriptor: int, like: os.stat_result) -> None:
             os.fchown(descriptor, like.st_uid, like.st_gid)
 
 
-if sys.platform == "win32":
-    import msvcrt
+def _mode_below(path: str) -> int:
+    """Return the mode of a new private folder.
 
-    def try_lock(descriptor: int) -> bool:
-        """Lock the first byte: it overlaps the whole-file lock that Codex takes."""
-        os.lseek(descriptor, 0, os.SEEK_SET)
+    What an administrator makes with 0700 on Windows is closed to the same person's Codex (CPython
+    issue 128038); in a profile every folder is private as it is.
+    """
+    if sys.platform == "win32":
+        from headless_login.windows import is_in_profile
+
+        return 0o777 if is_in_profile(path) else 0o700
+    return 0o700
+
+
+def _is_in_use(path: str) -> bool:
+    if sys.platform == "win32":
+        from headless_login.windows import is_in_use
+
+        return is_in_use(path)
+    return False
+
+
+def patiently(
+    work: Callable[[], T],
+    path: str,
+    *,
+    platform: str = sys.platform,
+    is_in_use: Callable[[str], bool] = _is_in_use,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> T:
+    """Return what `work` does to a file, which on Windows may have to wait for another program.
+
+    A virus scanner, an indexer or a backup has it open for a moment, and nobody else may then
+    write, rename or remove it. `is_in_use` tells that from a missing permission.
+
+    Raises:
+        OSError: `work`'s own; on Windows EBUSY in its place if a program keeps the file open for
+            three seconds, and EISDIR for a folder.
+    """
+    if platform != "win32":
+        return work()
+    deadline = clock() + _PATIENCE
+    while True:
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
+            return work()
+        except PermissionError as error:
+            if os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, "it is a folder", path) from None
+            if getattr(error, "winerror", None) not in _SHARING and not is_in_use(path):
+                raise
+        if clock() >= deadline:
+            raise OSError(errno.EBUSY, "another program has it open", path)
+        sleep(_PAUSE)
 
+
+if sys.platform == "win32":
+    from headless_login.windows import lock as try_lock
 else:
     import fcntl
 

@@ -88,7 +88,15 @@ def _absolute(path: str, source: str) -> str:
 def _user_folder(environ: Mapping[str, str]) -> str:
     """Return the user's folder; like Codex, from the list of users where HOME is empty."""
     if sys.platform == "win32":
-        return os.path.abspath(os.path.expanduser("~"))
+        from headless_login.windows import profile_folder
+
+        if found := profile_folder():
+            return found
+        raise LocalTrouble(
+            "store_failed",
+            "Your profile folder is not known to Windows.",
+            "Set CODEX_HOME, or name a folder with --codex-home.",
+        )
     if found := environ.get("HOME") or os.environ.get("HOME"):
         return os.path.abspath(found)
     import pwd
@@ -104,7 +112,8 @@ def _user_folder(environ: Mapping[str, str]) -> str:
 
 def _explain(where: str, otherwise: str) -> str:
     if os.path.islink(where):
-        return f"{where} is a link to {os.path.realpath(where)}, which is no folder"
+        with suppress(OSError):  # Windows cannot always say where it leads
+            return f"{where} is a link to {os.path.realpath(where)}, which is no folder"
     if os.path.lexists(where) and not os.path.isdir(where):
         return f"{where} is a file"
     return otherwise

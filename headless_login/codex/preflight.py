@@ -76,8 +76,10 @@ def _try_in_place(folder: Folder, name: str) -> OSError | None:
 
 def _is_replaceable(folder: Folder, name: str) -> bool:
     """Return whether a file that is not ours to write can be renamed over, as far as one sees."""
+    if sys.platform == "win32":
+        return False  # marked read-only, or not ours
     in_folder, in_file = folder.status(), folder.status_of(name)
-    if sys.platform != "win32" and in_folder.st_mode & stat.S_ISVTX:
+    if in_folder.st_mode & stat.S_ISVTX:
         return os.geteuid() in (in_folder.st_uid, in_file.st_uid)
     with suppress(OSError, AttributeError):
         # A single mounted file has a mount of its own (Linux).
@@ -117,12 +119,25 @@ def _explain(path: str, error: OSError, owner: Callable[[str], str]) -> tuple[st
         return "its symbolic links go in a circle", f"Fix the link, {other}."
     if error.errno == errno.ENOENT and os.path.islink(path):
         return f"it is a link into {folder}, which does not exist", f"Make that folder, {other}."
+    if error.errno == errno.EBUSY:
+        reason = error.strerror or "it is in use"
+        return reason, f"Close it there (an editor, a virus scanner, a backup), {other}."
     if error.errno in (errno.EACCES, errno.EPERM):
-        refuses = f"no permission in {folder}, which belongs to {owner(folder)}"
-        if os.access(folder, os.W_OK):
-            refuses = f"no permission: it belongs to {owner(target)}"
-        return refuses, f"Take it over with chown, {other}."
+        what, hint = _not_permitted(target, folder, owner)
+        return what, f"{hint}, {other}."
     return error.strerror or type(error).__name__, f"Fix that, {other}."
+
+
+def _not_permitted(path: str, folder: str, owner: Callable[[str], str]) -> tuple[str, str]:
+    """Return why a file, or the folder that it is in, may not be written, and what to do."""
+    if sys.platform == "win32":
+        with suppress(OSError):
+            if os.stat(path).st_file_attributes & stat.FILE_ATTRIBUTE_READONLY:
+                return "it is marked read-only", f'Run attrib -R "{path}"'
+        return f"no permission in {folder}", "Ask who owns it"
+    if os.access(folder, os.W_OK):
+        return f"no permission: it belongs to {owner(path)}", "Take it over with chown"
+    return f"no permission in {folder}, which belongs to {owner(folder)}", "Take it over with chown"
 
 
 def _owner(path: str) -> str:

@@ -38,9 +38,8 @@ def command_to_deliver(target: str, replaces: bool) -> Callable[[str], str]:
     more = ["--replace"] if replaces else []
 
     def command(folder: str) -> str:
-        from shlex import join
-
-        return join([*_program(), "push", target, "--move", *more, "--codex-home", folder])
+        words = [*_program(), "push", target, "--move", *more, "--codex-home", folder]
+        return " ".join(map(shell_word, words))
 
     return command
 
@@ -50,6 +49,8 @@ def _program() -> list[str]:
     called = sys.argv[0]
     if os.path.basename(called) == "__main__.py":
         return [sys.executable, "-m", "headless_login"]
+    if not os.path.isfile(called) and os.path.isfile(f"{called}.exe"):
+        called = f"{called}.exe"  # Windows' launcher leaves it out
     if not os.path.isfile(called):
         return ["headless-login"]
     # Not by `which`: shutil takes as long as a bare start, for archives.

@@ -163,6 +163,9 @@ def _reason(error: OSError, port: int, find_holder: FindHolder, platform: str) -
         # On Windows a range can be excluded though no program listens there (headless-needs.md, 8).
         command = "netsh interface ipv4 show excludedportrange protocol=tcp"
         looked_up = f" See: {command}" if platform == "win32" else ""
+        holder = find_holder(port) if platform == "win32" else None
+        if holder is not None:  # it has bound all addresses for itself alone (WSAEACCES)
+            return f"in use by {holder}", "End that program."
         return "not permitted", f"The system keeps this port for itself.{looked_up}"
     reason = error.strerror or type(error).__name__
     return reason, "Listen on an address of this machine: --bind ADDRESS"

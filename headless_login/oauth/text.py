@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # No word of a human language is this long; codes, verifiers and tokens are.
 _LONGEST_WORD = 39  # letters
@@ -35,11 +36,14 @@ def one_line(text: str) -> str:
 _PLAIN = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-"}
 
 
-def shell_word(path: str) -> str:
+def shell_word(path: str, *, platform: str = sys.platform) -> str:
     """Return a path as one word of a command line that is shown, to be copied into any shell.
 
-    What would control the terminal is left to printf(1), in octal.
+    What would control the terminal is left to printf(1), in octal. On Windows double quotes are
+    taken by cmd.exe and PowerShell alike, and no path has any in it.
     """
+    if platform == "win32":
+        return path if path and (_PLAIN | {"\\", "~"}).issuperset(path) else f'"{path}"'
     if path and _PLAIN.issuperset(path):
         return path
     if path.isprintable():

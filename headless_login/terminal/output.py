@@ -40,7 +40,13 @@ class Console:
     @property
     def is_dumb(self) -> bool:
         """Whether nothing but plain lines can be shown."""
-        return not self.is_terminal or self.environ.get("TERM", "") in ("dumb", "unknown")
+        if not self.is_terminal or self.environ.get("TERM", "") in ("dumb", "unknown"):
+            return True
+        if sys.platform != "win32" or self.stream is None:
+            return False
+        from headless_login.windows import show_sequences  # older consoles show them as they are
+
+        return not show_sequences(self.stream.fileno())
 
     @property
     def size(self) -> tuple[int, int]:

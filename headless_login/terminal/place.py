@@ -84,7 +84,8 @@ def takes_no_paste(environ: Mapping[str, str], terminal: str) -> bool:
 def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
     """Read SSH_CONNECTION: the client's address and port, then this machine's (ssh(1))."""
     words = environ.get("SSH_CONNECTION", "").split()
-    user = _plain(environ.get("USER") or environ.get("LOGNAME") or "")
+    names = map(environ.get, ("USER", "LOGNAME", "USERNAME"))  # the last by Windows' sshd
+    user = _plain(next(filter(None, names), ""))
     if len(words) == 4 and len(words[3]) <= 5 and words[3].isascii() and words[3].isdigit():
         return SshConnection(user, _plain(words[2]), int(words[3]))
     if words or environ.get("SSH_TTY") or environ.get("SSH_CLIENT"):
@@ -95,10 +96,9 @@ def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
 def _container(environ: Mapping[str, str], exists: Callable[[str], bool]) -> str:
     if environ.get("KUBERNETES_SERVICE_HOST") or exists(_KUBERNETES):
         return "kubernetes"
-    if exists("/.dockerenv"):
-        return "docker"
-    if exists("/run/.containerenv"):
-        return "podman"
+    for mark, name in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman")):
+        if os.name == "posix" and exists(mark):  # Windows would look on the present drive
+            return name
     # systemd's convention; WSL2 with systemd calls itself a container as well.
     named = environ.get("container", "")
     return "" if named == "wsl" else named

@@ -162,8 +162,10 @@ class PendingFolder:
     def _sweep_away(self, name: str, stem: str, kind: str) -> None:
         if kind in (RECORD, LOCK, _UNFINISHED) and self._there.has(stem + LOCK):
             with self.locked(stem) as is_free:
-                if is_free:
+                if is_free and (kind != LOCK or sys.platform != "win32"):
                     self._there.discard(name)
+            if is_free and kind == LOCK and sys.platform == "win32":
+                self._there.discard(name)  # now that it is closed here; not if it is open elsewhere
         else:
             self._there.discard(name)
 
