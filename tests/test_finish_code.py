@@ -12,6 +12,8 @@ from headless_login.practice.wire import json_answer, nested, text_answer
 from tests.support.program import assert_ended, at_once, event_in
 from tests.support.two_calls import FINISH, LOST, SIGNED_IN, START, TwoCalls
 
+pytest.importorskip("fcntl", reason="signals that only POSIX has")
+
 
 def test_it_is_waited_for(calls: TwoCalls) -> None:
     """`finish` without words asks again and again until the person has approved."""

@@ -19,6 +19,8 @@ from tests.support.program import COMMAND, Outcome, Terminal, assert_ended, even
 from tests.support.scene import Scene
 from tests.support.two_calls import FINISH, PENDING
 
+pytest.importorskip("fcntl", reason="users, signals and terminals of POSIX")
+
 FINISHES = "login finish -"
 
 

@@ -18,7 +18,7 @@ from headless_login.errors import LocalTrouble
 from tests.support.machine import NOBODY, as_user, hold, is_held, needs_root, public_folder, within
 from tests.support.stored_files import NEW, NO_FILES, store
 
-Process = get_context("fork").Process
+Process = get_context("fork" if hasattr(os, "fork") else "spawn").Process
 FIRST, SECOND = NAMES = ("auth.lock", "auth.json.lock")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -32,6 +31,8 @@ from headless_login.terminal.output import Console, Output
 from tests.support.machine import NOBODY, as_user, needs_root, public_folder
 from tests.support.people import ADA, GRACE, KEPT, signed_in_as
 from tests.support.stored_files import LOCKS, NEW, OLD, chatgpt, made_by, remove, store, write
+
+fcntl = pytest.importorskip("fcntl", reason="users, signals and terminals of POSIX")
 
 
 def _never() -> None:

@@ -211,7 +211,7 @@ def test_a_record_of_the_wrong_kind_is_refused(path: str, value: object, pending
     ("why", "tamper"),
     [
         *((EXPOSED, partial(Path.chmod, mode=mode)) for mode in (0o644, 0o660, 0o606)),
-        pytest.param(OTHERS, partial(os.chown, uid=NOBODY, gid=NOBODY), marks=needs_root),
+        pytest.param(OTHERS, lambda path: os.chown(path, NOBODY, NOBODY), marks=needs_root),
     ],
 )
 def test_what_others_could_write_is_refused(

@@ -19,6 +19,8 @@ from tests.support.machine import in_namespace, python
 from tests.support.program import COMMAND, environment
 from tests.support.stored_files import LOCKS, OLD
 
+pytest.importorskip("fcntl", reason="users, signals and terminals of POSIX")
+
 PAGE = 4096
 
 # Prints a line for each step: what it comes to, what auth.json holds then, and any file that was

@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import secretstorage
-from jeepney import message_bus
-from jeepney.io.blocking import Proxy, open_dbus_connection
+
+if sys.platform == "linux":
+    import secretstorage
+    from jeepney import message_bus
+    from jeepney.io.blocking import Proxy, open_dbus_connection
 
 from tests.support.program import until
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyte
 import pytest
 import zxingcpp
+
+pytest.importorskip("numpy")  # not to be had under Wine
+import numpy as np
+import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
