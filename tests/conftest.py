@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Never
 
 import pytest
 from hypothesis import settings
@@ -25,6 +27,20 @@ from tests.support.two_calls import TwoCalls
 
 # A suite that is started in the background would have every program ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform == "win32":  # what is about POSIX says so when it comes to it
+    _symlink = os.symlink
+
+    def _skipping(name: str) -> Callable[..., Never]:
+        return lambda *_, **__: pytest.skip(f"there is no os.{name} here")
+
+    def _linked(*words: Any, **options: Any) -> None:
+        _symlink(*words, **options)
+        if not os.path.islink(words[1]) and not str(words[1]).endswith("current"):  # pytest's
+            pytest.skip("no symbolic links can be made here")
+
+    os.symlink = _linked
+    for each in ("chown", "fork", "mkfifo", "mknod", "openpty"):
+        setattr(os, each, _skipping(each))
 settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 settings.load_profile("tests")
 

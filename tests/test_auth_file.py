@@ -20,7 +20,7 @@ from headless_login.codex.stored import read_stored
 from headless_login.delivery.destination import CodexFolder
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.practice.person import approve
-from tests.support.machine import as_user, file_size_limit, umask, within
+from tests.support.machine import as_user, file_size_limit, posix_paths, umask, within
 from tests.support.program import Piped
 from tests.support.stored_files import (
     ACCESS_CLAIMS,
@@ -205,6 +205,7 @@ def test_what_is_in_the_folders_place_is_told(
     assert (tmp_path / "codex").is_symlink() or (tmp_path / "codex").read_bytes() == b""
 
 
+@posix_paths
 @pytest.mark.parametrize(
     ("given", "environ", "expected"),
     [
@@ -226,6 +227,7 @@ def test_where_the_folder_is(
         CodexHome.find("", environ)  # a script's variable that is not set is not the default
 
 
+@posix_paths
 @pytest.mark.parametrize("value", ["", None], ids=["empty", "not set"])
 def test_without_home_the_list_of_users_counts(
     value: str | None, monkeypatch: pytest.MonkeyPatch

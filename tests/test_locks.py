@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,7 +19,7 @@ from headless_login.errors import LocalTrouble
 from tests.support.machine import NOBODY, as_user, hold, is_held, needs_root, public_folder, within
 from tests.support.stored_files import NEW, NO_FILES, store
 
-Process = get_context("fork" if hasattr(os, "fork") else "spawn").Process
+Process = get_context("spawn" if sys.platform == "win32" else "fork").Process
 FIRST, SECOND = NAMES = ("auth.lock", "auth.json.lock")
 
 

@@ -54,7 +54,8 @@ def detect_place(
 ) -> Place:
     """Return what the environment variables and a few files tell."""
     read = read or _read
-    container = _container(environ, exists)
+    # On Windows these files would be looked for on the present drive.
+    container = _container(environ, exists if platform != "win32" else lambda _: False)
     wsl = platform == "linux" and (
         bool(environ.get("WSL_DISTRO_NAME")) or "microsoft" in read("/proc/version").lower()
     )
@@ -96,9 +97,10 @@ def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
 def _container(environ: Mapping[str, str], exists: Callable[[str], bool]) -> str:
     if environ.get("KUBERNETES_SERVICE_HOST") or exists(_KUBERNETES):
         return "kubernetes"
-    for mark, name in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman")):
-        if os.name == "posix" and exists(mark):  # Windows would look on the present drive
-            return name
+    if exists("/.dockerenv"):
+        return "docker"
+    if exists("/run/.containerenv"):
+        return "podman"
     # systemd's convention; WSL2 with systemd calls itself a container as well.
     named = environ.get("container", "")
     return "" if named == "wsl" else named

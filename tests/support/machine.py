@@ -31,6 +31,7 @@ if sys.platform != "win32":
 
 NOBODY = 65534
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+posix_paths = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another user")
 
 
@@ -71,6 +72,8 @@ def is_held(path: Path) -> bool:
 @contextmanager
 def public_folder(owner: int | None = None) -> Iterator[Path]:
     """A folder that every user can enter, unlike pytest's; it belongs to `owner`, else to us."""
+    if sys.platform == "win32":
+        pytest.skip("there is no other user here")
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         folder.chmod(0o755)

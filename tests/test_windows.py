@@ -1,0 +1,176 @@
+"""What only Windows does: files that are open elsewhere, its quoting, its folder, its Codex."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from headless_login import windows
+from headless_login.codex.auth_file import AuthFile, Credentials
+from headless_login.codex.files import patiently
+from headless_login.codex.home import CodexHome
+from headless_login.codex.preflight import check_writable
+from headless_login.errors import LocalTrouble
+from headless_login.oauth.text import shell_word
+from tests.support.machine import hold
+from tests.support.program import assert_ended, run
+
+on_windows = pytest.mark.skipif(sys.platform != "win32", reason="Windows is asked itself")
+NEW = Credentials.api_key("sk-proj-0123456789abcdefghij")
+
+
+class Held:
+    """A file that another program keeps open for some tries; the clock goes with each pause."""
+
+    def __init__(self, tries: int) -> None:
+        self.tries, self.now = tries, 0.0
+
+    def work(self) -> str:
+        if self.tries > 0:
+            self.tries -= 1
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return "done"
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("tries", "in_use", "outcome"),
+    [(0, False, "done"), (5, True, "done"), (10**6, True, "EBUSY"), (1, False, "EACCES")],
+)
+def test_a_file_that_is_open_elsewhere_is_waited_for(
+    tries: int, in_use: bool, outcome: str, tmp_path: Path
+) -> None:
+    """For three seconds; a missing permission is told at once."""
+    held = Held(tries)
+    path = str(tmp_path / "auth.json")
+
+    def work() -> str:
+        return patiently(
+            held.work,
+            path,
+            platform="win32",
+            is_in_use=lambda _: in_use,
+            clock=lambda: held.now,
+            sleep=held.sleep,
+        )
+
+    if outcome == "done":
+        assert work() == outcome
+    else:
+        with pytest.raises(OSError, match="another program" if in_use else "denied") as caught:
+            work()
+        assert errno.errorcode[caught.value.errno or 0] == outcome
+        assert (held.now >= 3) == in_use
+
+
+def test_a_folder_is_none_that_is_not_permitted(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        patiently(Held(1).work, str(tmp_path), platform="win32", is_in_use=lambda _: False)
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("headless-login", "headless-login"),
+        (r"C:\Users\ada\.codex", r"C:\Users\ada\.codex"),
+        (r"C:\Grace Höpper\my codex", r'"C:\Grace Höpper\my codex"'),
+        ("C:\\a&b", '"C:\\a&b"'),
+    ],
+)
+def test_a_path_is_a_word_for_both_shells(path: str, word: str) -> None:
+    assert shell_word(path, platform="win32") == word
+
+
+@pytest.fixture
+def held_open(codex_home: Path) -> Iterator[Callable[[int], int]]:
+    """Open auth.json as another program, sharing it as asked (CreateFileW)."""
+    import ctypes
+
+    (codex_home / "auth.json").write_text("{}")
+    kernel32 = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+    handles: list[int] = []
+
+    def opened(share: int) -> int:
+        path = ctypes.c_wchar_p(str(codex_home / "auth.json"))
+        handles.append(kernel32.CreateFileW(path, 0x80000000, share, None, 3, 0, None))
+        return handles[-1]
+
+    yield opened
+    for handle in handles:
+        kernel32.CloseHandle(handle)
+
+
+@on_windows
+def test_it_is_named_before_the_address(home: CodexHome, held_open: Callable[[int], int]) -> None:
+    held_open(1)  # nobody else may write
+    with pytest.raises(LocalTrouble, match="another program has it open") as caught:
+        check_writable(home)
+    assert "Close it" in caught.value.hint
+    assert Path(home.auth_file).read_text() == "{}"
+
+
+@on_windows
+def test_what_is_open_for_a_moment_is_replaced(
+    home: CodexHome, held_open: Callable[[int], int]
+) -> None:
+    """By a rename, and not in place: whoever reads meanwhile has one whole file."""
+    import ctypes
+
+    handle = held_open(3)  # as Python and many editors open files
+    before = Path(home.auth_file).stat().st_ino
+    close = ctypes.windll.kernel32.CloseHandle  # type: ignore[attr-defined,unused-ignore]
+    closing = threading.Timer(0.3, close, [handle])
+    closing.start()
+    with AuthFile.locked(home) as auth_file:
+        auth_file.store(NEW)
+    closing.join()
+    assert Path(home.auth_file).stat().st_ino != before
+    assert "sk-proj" in Path(home.auth_file).read_text()
+
+
+@on_windows
+def test_the_profile_is_the_systems(environ: dict[str, str]) -> None:
+    """Codex asks the system, too; %USERPROFILE% may say anything."""
+    del environ["CODEX_HOME"]
+    environ |= dict(os.environ) | {"USERPROFILE": r"C:\nowhere"}
+    status = assert_ended(run("login", "status", "--json", environ=environ), 1)
+    folder = windows.profile_folder()
+    assert json.loads(status.out)["auth_file"] == os.path.join(folder, ".codex", "auth.json")
+
+
+@on_windows
+@pytest.mark.parametrize("lock", ["auth.lock", "auth.json.lock"])
+def test_the_real_codex_and_ours_exclude_each_other(lock: str, codex_home: Path) -> None:
+    """Codex stores no key while ours holds a lock: it waits for the first, gives up the second."""
+    codex = os.environ.get("HEADLESS_LOGIN_WINDOWS_CODEX")
+    if not codex:
+        pytest.skip("there is no Codex for Windows here")
+    environ = dict(os.environ) | {"CODEX_HOME": str(codex_home)}
+    with subprocess.Popen(
+        [codex, "login", "--with-api-key"],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        with hold(codex_home / lock):
+            assert process.stdin
+            process.stdin.write(b"sk-proj-0123456789abcdefghij\n")
+            process.stdin.close()
+            process.stdin = None
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+            assert not (codex_home / "auth.json").exists()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "sk-proj" in (codex_home / "auth.json").read_text()
