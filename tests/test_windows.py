@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from headless_login import windows
 from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.files import patiently
 from headless_login.codex.home import CodexHome
@@ -144,7 +143,9 @@ def test_the_profile_is_the_systems(environ: dict[str, str]) -> None:
     del environ["CODEX_HOME"]
     environ |= dict(os.environ) | {"USERPROFILE": r"C:\nowhere"}
     status = assert_ended(run("login", "status", "--json", environ=environ), 1)
-    folder = windows.profile_folder()
+    from headless_login.windows import profile_folder  # type: ignore[attr-defined,unused-ignore]
+
+    folder = profile_folder()
     assert json.loads(status.out)["auth_file"] == os.path.join(folder, ".codex", "auth.json")
 
 

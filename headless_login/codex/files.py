@@ -320,7 +320,9 @@ def patiently(
 
 
 if sys.platform == "win32":
-    from headless_login.windows import lock as try_lock
+    from headless_login.windows import lock
+
+    try_lock = lock
 else:
     import fcntl
 

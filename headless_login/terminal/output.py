@@ -42,11 +42,11 @@ class Console:
         """Whether nothing but plain lines can be shown."""
         if not self.is_terminal or self.environ.get("TERM", "") in ("dumb", "unknown"):
             return True
-        if sys.platform != "win32" or self.stream is None:
-            return False
-        from headless_login.windows import show_sequences  # older consoles show them as they are
+        if sys.platform == "win32" and self.stream is not None:
+            from headless_login.windows import show_sequences  # older consoles print them
 
-        return not show_sequences(self.stream.fileno())
+            return not show_sequences(self.stream.fileno())
+        return False
 
     @property
     def size(self) -> tuple[int, int]:
