@@ -19,7 +19,10 @@ from headless_login.errors import LocalTrouble
 from tests.support.machine import NOBODY, as_user, hold, is_held, needs_root, public_folder, within
 from tests.support.stored_files import NEW, NO_FILES, store
 
-Process = get_context("spawn" if sys.platform == "win32" else "fork").Process
+if sys.platform == "win32":
+    Process = get_context("spawn").Process
+else:
+    Process = get_context("fork").Process
 FIRST, SECOND = NAMES = ("auth.lock", "auth.json.lock")
 
 
