@@ -88,6 +88,9 @@ FOUND = {
     ),
     "the signs of a patch behind cmd's marks": f"+ {URL[:70]}^\n+{URL[70:120]}^\n+{URL[120:]}",
     "a patch's sign behind an empty line": f"+{URL[:70]}\xa0{URL[70:128]}\xa0\n+{URL[128:]}",
+    "a patch with a line of its own": (
+        f"+'https://urldefense.com/v3/__{URL[:110]}\n+{URL[110:]}__;!!ABC!d$' \\\n+  -H"
+    ),
     "panes that break up the scope": f"{URL[:90]}│{URL[90:98]}\n{URL[98:145]}│{URL[145:]}",
     "numbers that may be the code's": f"{BASE}?state={STATE}&code={CODE[:-1]}\n2\n3 and no more.",
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
@@ -96,7 +99,7 @@ FOUND = {
 
 @pytest.mark.parametrize("case", FOUND)
 def test_what_was_wrongly_accepted_is_refused_or_right(case: str) -> None:
-    is_right = case.startswith(("a list", "a line number"))
+    is_right = case.startswith(("a list", "a line number", "the signs", "a patch with"))
     assert _taken(FOUND[case]) == (CODE if is_right else None)
 
 

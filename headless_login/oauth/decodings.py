@@ -268,8 +268,10 @@ def _continued(line: str, following: str) -> str:
 def _without_numbers(lines: list[str]) -> list[str]:
     """Take off numbers of lines that follow each other, and the sign of a patch that all have."""
     full = [line for line in lines if line]
-    signs = {line[0] if line[1:2] != " " else "" for line in full}
-    if len(full) > 1 and signs in ({"+"}, {"-"}):
+    signs, blanks = {line[0] for line in full}, {line[1:2] == " " for line in full}
+    # No line of an address begins with + on purpose; with - it may, and then is one of a list.
+    is_patch = (signs == {"+"} and False in blanks) or (signs == {"-"} and True not in blanks)
+    if len(full) > 1 and is_patch:
         return [line[1:] for line in lines]
     found = {at: int(each[1]) for at, line in enumerate(lines) if (each := _NUMBER.match(line))}
     numbers = [*found.values()]
