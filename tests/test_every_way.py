@@ -1,4 +1,4 @@
-"""Browser, paste and one-time code in one run: the first wins, and each is told the truth."""
+"""Browser, paste, one-time code and phone in one run: the first wins, each is told the truth."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import combinations
 from typing import Any
 
 import pytest
+import requests
 
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import Answer, nested
 from tests.support.browsing import follow
 from tests.support.listening import PATIENCE
+from tests.support.people import ADA
 from tests.support.program import PROMPT, Terminal, assert_ended, validator
 from tests.support.scene import Scene
 from tests.support.two_calls import FINISH, LOST, START, TwoCalls
@@ -25,8 +28,11 @@ TOLD = {
     "browser": "The browser brought the answer",
     "paste": "The pasted answer is accepted",
     "code": "Approved; fetching",
+    "phone": "The phone page brought an answer",
 }
+PAIRS = [" ".join(pair) for pair in combinations(TOLD, 2)]
 CODE = r"(?m)^([A-Z0-9]{4}-[A-Z0-9]{4})\s*$"
+ON_PHONE = ("--phone", "--phone-bind", "127.0.0.1", "--expect", ADA.email)
 PASTE, DEVICE = ("login", "--paste-redirect"), ("login", "--device-auth")
 
 
@@ -43,9 +49,7 @@ def _ask_for_code(terminal: Terminal, times: int = 1) -> str:
     return _code_on(terminal, times)
 
 
-@pytest.mark.parametrize(
-    "ways", ["browser paste", "browser code", "paste code", *TOLD, " ".join(TOLD)]
-)
+@pytest.mark.parametrize("ways", [*PAIRS, *TOLD, " ".join(TOLD)])
 def test_answers_at_the_same_moment(ways: str, scene: Scene) -> None:
     """Exactly one exchange and one file, one word of who won, and no page says otherwise."""
     pages: list[str] = []
@@ -55,7 +59,12 @@ def test_answers_at_the_same_moment(ways: str, scene: Scene) -> None:
         with suppress(OSError):  # another was quicker, and the port is closed
             pages.append(follow(answer).text)
 
-    with scene.terminal() as terminal:
+    def bring(page: str, answer: str) -> None:
+        with suppress(OSError):
+            requests.post(page, data={"answer": answer}, timeout=PATIENCE)
+            pages.append(requests.get(f"{page}?wait", timeout=PATIENCE).text)
+
+    with scene.terminal(*(ON_PHONE if "phone" in present else ())) as terminal:
         url = terminal.read_question()
         issuer.may_poll.clear()
         code = _ask_for_code(terminal)
@@ -63,16 +72,21 @@ def test_answers_at_the_same_moment(ways: str, scene: Scene) -> None:
         if "code" in present:
             approve_device(f"{issuer.issuer}/codex/device", code)
         browser = threading.Thread(target=browse, args=(approve(url),))
+        page = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{22}", terminal.text)
+        phone = threading.Thread(target=bring, args=(page and page[0], approve(url)))
         answer = approve(url)
-        if "code" in present:
-            issuer.may_poll.set()
-        if "browser" in present:
-            browser.start()
-        if "paste" in present:
-            terminal.paste(answer)
+        ways_by: dict[str, Callable[[], object]] = {
+            "code": issuer.may_poll.set,
+            "browser": browser.start,
+            "phone": phone.start,
+            "paste": lambda: terminal.paste(answer),
+        }
+        for way in filter(present.__contains__, ways_by):
+            ways_by[way]()
         assert terminal.wait() == 0
-        if "browser" in present:
-            browser.join()
+        for thread in (browser, phone):
+            if thread.ident:
+                thread.join()
         winners = [way for way, told in TOLD.items() if told in terminal.text]
         assert len(winners) == 1
         assert winners[0] in present
