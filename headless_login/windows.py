@@ -12,7 +12,8 @@ if sys.platform == "win32":
     _SHARING = (32, 33)  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
     _WHOLE = 0xFFFFFFFF  # both halves of the length that Codex locks [seen]
     _AT_ONCE = 3  # LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY
-    _READ_AND_WRITE, _SHARE_ALL, _OPEN_EXISTING = 0xC0000000, 7, 3
+    # GENERIC_READ, GENERIC_WRITE and DELETE, which a rename needs
+    _ALL_ACCESS, _SHARE_ALL, _OPEN_EXISTING = 0xC0010000, 7, 3
     _PROFILE = b"\x8f\x85\x6c\x5e\x22\x0e\x60\x47\x9a\xfe\xea\x33\x17\xb6\x71\x73"
     _SEQUENCES = 4  # ENABLE_VIRTUAL_TERMINAL_PROCESSING
 
@@ -28,12 +29,12 @@ if sys.platform == "win32":
         )
 
     def is_in_use(path: str) -> bool:
-        """Return whether another program has a file open so that it cannot be written now."""
+        """Return whether another program has a file open so that it cannot be changed now."""
         import ctypes
 
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel32.CreateFileW.restype = ctypes.c_void_p
-        arguments = _READ_AND_WRITE, _SHARE_ALL, None, _OPEN_EXISTING, 0, None
+        arguments = _ALL_ACCESS, _SHARE_ALL, None, _OPEN_EXISTING, 0, None
         handle = kernel32.CreateFileW(ctypes.c_wchar_p(path), *arguments)
         if handle == ctypes.c_void_p(-1).value:
             return ctypes.get_last_error() in _SHARING
