@@ -34,7 +34,7 @@ from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.text import one_line
 from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import SignedIn
-from headless_login.terminal.countdown import Countdown, time_left
+from headless_login.terminal.countdown import CLEARED, Countdown, time_left
 from headless_login.terminal.input import can_be_asked, interrupted
 from headless_login.typed import TYPE_CHECKING
 
@@ -132,6 +132,9 @@ class Conversation:
                 self._runner.run(self._end(listener, error))
         finally:
             self._runner.close()
+            is_signal = error is not None and not isinstance(error, Exception)
+            if is_signal and self._live is not None and not self._console.is_dumb:
+                self._console.write(CLEARED)  # drawn when the signal came, it is not taken back
 
     @staticmethod
     async def _end(listener: Listener, error: BaseException | None) -> None:

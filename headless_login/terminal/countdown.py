@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EVERY = 1.0  # seconds between two looks at the clock
 HINT = "(? for keys)"
 BESIDE_LABEL = 22  # columns that the count of characters, or the hint, takes before the time
-_CLEARED = "\r\x1b[K"
+CLEARED = "\r\x1b[K"
 _MARK_PASTES = ("\x1b[?2004h", "\x1b[?2004l")  # bracketed paste, on and off
 
 
@@ -61,12 +61,12 @@ class Countdown:
         line = self._text()
         if not self._console.is_dumb and len(line) < self._console.size[0]:
             self._shown = True  # before it is: a signal may come in between
-            self._console.write(f"{_CLEARED}{line}")
+            self._console.write(f"{CLEARED}{line}")
 
     def clear(self) -> None:
         """Take it off the screen."""
         if self._shown:
-            self._console.write(_CLEARED)
+            self._console.write(CLEARED)
             self._shown = False
 
 
@@ -101,12 +101,12 @@ def wait_for_sign_of_life(
             keep_quiet()
             if console.size != size:
                 size = console.size
-                console.write(_CLEARED)
+                console.write(CLEARED)
                 resized()
     except BaseException:
-        console.write(_CLEARED + _MARK_PASTES[1])
+        console.write(CLEARED + _MARK_PASTES[1])
         raise
-    console.write(_CLEARED)
+    console.write(CLEARED)
 
 
 def _question(label: str, columns: int, left: float) -> str:
