@@ -49,6 +49,16 @@ def _ask_for_code(terminal: Terminal, times: int = 1) -> str:
     return _code_on(terminal, times)
 
 
+def _bring(terminal: Terminal, answer: str) -> str:
+    """Bring an answer to the phone's page; returns what the page shows at the end, if anything."""
+    found = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{22}", terminal.text)
+    assert found
+    with suppress(OSError):  # another was quicker, and the page is gone
+        requests.post(found[0], data={"answer": answer}, timeout=PATIENCE)
+        return requests.get(f"{found[0]}?wait", timeout=PATIENCE).text
+    return ""
+
+
 @pytest.mark.parametrize("ways", [*PAIRS, *TOLD, " ".join(TOLD)])
 def test_answers_at_the_same_moment(ways: str, scene: Scene) -> None:
     """Exactly one exchange and one file, one word of who won, and no page says otherwise."""
@@ -59,10 +69,8 @@ def test_answers_at_the_same_moment(ways: str, scene: Scene) -> None:
         with suppress(OSError):  # another was quicker, and the port is closed
             pages.append(follow(answer).text)
 
-    def bring(page: str, answer: str) -> None:
-        with suppress(OSError):
-            requests.post(page, data={"answer": answer}, timeout=PATIENCE)
-            pages.append(requests.get(f"{page}?wait", timeout=PATIENCE).text)
+    def bring(answer: str) -> None:
+        pages.extend(filter(None, [_bring(terminal, answer)]))
 
     with scene.terminal(*(ON_PHONE if "phone" in present else ())) as terminal:
         url = terminal.read_question()
@@ -72,8 +80,7 @@ def test_answers_at_the_same_moment(ways: str, scene: Scene) -> None:
         if "code" in present:
             approve_device(f"{issuer.issuer}/codex/device", code)
         browser = threading.Thread(target=browse, args=(approve(url),))
-        page = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{22}", terminal.text)
-        phone = threading.Thread(target=bring, args=(page and page[0], approve(url)))
+        phone = threading.Thread(target=bring, args=(approve(url),))
         answer = approve(url)
         ways_by: dict[str, Callable[[], object]] = {
             "code": issuer.may_poll.set,
@@ -210,10 +217,12 @@ sys.exit(main(sys.argv[1:]))
 def test_every_way_wins_where_no_thread_can_be_had(way: str, scene: Scene) -> None:
     """Polls take their turn then."""
     command = (sys.executable, "-c", WITHOUT_THREADS)
-    with scene.terminal(command=command) as terminal:
+    with scene.terminal(*(ON_PHONE if way == "phone" else ()), command=command) as terminal:
         url = terminal.read_question()
         code = _ask_for_code(terminal)
-        if way == "code":
+        if way == "phone":
+            assert "Signed in to Codex" in _bring(terminal, approve(url))
+        elif way == "code":
             approve_device(f"{scene.issuer.issuer}/codex/device", code)
         elif way == "browser":
             follow(approve(url))
