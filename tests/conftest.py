@@ -16,6 +16,8 @@ from hypothesis import settings
 
 from headless_login.codex.home import CodexHome
 from headless_login.practice.issuer import PracticeIssuer
+from tests.support import chromium
+from tests.support.chromium import Chromium
 from tests.support.hosts import Hosts, hosts_in
 from tests.support.machine import hold
 from tests.support.misbehaving import AnsweringIssuer
@@ -134,3 +136,12 @@ def hosts(every_host: Hosts, tmp_path: Path) -> Hosts:
     """The same servers without any host yet; the hosts' folders are new ones."""
     every_host.begin(tmp_path / "hosts")
     return every_host
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One real browser for all tests of a file; each opens its own page."""
+    if chromium.BINARY is None:
+        pytest.skip("Chromium is not installed")
+    with Chromium(tmp_path_factory.mktemp("profile")) as running:
+        yield running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +11,6 @@ import pytest
 
 from headless_login.flows import page
 from headless_login.flows.page import Page
-from tests.support import chromium
 from tests.support.chromium import Chromium
 from tests.support.listening import Listening
 from tests.support.program import Piped
@@ -59,15 +57,6 @@ TOO_WIDE = """
   .filter((element) => element.scrollWidth > element.clientWidth && element.clientWidth)
   .map((element) => element.tagName)
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One browser for all tests here; each opens its own page."""
-    if chromium.BINARY is None:
-        pytest.skip("Chromium is not installed")
-    with Chromium(tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def _show(browser: Chromium, shown: Page) -> Listening:

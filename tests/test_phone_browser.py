@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from headless_login.flows import phone_page
 from headless_login.flows.phone_page import About
-from tests.support import chromium
 from tests.support.chromium import Chromium
 from tests.support.people import ADA, Machine
 from tests.support.program import Terminal
@@ -23,15 +20,6 @@ ABOUTS = {
     "hostile": About(HOSTILE, HOSTILE, "14:03 UTC", f'https://x/?"><b>{HOSTILE}', False),
     "long": About(LONG, LONG, "14:03 UTC", f"https://issuer.example/?{LONG}", True),
 }
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One browser for all tests here."""
-    if chromium.BINARY is None:
-        pytest.skip("Chromium is not installed")
-    with Chromium(tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def _fill_in(browser: Chromium, text: str) -> None:

@@ -16,10 +16,10 @@ import pyte
 import pytest
 
 from headless_login.practice.person import approve
+from tests.support.displays import Display, Window
 from tests.support.listening import free_port
 from tests.support.program import COMMAND, PROMPT, Terminal, Variables, environment, run, url_in
 from tests.support.scanning import DARK, LIGHT, Theme, picture_of, read, read_by_zbar, read_by_zxing
-from tests.support.windows import Display, Window
 
 PASTE = ("login", "--paste-redirect")
 BLOCKS = "[▀▄]"
