@@ -18,16 +18,13 @@ from headless_login.commands.words import (
 from headless_login.errors import HeadlessLoginError, IssuerTrouble
 from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import Provider
-from headless_login.terminal.output import Console
+from headless_login.terminal.output import CLEAR_SCREEN, Console
 from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headless_login.flows.device import Poll
     from headless_login.issuer.client import IssuerClient
     from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
-
-_BESIDE = 2  # columns between the QR code and the letters
-_CLEARED = "\x1b[2J\x1b[H"
 
 
 class OneTimeCode:
@@ -163,7 +160,7 @@ class CodeScreen:
         """Hide the QR code, or show it where it fits, or say why not."""
         if self._is_drawn:
             self._qr = "never"
-            self._console.write(_CLEARED)
+            self._console.write(CLEAR_SCREEN)
             self.show(attempt)
             return
         self._qr = "auto"
@@ -207,7 +204,7 @@ def _drawn(
     if console.is_dumb:
         return [], False
     from headless_login.terminal.qr.capabilities import look_at
-    from headless_login.terminal.qr.drawing import choose, forced
+    from headless_login.terminal.qr.drawing import BESIDE, choose, forced
     from headless_login.terminal.qr.matrix import matrix_of
 
     look = look_at(console, colours_asked=qr == "always")._replace(protocol=None)
@@ -220,13 +217,10 @@ def _drawn(
     if drawing is None:
         fitting = (each for each in (large(user_code), letters) if _fits(each, look.columns, rows))
         return (next(fitting, []) if letters else []), False
-    lines = drawing.draw().splitlines()
-    if drawing.columns + _BESIDE + max(map(len, letters), default=0) > look.columns:
-        return lines, True
-    beside = [""] * ((len(lines) - len(letters)) // 2) + letters
-    beside += [""] * (len(lines) - len(beside))
-    both = zip(lines, beside)  # noqa: B905
-    return [f"{line}{' ' * _BESIDE}{text}".rstrip() for line, text in both], True
+    if drawing.columns + BESIDE + max(map(len, letters), default=0) > look.columns:
+        return drawing.draw().splitlines(), True
+    above = [""] * ((drawing.rows - len(letters)) // 2)
+    return drawing.beside([*above, *letters]), True
 
 
 def _fits(lines: list[str], columns: int, rows: int) -> bool:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import zip_longest
 
 from headless_login.codex.replace import replace_file
 from headless_login.commands import words
@@ -16,10 +15,11 @@ from headless_login.commands.words import announce
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.input import can_be_asked
-from headless_login.terminal.output import Console, utc
+from headless_login.terminal.output import CLEAR_SCREEN, Console, utc
 from headless_login.terminal.place import Place, detect_place, takes_no_paste
 from headless_login.terminal.qr.capabilities import look_at
 from headless_login.terminal.qr.drawing import (
+    BESIDE,
     Drawing,
     Look,
     choose,
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from headless_login.commands.device import CodeScreen
 
 _QUESTION = 1  # row
-_BESIDE = 2  # columns between the code and words beside it
 _SMALL_COLUMNS, _SMALL_ROWS = 60, 21  # below either, less is said
-_CLEARED = "\x1b[2J\x1b[H"
 
 
 def show(
@@ -201,7 +199,7 @@ class Screen:
     def _hide(self) -> None:
         """Show everything but the code, on a screen that was cleared."""
         self._drawn, self._scene = False, self._scene._replace(qr="never")
-        self._console.write(f"{_CLEARED}{self._address()}\n{self._after(drawn=False)}\n")
+        self._console.write(f"{CLEAR_SCREEN}{self._address()}\n{self._after(drawn=False)}\n")
 
     def _show_code(self) -> None:
         """Show the code, without the address if both do not fit, or say why not."""
@@ -262,7 +260,7 @@ class Screen:
         ):
             if drawing is None:
                 continue
-            columns = look.columns - drawing.columns - _BESIDE
+            columns = look.columns - drawing.columns - BESIDE
             first, *others = self._texts(drawn=True)
             at = phone.rindex("/") + 1
             address = [phone] if len(phone) <= columns else [phone[:at], phone[at:]]
@@ -288,9 +286,8 @@ class Screen:
             self._console.write(f"{before}{drawing.draw()}{after}")
         elif layout.beside:
             self._console.write(f"{self._url}\n" if again else "")
-            rows = zip_longest(drawing.draw().splitlines(), layout.beside, fillvalue="")
-            lines = [f"{code}{' ' * _BESIDE}{text}".rstrip() for code, text in rows]
-            self._console.write("\n".join([*filter(None, [layout.above]), *lines, ""]))
+            lines = [*filter(None, [layout.above]), *drawing.beside(layout.beside)]
+            self._console.write("\n".join([*lines, ""]))
         else:
             self._console.write(f"{after}{self._url}\n{drawing.draw()}")
 

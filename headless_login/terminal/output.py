@@ -16,6 +16,7 @@ from headless_login.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import TextIO
 
+CLEAR_SCREEN = "\x1b[2J\x1b[H"
 _WIDEST_TEXT = 100  # columns; longer lines are hard to read
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 
 from headless_login.terminal.qr.matrix import Matrix
 from headless_login.typed import NamedTuple
@@ -81,6 +82,9 @@ class Look(NamedTuple):
     cell: tuple[int, int] | None = None
 
 
+BESIDE = 2  # columns between a code and what stands beside it
+
+
 class Drawing(NamedTuple):
     """A code that takes this many cells; `draw` returns it, every line with its end."""
 
@@ -88,6 +92,11 @@ class Drawing(NamedTuple):
     rows: int
     draw: Callable[[], str]
     doubt: str = ""
+
+    def beside(self, texts: Iterable[str]) -> list[str]:
+        """Return the lines of the code, each with one of these behind it."""
+        rows = zip_longest(self.draw().splitlines(), texts, fillvalue="")
+        return [f"{code}{' ' * BESIDE}{text}".rstrip() for code, text in rows]
 
 
 def choose(matrix: Matrix, look: Look, rows: int, *, smallest: bool = True) -> Drawing | None:
