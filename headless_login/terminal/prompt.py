@@ -18,7 +18,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, VSplit, Window
 from prompt_toolkit.output import DummyOutput, Output, create_output
 
-from headless_login.terminal.countdown import BESIDE_LABEL, EVERY, HINT
+from headless_login.terminal.countdown import BESIDE_LABEL, CLEARED, EVERY, HINT
 from headless_login.terminal.input import forget_typed, has_hung_up
 from headless_login.terminal.keys import PlainKeys
 from headless_login.terminal.output import Console
@@ -82,7 +82,8 @@ class AnswerPrompt:
         except OSError:
             raise EOFError from None
         finally:
-            self._console.write("\n" if is_dumb else "")
+            # What is drawn when a signal comes is not erased otherwise.
+            self._console.write("\n" if is_dumb else CLEARED)
 
     def _rendered(self, _: object) -> None:
         # Later, not now: what it shows must not come in the middle of a redraw.
