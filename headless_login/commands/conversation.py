@@ -7,19 +7,12 @@ import gc
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from types import TracebackType
 
 from headless_login.commands import words
 from headless_login.commands.context import Context
 from headless_login.commands.words import WithoutInput, tell_signed_in
-from headless_login.errors import (
-    HeadlessLoginError,
-    IssuerTrouble,
-    RejectedAnswer,
-    SignInRefused,
-    TimedOut,
-)
+from headless_login.errors import HeadlessLoginError, RejectedAnswer
 from headless_login.flows import page
 from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.race import (
@@ -31,10 +24,9 @@ from headless_login.flows.race import (
     win_by_paste,
 )
 from headless_login.oauth.attempt import Attempt
-from headless_login.oauth.text import one_line
 from headless_login.oauth.values import Grant, Tokens
 from headless_login.signin import SignedIn
-from headless_login.terminal.countdown import CLEARED, Countdown, time_left
+from headless_login.terminal.countdown import Countdown, time_left
 from headless_login.terminal.input import can_be_asked, interrupted
 from headless_login.typed import TYPE_CHECKING
 
@@ -43,8 +35,8 @@ if TYPE_CHECKING:
 
     from headless_login.commands.device import OneTimeCode
     from headless_login.commands.kept import KeptAttempt
+    from headless_login.commands.phone import PhoneWay
     from headless_login.commands.screen import Screen
-    from headless_login.flows.phone import PhonePage
     from headless_login.oauth.identity import Identity
     from headless_login.terminal.prompt import AnswerPrompt
 
@@ -79,7 +71,7 @@ class Conversation:
         sockets: Sequence[socket.socket] = (),
         kept: KeptAttempt | None = None,
         code: OneTimeCode | None = None,
-        phone: PhonePage | None = None,
+        phone: PhoneWay | None = None,
         asks: bool = True,
     ) -> None:
         """`judge` is the attempt, or what finds it by the answer; `left` returns seconds.
@@ -89,21 +81,19 @@ class Conversation:
         `kept` once nothing can be pasted here any more. `code` is there already, or a key asks for
         it. On the page `phone` others are awaited. Unless it `asks`, nothing can be pasted.
         """
-        self._phone = phone
-        self.is_by_phone = False
         self._judge = judge
         self._context = context
         self._left = left
         self._screen = screen
         self._sockets = sockets
-        self._kept, self._code, self._asks = kept, code, asks
-        self._ended = self.is_pasted = False
+        self._kept, self._code, self._phone, self._asks = kept, code, phone, asks
+        self._ended = self.is_pasted = self.is_by_phone = False
         self._console = context.output.console
         self._pasted = PastedAnswers(judge)
         self._size = self._console.size
         self._live: AnswerPrompt | Countdown | None = None
         self._listeners: dict[str, Listener] = {}
-        self._told = self._told_of_page = False
+        self._told = False
         self.can_ask_again = context.person is None and can_be_asked()
         self.last_answer = ""
 
@@ -115,8 +105,8 @@ class Conversation:
                 self._judge.request, self._sockets, on_rejected=self._tell_once
             )
         if self._phone is not None:
-            self._phone.on_rejected = self._tell_of_page
-            self._listeners[_PHONE] = self._phone
+            self._phone.stand_beside(self._show)
+            self._listeners[_PHONE] = self._phone.page
         if self._code is not None:
             self._code.stand_beside(self._show, lambda: self._asks or bool(self._listeners))
         return self
@@ -132,9 +122,6 @@ class Conversation:
                 self._runner.run(self._end(listener, error))
         finally:
             self._runner.close()
-            is_signal = error is not None and not isinstance(error, Exception)
-            if is_signal and self._live is not None and not self._console.is_dumb:
-                self._console.write(CLEARED)  # drawn when the signal came, it is not taken back
 
     @staticmethod
     async def _end(listener: Listener, error: BaseException | None) -> None:
@@ -187,14 +174,10 @@ class Conversation:
         """Return whether another answer is awaited although the issuer has refused a grant.
 
         It refuses the code of a paste that was damaged, too (`invalid_grant`): the right one is
-        still good. A person is told and asked again by the next `win`. Nothing that came by the
-        phone's page ends the sign-in, as it may be a stranger's.
+        still good. A person is told and asked again by the next `win`.
         """
-        if self._phone is not None and self.is_by_phone and _is_of_answer(refused):
-            self._phone.refuse(f"{refused.message} {words.STILL_WAITING}")
-            refused.pending, refused.command = words.STILL_WAITING, ""
-            self._context.output.tell_rejected(refused)
-            return True
+        if self._phone is not None and self.is_by_phone:
+            return self._phone.goes_on_after(refused)
         if refused.error != "invalid_grant" or not self.is_pasted or not self.can_ask_again:
             return False
         refused.pending = words.STILL_WAITING
@@ -212,41 +195,13 @@ class Conversation:
                 )
             )
 
-    def _tell_of_page(self, rejected: SignInRefused) -> None:
-        """Tell a program of each wrong answer on the phone's page, and the person of the first."""
-        output = self._context.output
-        output.events.emit("rejected", error=rejected.error, message=rejected.message)
-        if not self._told_of_page:
-            self._told_of_page = True
-            self._show(lambda: output.say(f"{words.WRONG_ON_PAGE} {rejected.message}"))
-
     @property
     def confirm(self) -> Callable[[Identity], bool] | None:
-        """What is asked whose sign-in it is, where the page has brought it; else None."""
-        if not self.is_by_phone:
+        """What is asked whose sign-in it is, where the phone's page has brought it; else None."""
+        if self._phone is None or not self.is_by_phone:
             return None
-        is_named = isinstance(self._judge, Attempt) and bool(self._judge.expect)
-        return (lambda _: True) if is_named else self._is_confirmed
-
-    def _is_confirmed(self, identity: Identity) -> bool:
-        """Ask on the terminal, as long as the sign-in has time, whether it is the right one."""
-        from headless_login.terminal.prompt import YesOrNo
-
-        if not can_be_asked():  # it has become a program in the background
-            return False
-        name = words.whole_name(identity)
-        target = self._judge.to if isinstance(self._judge, Attempt) else ""
-        label = words.CONFIRM.format(one_line(target) or "this machine", name)
-        if len(label) + len("yes") >= self._console.size[0]:  # all of the name has to be seen
-            self._console.write(f"{words.CAME_BY_PAGE}\n{name}\n")
-            label = words.CONFIRM_THAT.format("it" if target else "this machine")
-        question = YesOrNo(self._console, label, lambda: time_left(self._left()))
-        with suppress(TimeoutError):
-            answer = self._runner.run(asyncio.wait_for(question.is_yes(), self._left()))
-            if answer is None:
-                raise KeyboardInterrupt
-            return answer
-        raise TimedOut("Timed out waiting for the sign-in to be confirmed.")
+        phone, runner = self._phone, self._runner
+        return lambda identity: phone.is_confirmed(identity, runner)
 
     async def _win_by_paste(self) -> Grant | None:
         if self._asks:
@@ -363,13 +318,6 @@ class Conversation:
             show()
         else:
             self._live.say_above(show)
-
-
-def _is_of_answer(error: HeadlessLoginError) -> bool:
-    """Return whether an error is the fault of one answer, and not of this machine or its time."""
-    if isinstance(error, RejectedAnswer):  # another call has finished the sign-in
-        return False
-    return isinstance(error, SignInRefused | IssuerTrouble)
 
 
 def conclude(signed_in: SignedIn, context: Context) -> SignedIn:

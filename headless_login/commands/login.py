@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from headless_login.commands.conversation import Conversation
     from headless_login.commands.device import CodeScreen, OneTimeCode
+    from headless_login.commands.phone import PhoneWay
     from headless_login.commands.screen import Screen
-    from headless_login.flows.phone import PhonePage
     from headless_login.issuer.client import IssuerClient
     from headless_login.oauth.values import Grant, Tokens
 
@@ -45,7 +45,7 @@ def login(options: Options, context: Context) -> SignedIn:
         if options.phone:
             from headless_login.commands.phone import open_page
 
-            begun = begun._replace(phone=open_page(begun.attempt, options, context))
+            begun = begun._replace(phone=open_page(begun.attempt, options, context, left))
         kept = KeptAttempt(begun.attempt, options, context)
         with kept.until_answered():
             signed_in = _sign_in(_Login(options, context, rules, begun, kept, left))
@@ -102,7 +102,7 @@ def _talk(one: _Login) -> Conversation:
         screen, shown = show_only_code(begun.code, address, options, context)
         kept.is_offered = lambda: address is None or _is_offered(screen, context)
     else:
-        page = begun.phone.url if begun.phone else ""
+        page = begun.phone.page.url if begun.phone else ""
         screen = show(begun.attempt, begun.listening_port, options, context, kept.command, page)
         if is_asked:
             _wait_for_sign_of_life(screen, one)
@@ -155,7 +155,7 @@ def _wait_for_sign_of_life(screen: Screen, one: _Login) -> None:
 
     console, sockets = one.context.output.console, [*one.begun.sockets]
     if one.begun.phone is not None:
-        sockets.append(one.begun.phone.listening)
+        sockets.append(one.begun.phone.page.listening)
     wait_for_sign_of_life(console, paste_label, one.left, sockets, resized=draw_again)
 
 
@@ -188,7 +188,7 @@ class _Begun(NamedTuple):
     """An attempt, the sockets that its answer may come to, and which way was not to be had.
 
     `code` is a one-time code of the same sign-in; the attempt itself where nothing can be pasted.
-    `phone` is the page for a phone, if there is one.
+    `phone` is the way by a page for a phone, if there is one.
     """
 
     attempt: Attempt
@@ -196,7 +196,7 @@ class _Begun(NamedTuple):
     listening_port: int | None = None
     instead_of: HeadlessLoginError | None = None
     code: Attempt | None = None
-    phone: PhonePage | None = None
+    phone: PhoneWay | None = None
 
 
 def _begin_code(
