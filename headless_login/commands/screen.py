@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from headless_login.codex.replace import replace_file
 from headless_login.commands import words
@@ -61,9 +59,11 @@ def show(
     picture = write_qr_file(phone or attempt.url, options.qr_file) if options.qr_file else ""
     can_paste = context.person is not None or can_be_asked()
     place = detect_place(context.environ)
+    console = context.output.console
     scene = Scene(place, port, options.bind, options.qr, can_paste, command=finish, phone=phone)
-    scene = scene._replace(is_confirmed=not options.expect, no_paste=_takes_no_paste(context))
-    screen = Screen(context.output.console, attempt.url, scene)
+    no_paste = console.is_terminal and takes_no_paste(context.environ)
+    scene = scene._replace(is_confirmed=not options.expect, no_paste=no_paste)
+    screen = Screen(console, attempt.url, scene)
     screen.show_address()
     if picture:
         context.say(f"The QR code is in {picture}")
@@ -346,16 +346,6 @@ class Screen:
     def _is_small(self) -> bool:
         columns, rows = self._console.size
         return self._console.is_terminal and (columns < _SMALL_COLUMNS or rows < _SMALL_ROWS)
-
-
-def _takes_no_paste(context: Context) -> bool:
-    """Return whether the person's terminal is one that nothing can be pasted into."""
-    if sys.platform == "win32":
-        return False
-    name = ""
-    with suppress(AttributeError, OSError, ValueError):
-        name = os.ttyname(sys.stdin.fileno())
-    return context.output.console.is_terminal and takes_no_paste(context.environ, name)
 
 
 def is_wide(bind: str | None) -> bool:

@@ -73,13 +73,22 @@ def detect_place(
     )
 
 
-def takes_no_paste(environ: Mapping[str, str], terminal: str) -> bool:
-    """Return whether nothing can be pasted, as on a console or a serial line (`terminal`: a path).
+def takes_no_paste(environ: Mapping[str, str], terminal: str | None = None) -> bool:
+    """Return whether nothing can be pasted, as on a console or a serial line.
 
-    There is no clipboard behind a kernel's console, a virtual machine's screen or a KVM.
+    There is no clipboard behind a kernel's console, a virtual machine's screen or a KVM. `terminal`
+    is a path; by default that of standard input.
     """
+    terminal = _own_terminal() if terminal is None else terminal
     is_console = environ.get("TERM", "") in ("linux", "vt100", "vt102", "vt220")
     return is_console or terminal.rstrip("0123456789") in _CONSOLES
+
+
+def _own_terminal() -> str:
+    if sys.platform != "win32":
+        with suppress(AttributeError, OSError, ValueError):
+            return os.ttyname(sys.stdin.fileno())
+    return ""
 
 
 def _ssh(environ: Mapping[str, str]) -> SshConnection | None:
