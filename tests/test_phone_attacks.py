@@ -10,7 +10,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -214,6 +216,9 @@ def test_the_true_one_wins(address: str, networks: Networks, codex_home: Path) -
                 for path in ("/", "/auth/callback?code=x&state=y", "/" + "A" * 22):
                     asked = requests.get(page.rpartition("/")[0] + path, timeout=PATIENCE)
                     assert (asked.status_code, asked.content) == (404, b"")
+                for name, value in (("Host", "evil.example"), ("Origin", "http://evil.example")):
+                    asked = bring(page, hers, **{name: value})
+                    assert (asked.status_code, asked.content) == (404, b"")
                 assert "Confirm" in titled(bring(page, hers))
                 terminal.read_screen_until(ASKED.format(GRACE.email))
                 terminal.send("\r")
@@ -222,16 +227,31 @@ def test_the_true_one_wins(address: str, networks: Networks, codex_home: Path) -
             (revoked,) = machine.issuer.revoked
             assert machine.issuer.whose(revoked) is GRACE
             machine.issuer.person = ADA
-            with networks.inside("phone"):
+            with networks.inside("attacker"):
+                flood = _flood(page)
+            with flood, networks.inside("phone"):
                 assert "Confirm" in titled(bring(page, his))
                 waiting = _in_thread(page)
-            terminal.read_screen_until(ASKED.format(ADA.email))
-            assert not machine.auth_file.exists()
-            terminal.send("y\r")
-            assert terminal.wait() == 0
-            assert waiting() == "Signed in to Codex"
+                terminal.read_screen_until(ASKED.format(ADA.email))
+                assert not machine.auth_file.exists()
+                terminal.send("y\r")
+                assert terminal.wait() == 0
+                assert waiting() == "Signed in to Codex"
         assert machine.present[0] == ADA.user_id
         assert machine.kept == []
+
+
+def _flood(page: str) -> ExitStack:
+    """Open more connections than are served, slow in each way in turn, as long as it is held."""
+    parts = urlsplit(page)
+    kinds = [each.format(path=parts.path, host=parts.netloc).encode() for each in SLOW.values()]
+    with ExitStack() as opened:
+        for _, sent in zip(range(3 * MOST_CONNECTIONS), cycle(kinds), strict=False):
+            where = (parts.hostname, parts.port)
+            connection = opened.enter_context(socket.create_connection(where, PATIENCE))
+            with suppress(OSError):  # thrown out already
+                connection.sendall(sent)
+        return opened.pop_all()
 
 
 def _in_thread(page: str) -> Callable[[], str]:
