@@ -93,6 +93,16 @@ FOUND = {
     ),
     "panes that break up the scope": f"{URL[:90]}│{URL[90:98]}\n{URL[98:145]}│{URL[145:]}",
     "numbers that may be the code's": f"{BASE}?state={STATE}&code={CODE[:-1]}\n2\n3 and no more.",
+    "a label's value in a pane": (
+        f"$ make test │code: {CODE[:40]}\nok 17 passed│{CODE[40:]}\nok 18 passed│state: {STATE}"
+    ),
+    "a label behind an address in a pane": (
+        f"$ make test│https://example.com/x?y=z code: {CODE[:40]}\nok 17 passed│{CODE[40:]}\n"
+        f"ok 18 passed│scope: openid\nok 19 passed│state: {STATE}"
+    ),
+    "a list, encoded as a whole": quote(f"- {URL[: URL.index('-')]}", "")
+    + "\n"
+    + quote(URL[URL.index("-") :], ""),
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }
 

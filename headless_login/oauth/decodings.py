@@ -173,7 +173,7 @@ def _views(text: str) -> Iterator[Text]:
     once = _percent_decoded(plain)
     yield once
     yield _percent_decoded(once)
-    yield Text.of(_labelled(text))
+    yield Text.of(_labelled(_without_borders(text)))
 
 
 class _Seen(dict[int, str]):
@@ -270,7 +270,8 @@ def _without_numbers(lines: list[str]) -> list[str]:
     full = [line for line in lines if line]
     signs, blanks = {line[0] for line in full}, {line[1:2] == " " for line in full}
     # No line of an address begins with + on purpose; with - it may, and then is one of a list.
-    is_patch = (signs == {"+"} and False in blanks) or (signs == {"-"} and True not in blanks)
+    is_list = True in blanks or {line[1:2] for line in full[:1]} <= {*"%&\\"}  # a blank, escaped
+    is_patch = (signs == {"+"} and False in blanks) or (signs == {"-"} and not is_list)
     if len(full) > 1 and is_patch:
         return [line[1:] for line in lines]
     found = {at: int(each[1]) for at, line in enumerate(lines) if (each := _NUMBER.match(line))}

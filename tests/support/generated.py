@@ -64,7 +64,7 @@ def generated(source: random.Random) -> Case:
         text = _noisy(source.choice(ANSWERS), source)
         told = dict(parse_qsl(query_of(text))).get("code", "")
         codes |= {_letters(code) for code in (told, *told.split()[:1])}
-        squeezed = re.sub(r"[\s^\\`]", "", text)
+        squeezed = re.sub(r"[\s^\\`|]", "", text)
         starts = [found.end() for found in re.finditer("code=", squeezed)]
         codes |= {_letters(unquote(squeezed[at:].partition("&")[0])) for at in starts}
         text = _shaped(text, source)
