@@ -61,7 +61,7 @@ def test_a_damaged_code_is_never_sent(poison: str) -> None:
 
 
 LISTED = f"- [x] set URL={URL}"
-BREAK = LISTED.index("-_", 100)
+BREAK, TILDE = LISTED.index("-_", 100), URL.index("~")
 # Once wrongly accepted, as scripts/fuzz found.
 FOUND = {
     "a foreign scheme on a line of its own": f"[the page](javascript:\n{URL[5:]})",
@@ -103,13 +103,21 @@ FOUND = {
     "a list, encoded as a whole": quote(f"- {URL[: URL.index('-')]}", "")
     + "\n"
     + quote(URL[URL.index("-") :], ""),
+    "a rule, encoded as a whole": quote(f"---- Ada:\n{URL[: URL.index('-')]}", "")
+    + "\n"
+    + quote(URL[URL.index("-") :], ""),
+    "an escape, broken between panes": (
+        f"ok │'{URL[:TILDE]}\\\nok │\nok │u007e{URL[TILDE + 1 :]}' \\\nok │ -H x"
+    ),
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }
 
 
 @pytest.mark.parametrize("case", FOUND)
 def test_what_was_wrongly_accepted_is_refused_or_right(case: str) -> None:
-    is_right = case.startswith(("a list", "a line number", "the signs", "a patch with"))
+    is_right = case.startswith(
+        ("a list", "a rule", "an escape", "a line number", "the signs", "a patch with")
+    )
     assert _taken(FOUND[case]) == (CODE if is_right else None)
 
 

@@ -243,7 +243,7 @@ def _without_borders(text: str) -> str:
     for borders, block in groupby(zip(signs, rows, strict=True), itemgetter(0)):
         columns = zip(*(row for _, row in block), strict=True)  # each is a text of its own
         bare = [_without_numbers([*map(_bare, each)]) for each in columns]
-        texts = ["".join(map(_continued, lines, [*lines[1:], ""])) for lines in bare]
+        texts = ["".join(map(_continued, lines, [*lines[1:], None])) for lines in bare]
         # Nothing goes on from one to another, but behind a box where a line without borders does.
         texts = [*filter(str.strip, texts)]
         read += (_BETWEEN if borders or is_beside else "") + _BETWEEN.join(texts)
@@ -255,13 +255,14 @@ def _bare(line: str) -> str:
     return line.lstrip(_LEFT).rstrip(_RIGHT)
 
 
-def _continued(line: str, following: str) -> str:
+def _continued(line: str, following: str | None) -> str:
     """Return a line with its break, or without the mark that joins it to the next (a shell's)."""
     is_mark = line.endswith("^") or (line.endswith("`") and line.count("`") == 1)
     if line.endswith("\\"):
-        is_mark = not following.startswith("u00")  # of an escape that a terminal broke
+        # An empty line goes on with nothing; an escape's own was broken by a terminal.
+        is_mark = following is None or (following != "" and not following.startswith("u00"))
     # The sign of a patch has to be seen, at a break.
-    end = "" if is_mark and not _SIGN.match(following) else "\n"
+    end = "" if is_mark and not _SIGN.match(following or "") else "\n"
     return f"{line[:-1] if is_mark else line}{end}"
 
 
@@ -270,7 +271,7 @@ def _without_numbers(lines: list[str]) -> list[str]:
     full = [line for line in lines if line]
     signs, blanks = {line[0] for line in full}, {line[1:2] == " " for line in full}
     # No line of an address begins with + on purpose; with - it may, and then is one of a list.
-    is_list = True in blanks or {line[1:2] for line in full[:1]} <= {*"%&\\"}  # a blank, escaped
+    is_list = True in blanks or {line[1:2] for line in full[:1]} <= {*"-%&\\"}  # or a rule
     is_patch = (signs == {"+"} and False in blanks) or (signs == {"-"} and not is_list)
     if len(full) > 1 and is_patch:
         return [line[1:] for line in lines]
