@@ -54,7 +54,9 @@ def _bring(terminal: Terminal, answer: str) -> str:
     found = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{22}", terminal.text)
     assert found
     with suppress(OSError):  # another was quicker, and the page is gone
-        requests.post(found[0], data={"answer": answer}, timeout=PATIENCE)
+        shown = requests.post(found[0], data={"answer": answer}, timeout=PATIENCE).text
+        if "Signed in to Codex" in shown:
+            return shown
         return requests.get(f"{found[0]}?wait", timeout=PATIENCE).text
     return ""
 
@@ -183,6 +185,26 @@ def test_device_auth_takes_an_address(calls: TwoCalls) -> None:
         assert TOLD["paste"] in terminal.text
     assert calls.exchanges == 1
     assert not calls.records
+
+
+@pytest.mark.parametrize("way", ["phone", "paste", "code"])
+def test_device_auth_beside_a_page_for_a_phone(way: str, calls: TwoCalls) -> None:
+    """Code and page stand on the screen together, the address on `a`; all ways are open."""
+    calls.issuer.code_changes = {"interval": 1}
+    with calls.terminal(*DEVICE, *ON_PHONE) as terminal:
+        code = _code_on(terminal)
+        assert sum("/oauth/authorize" in line for line in terminal.lines) == 0
+        terminal.send("a")
+        url = terminal.read_question()
+        if way == "phone":
+            assert "Signed in to Codex" in _bring(terminal, approve(url))
+        elif way == "paste":
+            terminal.paste(approve(url))
+        else:
+            approve_device(f"{calls.issuer.issuer}/codex/device", code)
+        assert terminal.wait() == 0
+        assert TOLD[way] in terminal.text
+    assert calls.exchanges == 1
 
 
 @pytest.mark.parametrize("end", ["paste", "Ctrl-C"])

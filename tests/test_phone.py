@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -187,6 +188,19 @@ def test_expected_nobody_is_asked(machine: Machine) -> None:
     assert events_in(outcome.out)[1]["url"] == address
     assert machine.present[0] == ADA.user_id
     assert len(machine.issuer.revoked) == 1
+
+
+def test_without_a_terminal_beside_a_code(machine: Machine) -> None:
+    """A program is told code, address and page; what comes by the page wins."""
+    options = ("--device-auth", "--expect", ADA.email, "--json", *PHONE[2:])
+    stdin = subprocess.DEVNULL
+    with Piped("login", *options, environ=machine.environ, stdin=stdin) as program:
+        assert program.process.stdout
+        code, page = (json.loads(program.process.stdout.readline()) for _ in range(2))
+        bring(page["url"], approve(code["address"]["url"]))
+        outcome = assert_ended(program.finish(), 0)
+    assert [each["event"] for each in events_in(outcome.out)] == ["signed_in"]
+    assert machine.present[0] == ADA.user_id
 
 
 UNUSABLE = [

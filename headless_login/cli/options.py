@@ -116,7 +116,7 @@ def check_phone(
         raise WrongUsage("--phone-bind goes with --phone.", "Add --phone.")
     if not phone:
         return
-    if others := [way for way in ways if way != "--paste-redirect"]:
+    if others := [way for way in ways if way not in ("--paste-redirect", "--device-auth")]:
         raise WrongUsage(f"--phone and {others[0]} are different sign-ins.", "Choose one.")
     from headless_login.terminal.input import can_be_asked
 

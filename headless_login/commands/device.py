@@ -143,9 +143,15 @@ class OneTimeCode:
 class CodeScreen:
     """How a one-time code is shown, again and again."""
 
-    def __init__(self, console: Console, qr: str, *, has_keys: bool, beside: str = "") -> None:
-        """`beside` is what else has to stay on the screen; `has_keys`: a person can press some."""
+    def __init__(
+        self, console: Console, qr: str, *, has_keys: bool, beside: str = "", phone: str = ""
+    ) -> None:
+        """`beside` is what else has to stay on the screen; `has_keys`: a person can press some.
+
+        `phone` is the address of the page for a phone, which is shown below the code.
+        """
         self._console, self._qr, self._beside = console, qr, beside
+        self._address = (words.PHONE_PAGE_ALONE, phone) if phone else ()
         self._advice = (CODE_ONLY_YOURSELF, SWITCHED_OFF_HERE if has_keys else SWITCHED_OFF)
         self._is_drawn = False
 
@@ -153,7 +159,12 @@ class CodeScreen:
         """Show page and code, each alone on its line, and the QR code of the page; then advice."""
         beside = self._console.rows_of(self._beside)
         self._is_drawn = show_code(
-            self._console, attempt, self._qr, advice=self._advice, beside=beside
+            self._console,
+            attempt,
+            self._qr,
+            advice=self._advice,
+            address=self._address,
+            beside=beside,
         )
 
     def toggle(self, attempt: Attempt) -> None:

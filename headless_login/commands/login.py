@@ -70,7 +70,8 @@ class _Login(NamedTuple):
 def _sign_in(one: _Login) -> SignedIn:
     """Show the attempt, wait for its answer and store what that brings."""
     options, context, _, begun, kept, _ = one
-    if (begun.sockets or begun.phone) and context.person is None and not has_input():
+    is_shown = begun.code is None and bool(begun.sockets or begun.phone)
+    if is_shown and context.person is None and not has_input():
         kept.keep()
     talk = _talk(one)
     try:
@@ -95,14 +96,14 @@ def _talk(one: _Login) -> Conversation:
     """Show the attempt, and return what waits for its answer by every way."""
     options, context, _, begun, kept, left = one
     is_asked = context.person is None and can_be_asked()
+    page = begun.phone.page.url if begun.phone else ""
     screen: Screen | None
     shown: CodeScreen | None = None
     if begun.code is not None:
         address = None if begun.attempt is begun.code else begun.attempt
-        screen, shown = show_only_code(begun.code, address, options, context)
-        kept.is_offered = lambda: address is None or _is_offered(screen, context)
+        screen, shown = show_only_code(begun.code, address, options, context, page)
+        kept.is_offered = lambda: bool(page) or address is None or _is_offered(screen, context)
     else:
-        page = begun.phone.page.url if begun.phone else ""
         screen = show(begun.attempt, begun.listening_port, options, context, kept.command, page)
         if is_asked:
             _wait_for_sign_of_life(screen, one)
@@ -228,7 +229,7 @@ def _begin(options: Options, rules: Rules, context: Context, left: Callable[[], 
             client = context.client(options.provider)
             code = _begin_code(options, client, left)
             context.say(*filter(None, [client.clock_trouble]))
-            if not can_be_asked():
+            if not (can_be_asked() or options.phone):
                 return _Begun(code, code=code)
         elif not options.paste:
             port, sockets = _bind(options, context)

@@ -9,11 +9,11 @@ from headless_login.codex.replace import replace_file
 from headless_login.commands import words
 from headless_login.commands.command_line import tunnel_advice
 from headless_login.commands.context import Context, Options
-from headless_login.commands.words import announce
+from headless_login.commands.words import announce, announce_page
 from headless_login.errors import LocalTrouble, WrongUsage
 from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.input import can_be_asked
-from headless_login.terminal.output import CLEAR_SCREEN, Console, utc
+from headless_login.terminal.output import CLEAR_SCREEN, Console
 from headless_login.terminal.place import Place, detect_place, takes_no_paste
 from headless_login.terminal.qr.capabilities import look_at
 from headless_login.terminal.qr.drawing import (
@@ -53,9 +53,7 @@ def show(
         LocalTrouble: the picture file cannot be written.
     """
     announce(context.output.events, attempt)
-    if phone:
-        until = utc(attempt.expires_at)
-        context.output.events.emit("phone_page", url=phone, expires_at=until)
+    announce_page(context.output.events, attempt, phone)
     picture = write_qr_file(phone or attempt.url, options.qr_file) if options.qr_file else ""
     can_paste = context.person is not None or can_be_asked()
     place = detect_place(context.environ)
@@ -77,9 +75,9 @@ def show(
 
 
 def show_only_code(
-    code: Attempt, address: Attempt | None, options: Options, context: Context
+    code: Attempt, address: Attempt | None, options: Options, context: Context, phone: str
 ) -> tuple[Screen | None, CodeScreen]:
-    """Show a one-time code, and nothing else until a key asks for the address, if there is one.
+    """Show a one-time code, and the page `phone`; an address only once a key asks for it.
 
     Raises:
         LocalTrouble: the picture file cannot be written.
@@ -88,15 +86,18 @@ def show_only_code(
 
     more = {} if address is None else {"address": words.fields_of(address)}
     announce(context.output.events, code, **more)
+    announce_page(context.output.events, address or code, phone)
     picture = write_qr_file(code.url, options.qr_file) if options.qr_file else ""
     console = context.output.console
-    shown = CodeScreen(console, options.qr, has_keys=address is not None)
+    has_keys = address is not None and can_be_asked()
+    shown = CodeScreen(console, options.qr, has_keys=has_keys, phone=phone)
     shown.show(code)
     if picture:
         context.say(f"The QR code is in {picture}")
     if address is None:
         return None, shown
-    return Screen(console, address.url, Scene(detect_place(context.environ), qr="never")), shown
+    scene = Scene(detect_place(context.environ), qr="never", phone=phone)
+    return Screen(console, address.url, scene._replace(is_confirmed=not options.expect)), shown
 
 
 class Scene(NamedTuple):

@@ -198,6 +198,12 @@ def announce(events: Events, attempt: Attempt, **more: object) -> None:
         events.emit("authorize", **fields_of(attempt), **more)
 
 
+def announce_page(events: Events, attempt: Attempt, phone: str) -> None:
+    """Tell a program the address of an attempt's page for a phone, if there is one."""
+    if phone and events.wanted:
+        events.emit("phone_page", url=phone, expires_at=utc(attempt.expires_at))
+
+
 def fields_of(attempt: Attempt) -> dict[str, object]:
     """Return what a program is told of an address: itself, and where it ends."""
     return {"url": attempt.url, "redirect_uri": attempt.request.redirect_uri}
