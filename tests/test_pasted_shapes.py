@@ -74,6 +74,9 @@ FOUND = {
         "state=", "state=3D"
     ),
     "a value in quotes that goes on": f'code = "{CODE[:40]}"{CODE[40:]}"\nstate = "{STATE}"',
+    "a value in quotes that goes on with a dot": (
+        f'code = "{CODE[:40]}".{CODE[40:]}"\nscope = "openid"\nstate = "{STATE}"'
+    ),
     "a label behind ; that is none": f"code\t{CODE[:60]};cope=openid\nstate\t{STATE}",
     "a label's value with an entity": f"/auth/callback?(code={CODE}&amp;state={STATE}",
     "a line number alone": "".join(
