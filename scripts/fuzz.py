@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -82,7 +83,12 @@ def main() -> int:
     seeds = range(options.seed, options.seed + -(-texts // BATCH))
     print(f"seeds from {options.seed}", flush=True)
     counts, wrong, started = Counter[tuple[str, str]](), 0, time.monotonic()
-    with multiprocessing.Pool(options.processes) as pool:
+    # Ctrl-C ends it, and prints what there is.
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    with (
+        multiprocessing.Pool(options.processes, signal.signal, ignored) as pool,
+        suppress(KeyboardInterrupt),
+    ):
         for found, cases in pool.imap_unordered(batch, seeds):
             counts += found
             wrong += len(cases)
