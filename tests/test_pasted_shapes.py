@@ -77,6 +77,10 @@ FOUND = {
     "a value in quotes that goes on with a dot": (
         f'code = "{CODE[:40]}".{CODE[40:]}"\nscope = "openid"\nstate = "{STATE}"'
     ),
+    "a label's value with a query in it": (
+        f"code={CODE[:20]}/callback?c\node={CODE}&scope=a<&\nstate={STATE}"
+    ),
+    "a label's value that goes on to its padding": f"code: {CODE[:60]}\nA4_b==\nstate: {STATE}",
     "a label behind ; that is none": f"code\t{CODE[:60]};cope=openid\nstate\t{STATE}",
     "a label's value with an entity": f"/auth/callback?(code={CODE}&amp;state={STATE}",
     "a line number alone": "".join(
