@@ -81,6 +81,11 @@ FOUND = {
         f"code={CODE[:20]}/callback?c\node={CODE}&scope=a<&\nstate={STATE}"
     ),
     "a label's value that goes on to its padding": f"code: {CODE[:60]}\nA4_b==\nstate: {STATE}",
+    "the state as a code": f"'state': '{STATE}tate=#{STATE}'",
+    "borders that stand nowhere": (
+        f"I ended at {URL[:60]}│{URL[60:110]}\n{URL[110:]}&│iss=x and nothing happened."
+    ),
+    "italics that a break ends": f"_{URL[: TILDE - 1]}\n{URL[TILDE - 1 :]}\n_",
     "a label behind ; that is none": f"code\t{CODE[:60]};cope=openid\nstate\t{STATE}",
     "a label's value with an entity": f"/auth/callback?(code={CODE}&amp;state={STATE}",
     "a line number alone": "".join(

@@ -210,15 +210,13 @@ class _Anchor(NamedTuple):
         """Return what `code#state` says, in a sentence or alone."""
         letters, gaps = self.view.letters, self.view.gaps
         first = max(0, *(gaps.rfind(gap, 0, self.start) for gap in "13"))
-        first = (
-            max(first, self.view.word(self.start - 1))
-            if "2" not in gaps[first : self.start]
-            else first
-        )
+        if "2" not in gaps[first : self.start]:
+            first = max(first, self.view.word(self.start - 1))
         code = letters[first : self.start].lstrip(_OPENING)
         before = letters[self.view.blank(first - 1) : first].strip(_OPENING) if first else ""
         behind = letters[self.end :].strip("".join(_CLOSING.values()) + "\"'`*.,")
-        if behind.startswith(_GOES_ON) or not _CODE_ALONE.fullmatch(code):
+        is_code = _CODE_ALONE.fullmatch(code) and self.sign_in.state not in code
+        if behind.startswith(_GOES_ON) or not is_code:
             raise self.sign_in.foreign(code)
         breaks = self.view.breaks(self.start - len(code), self.start)
         # Lines that are not alone, or of which the first is a word, may be no part of it.

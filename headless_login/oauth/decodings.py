@@ -19,7 +19,7 @@ _TERMINAL = re.compile(
     r"|\^\[\[[0-9;]*[A-Za-z~]|\[20[01]~"
 )
 _HALF_MARKS = re.compile(r"(2?0?)0~(.*)\1(?:1~)", re.S)  # what readline leaves of ESC [ 200 ~
-_ITALICS = re.compile(r"(?<!\S)_(https?://\S+)_(?!\S)")
+_ITALICS = re.compile(r"(?<!\S)_(https?://\S+)_(?!\n?\S)")
 _TAG = re.compile(r"</?(?:wbr|span|b|i|em|strong|mark)(?:[ \n][^<>]*)?/?>|<!\[CDATA\[", re.I | re.A)
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _LEFT = "> |" + "".join(map(chr, [*range(0x2190, 0x2200), *range(0x2500, 0x25A0), 0x2936, 0x2937]))
@@ -239,9 +239,15 @@ def _without_borders(text: str) -> str:
     rows = [_COLUMN.split(line, maxsplit=_MOST_COLUMNS) for line in lines]
     signs = [[sign.strip() for sign in _COLUMN.findall(line)[:_MOST_COLUMNS]] for line in lines]
     read, is_beside = "", False
-    # Lines with the same borders in the middle are panes beside each other.
+    # Lines with the same borders in the middle are panes beside each other, if they are in line.
     for borders, block in groupby(zip(signs, rows, strict=True), itemgetter(0)):
-        columns = zip(*(row for _, row in block), strict=True)  # each is a text of its own
+        cells = [row for _, row in block]
+        edges = {tuple(map(_width, row[:-1])) for row in cells if row[-1].strip()}
+        is_torn = len(edges) > 1  # then what goes on where cannot be told
+        # Each is a text of its own.
+        columns = (
+            [[each] for row in cells for each in row] if is_torn else [*zip(*cells, strict=True)]
+        )
         bare = [_without_numbers([*map(_bare, each)]) for each in columns]
         texts = ["".join(map(_continued, lines, [*lines[1:], None])) for lines in bare]
         # Nothing goes on from one to another, but behind a box where a line without borders does.
@@ -249,6 +255,11 @@ def _without_borders(text: str) -> str:
         read += (_BETWEEN if borders or is_beside else "") + _BETWEEN.join(texts)
         is_beside = len(texts) > 1
     return read
+
+
+def _width(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    return len(text) + sum(map("WF".__contains__, map(unicodedata.east_asian_width, text)))
 
 
 def _bare(line: str) -> str:
