@@ -318,7 +318,8 @@ class Claim(NamedTuple):
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    changed = status.st_ctime_ns if os.name == "posix" else 0  # on Windows two calls differ in it
+    return status.st_ino, status.st_size, status.st_mtime_ns, changed
 
 
 def _host() -> str:
