@@ -43,6 +43,9 @@ def environment(codex_home: Path | str | None, issuer: str | None, **extra: str)
         "LANG": "C.UTF-8",
         "SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22",  # never open a browser in a test
     }
+    if sys.platform == "win32":  # what no program starts without there, and where its modules are
+        wanted = ("COMSPEC", "PATHEXT", "PYTHONPATH", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "WINDIR")
+        environ |= {name: os.environ[name] for name in wanted if name in os.environ}
     given = {"CODEX_HOME": codex_home, "HEADLESS_LOGIN_ISSUER": issuer}
     return environ | {name: str(value) for name, value in given.items() if value} | extra
 
@@ -120,7 +123,7 @@ class Piped:
             if sys.platform == "win32" or select.select([self.process.stderr], [], [], 0.1)[0]:
                 chunk = os.read(self.process.stderr.fileno(), 65536)
                 assert chunk, f"ended without {pattern!r}: {self.err}"
-                self.err += chunk.decode()
+                self.err += chunk.decode().replace("\r\n", "\n")
         return self.err
 
     def write(self, text: str) -> None:
@@ -140,7 +143,10 @@ class Piped:
         """Give it its input, if any, and return how it ended."""
         content = stdin.encode() if isinstance(stdin, str) else stdin
         out, err = self.process.communicate(content, timeout)
-        said = [each.decode(errors="surrogateescape") for each in (out, err)]  # as paths may be
+        said = [
+            each.decode(errors="surrogateescape").replace("\r\n", "\n")  # as paths may be
+            for each in (out, err)
+        ]
         return Outcome(self.process.returncode, said[0], self.err + said[1])
 
     def __enter__(self) -> Self:
