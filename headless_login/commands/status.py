@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from headless_login.codex.home import CodexHome
 from headless_login.codex.rules import PolicyPlace, Rules
@@ -141,4 +141,4 @@ def _kept(home: CodexHome) -> str:
 
 
 def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(seconds))  # as `utc`

@@ -179,9 +179,10 @@ class Events:
 
 def utc(seconds: float) -> str:
     """Return a time (seconds since the epoch) as ISO 8601 in UTC, whole seconds."""
-    from datetime import UTC, datetime
+    from datetime import UTC, datetime, timedelta
 
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    # Not fromtimestamp: on Windows it takes no time before the epoch, and none after 3000.
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(seconds))).isoformat()
 
 
 class Output:
