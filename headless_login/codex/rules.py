@@ -55,7 +55,7 @@ class PolicyPlace(NamedTuple):
             return cls(os.path.join(environ.get("ProgramData", "C:\\ProgramData"), "OpenAI/Codex"))
         if platform == "darwin":
             managed, user = "/Library/Managed Preferences", environ.get("USER", "")
-            names = (managed, os.path.join(managed, user)) if user else (managed,)
+            names = (managed, f"{managed}/{user}") if user else (managed,)
             return cls("/etc/codex", tuple(f"{name}/com.openai.codex.plist" for name in names))
         return cls("/etc/codex")
 
