@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from headless_login.issuer.client import IssuerClient
 from headless_login.oauth.provider import CODEX
 from headless_login.practice.issuer import PERSONAL_ACCESS_TOKEN, Person
 from tests.support.codex import NEWEST
+from tests.support.machine import has_mode
 from tests.support.openai import Hosts, openai_hosts
 from tests.support.own_etc import OwnEtc, own_etc
 from tests.support.program import COMMAND, Terminal, environment, run
@@ -87,7 +87,7 @@ def test_a_personal_token_is_stored_as_codex_stores_it(beside: Beside, stdin: st
     assert (codex[0], ours[0]) == (0, 0), ours
     assert codex[2] == ours[2] is not None
     auth_file = beside.folder / "ours" / "auth.json"
-    assert stat.S_IMODE(auth_file.stat().st_mode) == 0o600
+    assert has_mode(auth_file, 0o600)
     assert "ada@example.com" in ours[1]
     assert "at-pract***fghij" in ours[1]
     assert PERSONAL_ACCESS_TOKEN not in ours[1]

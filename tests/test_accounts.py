@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from headless_login.practice.issuer import Person
 from headless_login.practice.person import approve
 from headless_login.terminal.output import Console, Output
 from tests.support.codex import refreshed_by_codex, running_codex
-from tests.support.machine import in_namespace
+from tests.support.machine import has_mode, in_namespace
 from tests.support.people import ADA, GRACE, KEPT, LIN, Machine, places, signed_in_as
 from tests.support.program import (
     COMMAND,
@@ -45,8 +44,8 @@ def test_a_switch_and_back(machine: Machine) -> None:
     assert "This replaces the sign-in with ChatGPT as ada@example.com (plus plan) (if" in said
     assert f"Replaced the sign-in with ChatGPT as ada@example.com (plus plan) ({LIST})." in said
     (kept,) = machine.kept
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    assert has_mode(kept, 0o600)
+    assert has_mode(kept.parent, 0o700)
     assert [(each["email"], each["present"]) for each in machine.listed()] == [
         ("grace@example.com", True),
         ("ada@example.com", False),

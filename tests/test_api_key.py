@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from headless_login.codex.home import CodexHome
 from headless_login.codex.keys import masked, read_api_key
 from headless_login.errors import WrongUsage
-from tests.support.machine import umask
+from tests.support.machine import has_mode, posix_shell, umask
 from tests.support.program import COMMAND, Outcome, Terminal, environment, run
 from tests.support.stored_files import KEY, jwt, write
 
@@ -175,7 +174,8 @@ def test_a_key_is_stored(tmp_path: Path) -> None:
     assert (outcome.exit_code, outcome.out) == (0, "")
     path = Path(home.auth_file)
     assert json.loads(path.read_text()) == {"auth_mode": "apikey", "OPENAI_API_KEY": KEY}
-    assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent)] == [0o600, 0o700]
+    assert has_mode(path, 0o600)
+    assert has_mode(path.parent, 0o700)
     assert f"Made the Codex folder {home.path}." in outcome.err
     assert f"Stored the API key sk-proj-***fghij in {path}." in outcome.err
     assert "write access to the Responses API" in outcome.err
@@ -192,6 +192,7 @@ def test_a_refused_key_changes_nothing(case: str, home: CodexHome) -> None:
     assert path.read_text() == "{}"
 
 
+@posix_shell
 def test_no_input_at_all(home: CodexHome) -> None:
     """/dev/null, a closed standard input, and one that cannot be read: wrong usage."""
     assert _sign_in(home, None).exit_code == 2

@@ -14,6 +14,7 @@ from headless_login.codex.auth_file import Credentials
 from headless_login.commands.command_line import command_to_deliver
 from headless_login.practice.person import approve
 from tests.support.hosts import Hosts
+from tests.support.machine import has_mode
 from tests.support.people import ADA, GRACE, Machine, signed_in_as, token_in
 from tests.support.program import Outcome, Piped, assert_ended, events_in
 from tests.support.stored_files import OLD, store
@@ -58,7 +59,7 @@ def test_a_copy_arrives(port: str, hosts: Hosts, signed_in: Machine) -> None:
     names = {path.name for path in hosts.home("web").iterdir()}
     assert names == {"auth.json", "auth.lock", "auth.json.lock"}
     assert _modes(hosts.home("web")) == {"0o600"}
-    assert stat.S_IMODE(hosts.home("web").stat().st_mode) == 0o700
+    assert has_mode(hosts.home("web"), 0o700)
     assert_ended(signed_in.run("push", target), 0)
 
 

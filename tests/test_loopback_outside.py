@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import stat
 from html import unescape
 
 import pytest
@@ -16,6 +15,7 @@ from headless_login.practice.person import approve
 from headless_login.practice.wire import Parameters, json_answer
 from tests.support.browsing import follow
 from tests.support.listening import fetch, flooded, get, is_open, read, send
+from tests.support.machine import has_mode
 from tests.support.misbehaving import HTML
 from tests.support.scene import Good, Scene, Spoil
 
@@ -51,7 +51,7 @@ def test_the_page_comes_when_the_file_is_there(scene: Scene) -> None:
             assert piped.finish().exit_code == 0
             assert b"Signed in to Codex" in read(connection)
     assert all(stored["tokens"][name] for name in ("id_token", "access_token", "refresh_token"))
-    assert stat.S_IMODE(scene.auth_file.stat().st_mode) == 0o600
+    assert has_mode(scene.auth_file, 0o600)
     scene.assert_port_is_free()
 
 

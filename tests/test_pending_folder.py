@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from headless_login.codex.pending.record import identifier_of
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.request import AuthorizationRequest
 from headless_login.practice.person import approve
-from tests.support.machine import NOBODY, needs_root, public_folder
+from tests.support.machine import KILLED_BY, NOBODY, has_mode, needs_root, public_folder
 from tests.support.program import Outcome, assert_ended, event_in
 from tests.support.stored_files import OLD
 from tests.support.two_calls import FINISH, LOST, PENDING, START, Pending, TwoCalls, aged, resealed
@@ -198,7 +197,7 @@ def watch(event, details):
     if any(folder in path or path.endswith(OURS) or path.startswith(".auth-") for path in paths):
         left -= 1
         if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), 9)
 
 from headless_login.cli import main
 sys.addaudithook(watch)
@@ -215,8 +214,7 @@ def _killed(
     with calls.piped(*words, command=command) as piped:
         outcome = piped.finish(stdin)
     for path in calls.home.rglob("*"):
-        mode = stat.S_IMODE(path.lstat().st_mode)
-        assert mode == (0o700 if path.is_dir() else 0o600), path
+        assert has_mode(path, 0o700 if path.is_dir() else 0o600), path
     return outcome
 
 
@@ -231,7 +229,7 @@ def test_start_killed_at_every_step(calls: TwoCalls) -> None:
             calls.auth_file.unlink()
         if outcome.exit_code == 0:
             break
-        assert_ended(outcome, -9)
+        assert_ended(outcome, KILLED_BY)
     assert 5 < step < MOST - 1
     assert_ended(calls.finish(calls.answered()), 0)
     assert calls.exchanges == 2
@@ -253,7 +251,7 @@ def test_finish_killed_at_every_step(decision: str, calls: TwoCalls) -> None:
         content = calls.auth_file.read_bytes()
         assert content == OLD or json.loads(content)["auth_mode"] == "chatgpt"
         again = calls.finish(answer)
-        if outcome.exit_code != -9:
+        if outcome.exit_code != KILLED_BY:
             assert_ended(outcome, ends)
             break
         assert_ended(again, 3 if was_asked else ends)

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from headless_login.practice.person import approve
 from tests.support.displays import Display, Window
 from tests.support.listening import free_port
+from tests.support.machine import has_mode
 from tests.support.program import COMMAND, PROMPT, Terminal, Variables, environment, run, url_in
 from tests.support.scanning import DARK, LIGHT, Theme, picture_of, read, read_by_zbar, read_by_zxing
 
@@ -202,7 +202,7 @@ def test_a_picture_file_is_written_privately(name: str, environ: Variables, tmp_
     path.chmod(0o644)
     outcome = run(*PASTE, "--qr-file", str(path), environ=environ, stdin="")
     assert f"The QR code is in {path}" in outcome.err
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert has_mode(path, 0o600)
     start = path.read_bytes()[:8]
     assert start.startswith(b"\x89PNG" if name.endswith("png") else b"<svg")
     assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ from headless_login.codex.locks import codex_locks
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from tests.support.codex import CODEX_VERSIONS, NEWEST, refreshed_by_codex, run_codex, running_codex
-from tests.support.machine import hold, in_namespace, is_held
+from tests.support.machine import has_mode, hold, in_namespace, is_held
 from tests.support.program import COMMAND, Piped, Variables, environment, run, until
 from tests.support.two_calls import TwoCalls
 
@@ -114,7 +113,7 @@ def test_the_file_is_codexs_own(codex_home: Path, tmp_path: Path) -> None:
     assert run(*arguments, environ=environment(codex_home, None), stdin=KEY).exit_code == 0
     assert (codex_home / "auth.json").read_bytes() == (theirs / "auth.json").read_bytes()
     for folder in (codex_home, theirs):
-        assert stat.S_IMODE((folder / "auth.json").lstat().st_mode) == 0o600
+        assert has_mode((folder / "auth.json"), 0o600)
     assert {path.name for path in codex_home.iterdir()} <= {path.name for path in theirs.iterdir()}
 
 

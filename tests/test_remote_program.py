@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import stat
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from headless_login.delivery.client import Reply, run_client
 from headless_login.delivery.remote import RemoteFolder
 from headless_login.delivery.target import Replacing, read_target
 from headless_login.errors import LocalTrouble
-from tests.support.machine import NOBODY, hold, is_held, needs_root, require_root
+from tests.support.machine import NOBODY, has_mode, hold, is_held, needs_root, require_root
 from tests.support.people import ADA, GRACE, signed_in_as
 from tests.support.program import until
 from tests.support.stored_files import LOCKS
@@ -151,9 +150,9 @@ def test_it_delivers(state: str, there: There) -> None:
     was_link = (there.home / "auth.json").is_symlink()
     there.deliver()
     assert there.content() == NEW
-    assert stat.S_IMODE((there.home / "auth.json").stat().st_mode) == 0o600
+    assert has_mode((there.home / "auth.json"), 0o600)
     if state == "no folder":
-        assert stat.S_IMODE(there.home.stat().st_mode) == 0o700
+        assert has_mode(there.home, 0o700)
     assert (there.home / "auth.json").is_symlink() == was_link
     others = {path.name for path in there.home.parent.glob("else/*")}
     assert others == ({"creds.json", "creds.json.lock"} if was_link else set())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ import pytest
 
 from headless_login.practice.person import approve
 from tests.support.containers import LIMIT
+from tests.support.machine import has_mode
 from tests.support.program import COMMAND, Terminal, Variables, environment, url_in
 from tests.support.services import Container, Cron, Systemd, SystemdAsInit, container
 
@@ -57,7 +57,7 @@ def test_two_calls(bare: bool, place: Place, codex_home: Path, environ: Variable
     finished = place.run(words, environ, None if bare else file)
     assert finished.exit_code == 0, finished.err
     assert json.loads(finished.out.splitlines()[-1])["event"] == "signed_in"
-    assert stat.S_IMODE((codex_home / "auth.json").stat().st_mode) == 0o600
+    assert has_mode((codex_home / "auth.json"), 0o600)
 
 
 def test_paste_without_input_says_how_to_go_on(place: Place, environ: Variables) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve
 from headless_login.practice.wire import json_answer, text_answer
-from tests.support.machine import require_root, umask
+from tests.support.machine import has_mode, require_root, umask
 from tests.support.program import COMMAND, PROMPT, Outcome, assert_ended, at_once, event_in, url_in
 from tests.support.stored_files import OLD
 from tests.support.two_calls import FINISH, LOST, PENDING, SIGNED_IN, START, TwoCalls
@@ -42,8 +41,8 @@ def test_what_is_pending_is_nobody_elses(calls: TwoCalls) -> None:
     with umask(0):
         calls.begin()
     (record,) = calls.records
-    assert stat.S_IMODE(record.stat().st_mode) == 0o600
-    assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
+    assert has_mode(record, 0o600)
+    assert has_mode(record.parent, 0o700)
     assert [path.name for path in calls.home.iterdir()] == [PENDING]
 
 

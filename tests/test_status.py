@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import pytest
 from headless_login.codex.home import CodexHome
 from headless_login.commands.status import report_status
 from headless_login.delivery.destination import CodexFolder
+from tests.support.machine import has_mode, posix_modes, posix_paths
 from tests.support.program import Outcome, environment, run
 from tests.support.stored_files import (
     ACCESS_CLAIMS,
@@ -188,7 +188,11 @@ ISSUED = ACCESS_CLAIMS["iat"]
         (Sight(now=ISSUED - 300), ""),
         (Sight(now=ISSUED - 301), "is this machine's clock right?"),
         # With the command that changes it; status itself changes nothing.
-        (Sight(mode=0o644), "other users can read auth.json; run: chmod 600"),
+        pytest.param(
+            Sight(mode=0o644),
+            "other users can read auth.json; run: chmod 600",
+            marks=posix_modes,
+        ),
         (NO_REFRESH, "there is no refresh token"),
         (Sight(with_tokens(account_id=None)), "Codex cannot renew the access token"),
     ],
@@ -200,7 +204,7 @@ def test_warnings(sight: Sight, phrase: str, home: CodexHome) -> None:
     assert [phrase in warning for warning in warnings] == ([True] if phrase else [])
     assert lines[3:] == [f"Warning: {warning}" for warning in warnings]
     assert exit_code == 0
-    assert stat.S_IMODE(os.stat(home.auth_file).st_mode) == sight.mode
+    assert has_mode(home.auth_file, sight.mode)
 
 
 # Reasons; test_agreement.py has Codex beside them.
@@ -270,6 +274,7 @@ def test_a_pipe_does_not_hang_the_command(home: CodexHome) -> None:
     assert _status(home).exit_code == 6
 
 
+@posix_paths
 def test_a_folder_of_any_name(tmp_path: Path) -> None:
     """Blanks, a line break and bytes that are no UTF-8 in a path are no defect."""
     home = CodexHome(os.fsdecode(os.fsencode(tmp_path) + b"/a b\n\xff"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import stat
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,7 @@ import pytest
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.terminal.input import can_be_asked, is_windows_console
+from tests.support.machine import has_mode
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, Variables, run, until, url_in
 from tests.support.two_calls import TwoCalls
 
@@ -66,7 +66,7 @@ def test_what_a_terminal_sends(case: str, environ: Variables, codex_home: Path) 
             assert "No QR code" in terminal.text
     auth_file = codex_home / "auth.json"
     assert json.loads(auth_file.read_text())["auth_mode"] == "chatgpt"
-    assert stat.S_IMODE(auth_file.stat().st_mode) == 0o600
+    assert has_mode(auth_file, 0o600)
 
 
 def test_a_refused_paste_is_asked_for_again(calls: TwoCalls) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,16 @@ if sys.platform != "win32":
 
 NOBODY = 65534
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+KILLED_BY = 9 if sys.platform == "win32" else -9  # the exit code of a process that kills itself
+posix_modes = pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+posix_shell = pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
 posix_paths = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another user")
+
+
+def has_mode(path: Path | str, mode: int) -> bool:
+    """Return whether a file, or what a link is, has these permissions; Windows knows none."""
+    return sys.platform == "win32" or stat.S_IMODE(os.lstat(path).st_mode) == mode
 
 
 @contextmanager
@@ -47,6 +56,8 @@ def umask(mask: int) -> Iterator[None]:
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
     """Let every write beyond so many bytes fail, wherever the file lies (RLIMIT_FSIZE)."""
+    if sys.platform == "win32":
+        pytest.skip("there is no limit of a file's size here")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

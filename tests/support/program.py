@@ -22,6 +22,7 @@ from typing import Any, Self, TextIO, TypeVar
 
 import jsonschema
 import pyte
+import pytest
 
 if sys.platform != "win32":
     import fcntl
@@ -105,6 +106,8 @@ class Piped:
         stdin: int | TextIO = subprocess.PIPE,
         command: Sequence[str] = (COMMAND,),
     ) -> None:
+        if sys.platform == "win32" and command and command[0] in ("sh", "bash", "zsh", "fish"):
+            pytest.skip("a shell of POSIX")
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             [*command, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, env=environ

@@ -47,7 +47,8 @@ def exchanges(issuer: PracticeIssuer) -> int:
 def aged(path: Path, days: float = 3) -> None:
     """Have a file look so much older, as after a clock that was wrong has been put right."""
     then = time.time() - days * 86400
-    os.utime(path, (then, then), follow_symlinks=False)
+    follows = os.utime not in os.supports_follow_symlinks  # Windows
+    os.utime(path, (then, then), follow_symlinks=follows)
 
 
 def resealed(document: dict[str, Any]) -> bytes:
