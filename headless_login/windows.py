@@ -15,6 +15,10 @@ if sys.platform == "win32":
     # GENERIC_READ, GENERIC_WRITE and DELETE, which a rename needs
     _ALL_ACCESS, _SHARE_ALL, _OPEN_EXISTING = 0xC0010000, 7, 3
     _PROFILE = b"\x8f\x85\x6c\x5e\x22\x0e\x60\x47\x9a\xfe\xea\x33\x17\xb6\x71\x73"
+    _LISTENERS, _TOO_SMALL = 3, 122  # TCP_TABLE_OWNER_PID_LISTENER, ERROR_INSUFFICIENT_BUFFER
+    # AF_INET, AF_INET6: the size of a row, and where its port and its process stand in it.
+    _TABLES = ((2, 24, 8, 20), (23, 56, 20, 52))
+    _PROCESSES = 2  # TH32CS_SNAPPROCESS
     _SEQUENCES = 4  # ENABLE_VIRTUAL_TERMINAL_PROCESSING
 
     def lock(descriptor: int) -> bool:
@@ -61,6 +65,54 @@ if sys.platform == "win32":
 
         profile, path = map(os.path.normcase, (profile_folder(), os.path.abspath(path)))
         return bool(profile) and f"{path}\\".startswith(f"{profile}\\")
+
+    def listener_on(port: int) -> int:
+        """Return the process that listens on a TCP port, or 0 (GetExtendedTcpTable)."""
+        for family, size, port_at, process_at in _TABLES:
+            for row in _listeners(family, size):
+                if int.from_bytes(row[port_at : port_at + 2], "big") == port:
+                    return int.from_bytes(row[process_at : process_at + 4], "little")
+        return 0
+
+    def _listeners(family: int, row_size: int) -> list[bytes]:
+        """Return the rows of a table, which may grow between two calls."""
+        import ctypes
+
+        ask = ctypes.windll.iphlpapi.GetExtendedTcpTable
+        size, table, told = ctypes.c_ulong(0), ctypes.create_string_buffer(4), _TOO_SMALL
+        for _ in range(5):
+            told = ask(table, ctypes.byref(size), False, family, _LISTENERS, 0)
+            if told != _TOO_SMALL:
+                break
+            table = ctypes.create_string_buffer(size.value)
+        count = 0 if told else int.from_bytes(table.raw[:4], "little")
+        rows = range(4, 4 + row_size * count, row_size)
+        return [table.raw[start : start + row_size] for start in rows]
+
+    def programs() -> dict[int, tuple[str, int]]:
+        """Return name and parent of every process (CreateToolhelp32Snapshot)."""
+        import ctypes
+
+        class Entry(ctypes.Structure):  # PROCESSENTRY32W
+            _fields_ = (
+                *((name, ctypes.c_uint32) for name in ("size", "usage", "process")),
+                ("heap", ctypes.c_size_t),
+                *((name, ctypes.c_uint32) for name in ("module", "threads", "parent")),
+                ("priority", ctypes.c_int32),
+                ("flags", ctypes.c_uint32),
+                ("name", ctypes.c_wchar * 260),
+            )
+
+        kernel32, entry, found = ctypes.windll.kernel32, Entry(), dict[int, tuple[str, int]]()
+        entry.size = ctypes.sizeof(Entry)
+        kernel32.CreateToolhelp32Snapshot.restype = ctypes.c_void_p
+        snapshot = ctypes.c_void_p(kernel32.CreateToolhelp32Snapshot(_PROCESSES, 0))
+        more = kernel32.Process32FirstW(snapshot, ctypes.byref(entry))
+        while more:
+            found[entry.process] = entry.name, entry.parent
+            more = kernel32.Process32NextW(snapshot, ctypes.byref(entry))
+        kernel32.CloseHandle(snapshot)
+        return found
 
     def show_sequences(descriptor: int) -> bool:
         """Have a console follow escape sequences; returns whether it does (SetConsoleMode)."""

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from headless_login.errors import LocalTrouble
-from headless_login.flows.port_holder import PortHolder, cancel, find_holder
+from headless_login.flows.port_holder import PortHolder, cancel, find_holder, started_by
 from headless_login.flows.ports import bind_loopback
 from headless_login.practice.person import approve
 from tests.support.browsing import follow
 from tests.support.codex import CODEX_VERSIONS, NEWEST, codex_environment, require_codex
 from tests.support.listening import free_port, listen_at, needs_ipv6
+from tests.support.machine import posix_shell
 from tests.support.program import Piped, until
 from tests.support.scene import Scene
 
@@ -64,6 +66,7 @@ def test_names(name: str, shown: str, can_be_cancelled: bool) -> None:
         ("nonsense", None),
     ],
 )
+@posix_shell
 def test_where_there_is_no_proc_lsof_tells(
     output: str, expected: PortHolder | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +80,47 @@ def test_where_there_is_no_proc_lsof_tells(
     assert (tmp_path / "asked").read_text() == "-nP -iTCP:1455 -sTCP:LISTEN -Fpc "
     monkeypatch.setenv("PATH", "/nonexistent")
     assert find_holder(1455, exists=lambda _: False) is None
+
+
+PROGRAMS = {
+    1: ("explorer.exe", 0),
+    10: ("headless-login.exe", 1),
+    11: ("python.exe", 10),
+    12: ("python.exe", 11),
+    20: ("codex.exe", 1),
+    21: ("python.exe", 20),
+    30: ("nginx.exe", 10),
+}
+
+
+@pytest.mark.parametrize(
+    ("process", "named"),
+    [
+        *((11, 10), (12, 10), (20, 20), (30, 30)),
+        (21, 21),  # an agent's own server is no sign-in
+        (99, 99),  # it has ended
+    ],
+)
+def test_a_launcher_stands_for_its_python(process: int, named: int) -> None:
+    """Windows: what listens is Python, and pip's launcher says whose."""
+    name = PROGRAMS[named][0] if named in PROGRAMS else "a program"
+    assert started_by(process, PROGRAMS) == PortHolder(name, named)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows is asked itself")
+@pytest.mark.parametrize("address", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_windows_names_it(address: str) -> None:
+    from headless_login.windows import listener_on, programs  # type: ignore[attr-defined,unused-ignore]
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        name, parent = programs()[child.pid]
+    assert (name.lower(), parent) == (Path(sys.executable).name.lower(), os.getpid())
+    port = free_port()
+    assert find_holder(port) is None
+    with listen_at(address, port):
+        if listener_on(port) == 0:
+            pytest.skip("Wine: it tells no process of a socket")
+        assert find_holder(port) == started_by(os.getpid(), programs())
 
 
 # Ending another's sign-in.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from headless_login.typed import NamedTuple
@@ -39,9 +40,29 @@ class PortHolder(NamedTuple):
 
 def find_holder(port: int, *, exists: Callable[[str], bool] = os.path.exists) -> PortHolder | None:
     """Return the process that listens on a port, or None where that cannot be told."""
+    if sys.platform == "win32":
+        from headless_login.windows import listener_on, programs
+
+        process = listener_on(port)
+        return started_by(process, programs()) if process else None
     if exists("/proc/net/tcp"):
         return _find_in_proc(port)
     return _find_by_lsof(port)
+
+
+def started_by(process: int, programs: Mapping[int, tuple[str, int]]) -> PortHolder:
+    """Name a process, or the headless-login.exe that has started it (Windows).
+
+    That is pip's launcher: it starts Python, in a virtual environment through one more, and waits.
+    `programs` has name and parent of every process.
+    """
+    name, above = programs.get(process, ("", 0))
+    for _ in range(2 if name.startswith("python") else 0):
+        launcher, its_parent = programs.get(above, ("", 0))
+        if launcher.startswith("headless-login"):
+            return PortHolder(_printable(launcher), above)
+        above = its_parent
+    return PortHolder(_printable(name), process)
 
 
 def cancel(port: int, address: str = "127.0.0.1") -> None:
