@@ -17,15 +17,17 @@ else:
     Protocol = object
 
     class _FromAnnotations(type):
-        """Makes a class with annotated fields one that inherits from their `namedtuple`."""
+        """Makes a `namedtuple` of a class with annotated fields, and gives it what that has."""
 
         def __new__(cls, name, bases, body):
             if not bases:
                 return super().__new__(cls, name, bases, body)
             fields = body.get("__annotations__", {})
             values = [body.pop(field) for field in fields if field in body]
-            base = namedtuple(name, fields, defaults=values, module=body["__module__"])
-            return type(name, (base,), {"__slots__": (), **body})
+            made = namedtuple(name, fields, defaults=values)
+            for attribute in body:
+                setattr(made, attribute, body[attribute])
+            return made
 
     class NamedTuple(metaclass=_FromAnnotations):
         """The base of a value: its fields are the annotations of its class, with defaults."""

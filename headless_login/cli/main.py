@@ -46,10 +46,10 @@ def _run(words: Sequence[str]) -> object:
 
         return run(words)
     place, given = call
-    from importlib import import_module
-
     module, _, function = place.partition(":")
-    return getattr(import_module(f"headless_login.cli.{module}"), function)(**given)
+    # As importlib's import_module, which takes longer to be imported than most modules here.
+    found = __import__(f"headless_login.cli.{module}", fromlist=[function])
+    return getattr(found, function)(**given)
 
 
 def _end(message: str, exit_code: int, output: Output, pending: str = "", command: str = "") -> int:
