@@ -14,7 +14,6 @@ from headless_login.commands.context import Context
 from headless_login.commands.words import WithoutInput, tell_signed_in
 from headless_login.errors import HeadlessLoginError, RejectedAnswer
 from headless_login.flows import page
-from headless_login.flows.loopback import LoopbackListener
 from headless_login.flows.race import (
     Judge,
     Listener,
@@ -101,6 +100,8 @@ class Conversation:
         gc.enable()  # off since the start, for speed; a wait may last, and see much
         self._runner = asyncio.Runner()
         if self._sockets and isinstance(self._judge, Attempt):
+            from headless_login.flows.loopback import LoopbackListener  # and so an HTTP parser
+
             self._listeners[_BROWSER] = LoopbackListener(
                 self._judge.request, self._sockets, on_rejected=self._tell_once
             )

@@ -15,21 +15,12 @@ from headless_login.oauth.attempt import Attempt
 from headless_login.terminal.input import can_be_asked
 from headless_login.terminal.output import CLEAR_SCREEN, Console
 from headless_login.terminal.place import Place, detect_place, takes_no_paste
-from headless_login.terminal.qr.capabilities import look_at
-from headless_login.terminal.qr.drawing import (
-    BESIDE,
-    Drawing,
-    Look,
-    choose,
-    forced,
-    forced_picture,
-    least,
-)
-from headless_login.terminal.qr.matrix import Matrix, matrix_of
 from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headless_login.commands.device import CodeScreen
+    from headless_login.terminal.qr.drawing import Drawing, Look
+    from headless_login.terminal.qr.matrix import Matrix
 
 _QUESTION = 1  # row
 _SMALL_COLUMNS, _SMALL_ROWS = 60, 21  # below either, less is said
@@ -204,6 +195,9 @@ class Screen:
 
     def _show_code(self) -> None:
         """Show the code, without the address if both do not fit, or say why not."""
+        from headless_login.terminal.qr.drawing import choose, least
+        from headless_login.terminal.qr.matrix import matrix_of
+
         if self._scene.qr == "never":
             self._scene = self._scene._replace(qr="auto")
         matrix = None if self._console.is_dumb else matrix_of(self._scanned)
@@ -221,11 +215,14 @@ class Screen:
             self._console.say(self._too_small(least(matrix, look), look))
 
     def _draw(self) -> str:
-        """Draw the code, or return why there is none."""
+        """Draw the code, or return why there is none; what draws it is not loaded before."""
         if self._scene.qr == "never":
             return "none is wanted"
         if self._console.is_dumb:
             return words.NO_QR_HERE
+        from headless_login.terminal.qr.drawing import least
+        from headless_login.terminal.qr.matrix import matrix_of
+
         self._matrix = matrix_of(self._scanned)
         if self._matrix is None:
             return words.NO_QR_FOR_THIS
@@ -238,6 +235,8 @@ class Screen:
 
     def _choose(self, matrix: Matrix, look: Look) -> _Layout | None:
         """Return a drawing that fits on the screen with address and question, if there is one."""
+        from headless_login.terminal.qr.drawing import choose, forced, forced_picture
+
         address_and_question = self._console.rows_of(self._url) + _QUESTION
         bare = look.rows - address_and_question
         roomy = look.rows - self._console.rows_of(self._address() + self._after()) - _QUESTION
@@ -254,6 +253,8 @@ class Screen:
 
     def _beside(self, matrix: Matrix, look: Look, rows: int) -> _Layout | None:
         """Return a code that has all words beside it, and the phone's address above or there."""
+        from headless_login.terminal.qr.drawing import BESIDE, choose
+
         phone = self._scene.phone
         for drawing, above in (
             (choose(matrix, look, rows - 1), phone),
@@ -335,6 +336,8 @@ class Screen:
         return [page, " ".join(leads), *opened, words.OR_PASTE, words.ONLY_YOURSELF]
 
     def _look(self) -> Look:
+        from headless_login.terminal.qr.capabilities import look_at
+
         return look_at(self._console, colours_asked=self._scene.qr in ("always", "graphics"))
 
     def _too_small(self, drawing: Drawing, look: Look) -> str:
