@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 FORCED, EXPIRING = "forced", "proactive_expiry"  # Codex's words for why (codex-facts.md §14)
 
-_OPAQUE_LIVES = 8 * 86400.0  # seconds that Codex gives a token whose end cannot be read
 _WAIT_FOR_CODEX = 3.0  # seconds; it has spent the token and is about to write
 _PAUSE = 0.1  # seconds
 _REFUSED_FOR = 60.0  # seconds in which a refusal is not asked for again, unless by --refresh
@@ -59,26 +58,6 @@ ClientOf = Callable[[StoredSignIn], "IssuerClient"]
 
 class NotStored(LocalTrouble):
     """New tokens are there, and auth.json could not take them."""
-
-
-def seconds_left(stored: StoredSignIn, now: float) -> float:
-    """Return for how many seconds the access token is valid; where it does not say, as Codex."""
-    if stored.access_token is None:
-        return 0.0
-    if stored.access_token_expires_at is not None:
-        return stored.access_token_expires_at - now
-    refreshed = refreshed_at(stored)
-    return _OPAQUE_LIVES if refreshed + _OPAQUE_LIVES > now else 0.0
-
-
-def refreshed_at(stored: StoredSignIn) -> float:
-    """Return when the tokens came (seconds since the epoch); 0 where that cannot be read."""
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat(stored.last_refresh or "").timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def is_newer(after: StoredSignIn, before: StoredSignIn) -> bool:
@@ -343,7 +322,7 @@ class _Refresh(NamedTuple):
         return credentials, interpret(credentials.content)
 
     def _with_access(self, after: StoredSignIn, answer: Refreshed, now: float) -> StoredSignIn:
-        if answer.access_token is None and seconds_left(after, now) <= 0:
+        if answer.access_token is None and after.seconds_left(now) <= 0:
             raise IssuerTrouble(
                 "token_response_invalid",
                 "The issuer's answer to the refresh holds no access token.",

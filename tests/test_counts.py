@@ -88,12 +88,12 @@ def test_one_connection_is_enough(calls: str, environ: Variables, issuer: Practi
 TAKEN_WITH = "CPython 3.11 x86_64"
 INSTRUCTIONS = {
     "--version": 0.86,
-    "login --paste-redirect": 2.84,
-    "login": 3.34,
-    "login start": 3.27,
-    "login status": 2.55,
-    "token": 2.80,
-    "logout": 3.29,
+    "login --paste-redirect": 2.69,
+    "login": 3.19,
+    "login start": 3.11,
+    "login status": 2.48,
+    "token": 2.46,
+    "logout": 3.16,
 }
 MOST = 1.05  # times what stands there
 

@@ -21,6 +21,7 @@ from headless_login.typed import NamedTuple
 _NO_IDENTITY = Identity()
 _READINGS = 4
 _PAUSE = 0.05  # seconds
+_OPAQUE_LIVES = 8 * 86400.0  # seconds that Codex gives a token whose end cannot be read
 
 
 class StoredSignIn(NamedTuple):
@@ -62,6 +63,24 @@ class StoredSignIn(NamedTuple):
         renewable = self.refresh_token and self.workspace_id and self.mode == "chatgpt"
         known = self.mode is not None and not self.unknown_mode
         return known and (not expired or bool(renewable))
+
+    def seconds_left(self, now: float) -> float:
+        """Return for how many seconds the access token is valid, unknown ends as Codex does."""
+        if self.access_token is None:
+            return 0.0
+        if self.access_token_expires_at is not None:
+            return self.access_token_expires_at - now
+        return _OPAQUE_LIVES if self.refreshed_at + _OPAQUE_LIVES > now else 0.0
+
+    @property
+    def refreshed_at(self) -> float:
+        """When the tokens came (seconds since the epoch); 0 where that cannot be read."""
+        from datetime import datetime
+
+        try:
+            return datetime.fromisoformat(self.last_refresh or "").timestamp()
+        except (ValueError, OverflowError):
+            return 0.0
 
 
 def read_stored(

@@ -15,7 +15,6 @@ from headless_login.codex.verdict import still_signed_in
 from headless_login.commands.context import Context
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.provider import CODEX, Provider
-from headless_login.refresh import provider_of
 
 REVOKE_TIMEOUT = 10.0  # seconds; codex-facts.md §7
 _REVOKE_ALL_TIMEOUT = 30.0  # seconds for all of them together
@@ -139,6 +138,8 @@ def _revoke(stored: StoredSignIn, context: Context, timeout: float) -> tuple[str
         return "There is nothing to revoke: an API key is deleted where it was made.", None
     if stored.refresh_token is None:
         return "There is no refresh token to revoke.", None
+    from headless_login.refresh import provider_of
+
     try:
         provider = provider_of(stored)
     except LocalTrouble:

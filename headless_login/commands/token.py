@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 
 from headless_login.codex.files import read_owned
 from headless_login.codex.home import CodexHome
-from headless_login.codex.journal import recover
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.commands.context import Context
 from headless_login.errors import (
@@ -19,23 +18,15 @@ from headless_login.errors import (
     WrongUsage,
 )
 from headless_login.oauth.text import is_one_word, printable
-from headless_login.refresh import (
-    EXPIRING,
-    FORCED,
-    ClientOf,
-    NotStored,
-    Say,
-    is_newer,
-    issuer_of,
-    refresh,
-    refreshed_at,
-    seconds_left,
-)
 from headless_login.terminal.output import utc
-from headless_login.typed import NamedTuple
+from headless_login.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from headless_login.refresh import ClientOf, Say
 
 MIN_VALID = 900.0  # seconds; Codex itself acts at 300, and can be in the way then
 _LONGEST = 30 * 86400.0  # seconds
+_JOURNAL = (".headless-login", "refresh-journal")
 _ROUNDS = 12  # that auth.json may change under our hands, as by a crowd that switches accounts
 _ON_A_TERMINAL = (
     "This is a secret. For a command: curl -H "
@@ -115,21 +106,21 @@ def valid_token(
         IssuerTrouble: the token has ended, and the issuer gave no usable answer.
         LocalTrouble: `store_failed`; auth.json cannot be read, or not be written.
     """
-    client_of = client_of or (lambda stored: issuer_of(stored, environ))
-    began = now()
-    stored = _signed_in(_recovered(home, say), home, api_key)
+    began, stored = now(), _signed_in(_recovered(home, say), home, api_key)
     for _ in range(_ROUNDS):
         if not _renewable(stored):
             return _as_it_is(stored, min_valid, force, now())
-        is_fresh = not force or _came_since(began, stored, now())
-        if is_fresh and seconds_left(stored, now()) >= max(min_valid, 1.0):
-            return _valid(stored)
-        reason = FORCED if force else EXPIRING
+        is_fresh = not force or began <= stored.refreshed_at <= now()  # by another program
+        if is_fresh and stored.seconds_left(now()) >= max(min_valid, 1.0):
+            return _valid(stored)  # as a rule; what refreshes is not loaded before
+        from headless_login.refresh import EXPIRING, FORCED, is_newer, issuer_of, refresh
+
+        why, ask = FORCED if force else EXPIRING, client_of or (lambda it: issuer_of(it, environ))
         try:
-            after, is_ours = refresh(home, stored, reason, client_of, say=say, now=now, sleep=sleep)
+            after, is_ours = refresh(home, stored, why, ask, say=say, now=now, sleep=sleep)
         except (IssuerTrouble, LocalTrouble) as trouble:
             return _in_spite_of(trouble, stored, now())
-        if is_ours or (is_newer(after, stored) and seconds_left(after, now()) > 0):
+        if is_ours or (is_newer(after, stored) and after.seconds_left(now()) > 0):
             return _valid(after)
         stored = _signed_in(after, home, api_key)
     raise LocalTrouble(
@@ -139,10 +130,13 @@ def valid_token(
 
 def _recovered(home: CodexHome, say: Say) -> StoredSignIn | None:
     """Read auth.json, once a refresh that was killed is in it."""
-    try:
-        recover(home, say)
-    except LocalTrouble as trouble:  # in the way of a refresh, but maybe none is needed
-        say(f"Note: {trouble.message}")
+    if os.path.lexists(os.path.join(home.path, *_JOURNAL)):  # else it is not loaded
+        from headless_login.codex.journal import recover
+
+        try:
+            recover(home, say)
+        except LocalTrouble as trouble:  # in the way of a refresh, but maybe none is needed
+            say(f"Note: {trouble.message}")
     return read_stored(home, read=read_owned)
 
 
@@ -174,11 +168,6 @@ def _renewable(stored: StoredSignIn) -> bool:
     return stored.mode == "chatgpt" and stored.refresh_token is not None
 
 
-def _came_since(began: float, stored: StoredSignIn, now: float) -> bool:
-    """Return whether another program has refreshed it since we were called: as good as by us."""
-    return began <= refreshed_at(stored) <= now
-
-
 def _as_it_is(stored: StoredSignIn, min_valid: float, force: bool, now: float) -> ValidToken:
     """Return the token of a sign-in that nothing here can renew."""
     ends_at = stored.access_token_expires_at
@@ -190,6 +179,8 @@ def _as_it_is(stored: StoredSignIn, min_valid: float, force: bool, now: float) -
 
 def _in_spite_of(trouble: HeadlessLoginError, stored: StoredSignIn, now: float) -> ValidToken:
     """Return the present token if it is still valid: what is in the way may pass."""
+    from headless_login.refresh import NotStored
+
     ends_at = stored.access_token_expires_at
     has_ended = ends_at is not None and ends_at <= now
     if isinstance(trouble, NotStored) or stored.access_token is None or has_ended:
