@@ -267,7 +267,11 @@ class IssuerClient:
         return response
 
     def signing_keys(self, *, timeout: float = SIDE_TIMEOUT) -> KeySet | None:
-        """Return the issuer's published keys, or None where they cannot be had."""
+        """Return the issuer's published keys, or None where they cannot be had.
+
+        They are asked for once the token answer is there, on its connection: one round trip. Side
+        by side would take a second connection, which costs two with TLS, and a thread.
+        """
         return self._fetch_keys(self.provider.at.jwks_uri, timeout)
 
     def _fetch_keys(self, address: str, timeout: float) -> KeySet | None:
