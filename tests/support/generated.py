@@ -66,7 +66,10 @@ def generated(source: random.Random) -> Case:
         codes |= {_letters(code) for code in (told, *told.split()[:1])}
         squeezed = re.sub(r"[\s^\\`|]", "", text)
         starts = [found.end() for found in re.finditer("code=", squeezed)]
-        codes |= {_letters(unquote(re.split("[&;]", squeezed[at:])[0])) for at in starts}
+        ends = ("&", "[&;]")  # a ; ends a label's value, and is one more letter in an address
+        codes |= {
+            _letters(unquote(re.split(end, squeezed[at:])[0])) for at in starts for end in ends
+        }
         text = _shaped(text, source)
     else:
         poison = source.choice(BREAKABLE if kind == "forbidden" else [*DAMAGED.values()])
