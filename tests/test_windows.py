@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,8 +20,13 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.text import shell_word
+from headless_login.practice.person import approve, approve_device
+from tests.support.browsing import follow
+from tests.support.codex import NEWEST, refreshed_by_codex, require_codex, run_codex
 from tests.support.machine import hold
-from tests.support.program import assert_ended, run
+from tests.support.program import Outcome, Piped, assert_ended, environment, run
+from tests.support.scene import Scene
+from tests.support.two_calls import FINISH, START
 
 on_windows = pytest.mark.skipif(sys.platform != "win32", reason="Windows is asked itself")
 NEW = Credentials.api_key("sk-proj-0123456789abcdefghij")
@@ -153,9 +159,7 @@ def test_the_profile_is_the_systems(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize("lock", ["auth.lock", "auth.json.lock"])
 def test_the_real_codex_and_ours_exclude_each_other(lock: str, codex_home: Path) -> None:
     """Codex stores no key while ours holds a lock: it waits for the first, gives up the second."""
-    codex = os.environ.get("HEADLESS_LOGIN_WINDOWS_CODEX")
-    if not codex:
-        pytest.skip("there is no Codex for Windows here")
+    codex = require_codex(NEWEST)
     environ = dict(os.environ) | {"CODEX_HOME": str(codex_home)}
     with subprocess.Popen(
         [codex, "login", "--with-api-key"],
@@ -175,3 +179,64 @@ def test_the_real_codex_and_ours_exclude_each_other(lock: str, codex_home: Path)
         process.communicate(timeout=60)
     assert process.returncode == 0
     assert "sk-proj" in (codex_home / "auth.json").read_text()
+
+
+# A sign-in by each way, with the launcher that pip makes.
+
+
+def _by_browser(scene: Scene) -> Outcome:
+    with scene.piped() as piped:
+        page = follow(approve(piped.read_url()))
+        outcome = piped.finish()
+    assert "Signed in to Codex" in page.text
+    return outcome
+
+
+def _by_paste(scene: Scene) -> Outcome:
+    with scene.piped("--paste-redirect", stdin=subprocess.PIPE) as piped:
+        return piped.finish(f"\ufeff{approve(piped.read_url())}\r\n")  # as PowerShell pipes it
+
+
+def _by_code(scene: Scene) -> Outcome:
+    words = ("login", "--device-auth")
+    with Piped(*words, environ=scene.environ, stdin=subprocess.DEVNULL) as piped:
+        code = re.findall(r"[A-Z0-9]{4}-[A-Z0-9]{4}", piped.read_until(r"(?m)^\w{4}-\w{4}\s"))[-1]
+        approve_device(f"{scene.issuer.issuer}/codex/device", code)
+        return piped.finish()
+
+
+def _by_two_calls(scene: Scene) -> Outcome:
+    url, *_ = assert_ended(
+        run(*START, "--port", str(scene.port), environ=scene.environ), 0
+    ).out.splitlines()
+    return run(*FINISH, "-", environ=scene.environ, stdin=approve(url))
+
+
+def assert_codex_says(expected: str, codex_home: Path) -> None:
+    exit_code, said = run_codex(NEWEST, "login", "status", codex_home=codex_home)
+    assert (exit_code, expected in said) == (0, True), said
+
+
+@on_windows
+@pytest.mark.parametrize("way", [_by_browser, _by_paste, _by_code, _by_two_calls])
+def test_the_real_codex_goes_on_with_a_sign_in(
+    way: Callable[[Scene], Outcome], scene: Scene
+) -> None:
+    """It is signed in, refreshes what we wrote, and we read what it wrote."""
+    assert_ended(way(scene), 0)
+    home = scene.auth_file.parent
+    before = json.loads(scene.auth_file.read_text())["tokens"]["access_token"]
+    assert_codex_says("Logged in using ChatGPT", home)
+    told = refreshed_by_codex(home)
+    status = assert_ended(run("login", "status", "--json", environ=scene.environ), 0)
+    assert json.loads(status.out)["signed_in"] is True
+    token = assert_ended(run("token", "--min-valid", "0", environ=scene.environ), 0)
+    assert token.out.strip() == told["authToken"] != before
+
+
+@on_windows
+def test_the_real_codex_takes_a_key(codex_home: Path) -> None:
+    environ = environment(codex_home, None)
+    words = ("login", "--with-api-key")
+    assert_ended(run(*words, environ=environ, stdin="sk-proj-0123456789abcdefghij\r\n"), 0)
+    assert_codex_says("API key configured", codex_home)

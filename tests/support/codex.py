@@ -8,12 +8,15 @@ import platform
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.program import SYSTEM
 
 CODEX_VERSIONS = (os.environ.get("HEADLESS_LOGIN_NEWEST_CODEX", "0.169.0"), "0.20.0")
 NEWEST = CODEX_VERSIONS[0]
@@ -36,6 +39,9 @@ def cache_folder() -> Path:
 
 def require_codex(version: str) -> Path:
     """Return the installed Codex of this version (the binary, not its wrapper), or skip."""
+    windows = os.environ.get("HEADLESS_LOGIN_WINDOWS_CODEX")
+    if windows and version == NEWEST:
+        return Path(windows)
     modules = cache_folder() / f"codex-{version}" / "node_modules"
     for candidate in (*_native_binaries(modules), modules / ".bin" / "codex"):
         if candidate.is_file() and os.access(candidate, os.X_OK):
@@ -46,6 +52,7 @@ def require_codex(version: str) -> Path:
 def codex_environment(codex_home: Path, home: Path) -> dict[str, str]:
     """Return the environment for Codex: nothing is inherited, and nothing leaves this machine."""
     return {
+        **SYSTEM,
         "PATH": os.environ["PATH"],  # the wrapper looks for node
         "HOME": str(home),
         "CODEX_HOME": str(codex_home),
@@ -60,6 +67,8 @@ def running_codex(
 ) -> Iterator[subprocess.Popen[str]]:
     """Run Codex with pipes for its input and output, at the end of which it is ended."""
     command, pipe = [str(require_codex(version)), *arguments], subprocess.PIPE
+    if sys.platform == "win32":  # Wine: Codex may not write into this file, which it has locked
+        (codex_home / "installation_id").write_text(str(uuid.uuid4()))
     with tempfile.TemporaryDirectory() as home:
         environ = codex_environment(codex_home, Path(home))
         with subprocess.Popen(

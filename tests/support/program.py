@@ -33,6 +33,10 @@ COMMAND = which("headless-login", path=f"{_BESIDE}{os.pathsep}{_BESIDE / 'Script
 T = TypeVar("T")
 PROMPT = "Paste the whole address here:"
 Variables = dict[str, str]  # of an environment
+# What no program starts without on Windows, and where its modules are.
+_NEEDED = ("COMSPEC", "PATHEXT", "PYTHONPATH", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "WINDIR")
+_KEPT = _NEEDED if sys.platform == "win32" else ()
+SYSTEM: Variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 def environment(codex_home: Path | str | None, issuer: str | None, **extra: str) -> Variables:
@@ -44,11 +48,9 @@ def environment(codex_home: Path | str | None, issuer: str | None, **extra: str)
         "LANG": "C.UTF-8",
         "SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22",  # never open a browser in a test
     }
-    if sys.platform == "win32":  # what no program starts without there, and where its modules are
-        wanted = ("COMSPEC", "PATHEXT", "PYTHONPATH", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "WINDIR")
-        environ |= {name: os.environ[name] for name in wanted if name in os.environ}
     given = {"CODEX_HOME": codex_home, "HEADLESS_LOGIN_ISSUER": issuer}
-    return environ | {name: str(value) for name, value in given.items() if value} | extra
+    given_ones = {name: str(value) for name, value in given.items() if value}
+    return SYSTEM | environ | given_ones | extra
 
 
 @dataclass(frozen=True)
