@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from tests.support.program import COMMAND, Outcome, Terminal, environment, run
 from tests.support.stored_files import KEY, jwt, write
 
 LEGACY = "sk-legacy-MARKED-value-0123456789"
+WINDOWS_PIPE = "type FILE | headless-login login --with-api-key"
 PIPE = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
+PIPE = WINDOWS_PIPE if sys.platform == "win32" else PIPE
 
 
 def _sign_in(home: CodexHome, stdin: str | bytes | None, *words: str, **extra: str) -> Outcome:

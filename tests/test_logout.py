@@ -73,7 +73,10 @@ def test_nothing_to_do_is_no_error(home: CodexHome) -> None:
     for each in (home, CodexHome(f"{home.path}/missing")):
         outcome = _logout(each, "--revoke")
         assert outcome.exit_code == 0
-        assert outcome.err == f"Nothing to do: there is no sign-in in {each.auth_file}\n"
+        assert (
+            outcome.err
+            == f"Nothing to do: there is no sign-in in {os.path.normpath(each.auth_file)}\n"
+        )
     assert os.listdir(home.path) == []
     NO_FILES["a dangling link"](Path(home.auth_file))
     assert "Nothing to do" in _logout(home).err

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.files import patiently
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
+from headless_login.commands.command_line import command_of
 from headless_login.errors import LocalTrouble
-from headless_login.oauth.text import shell_word
+from headless_login.oauth.text import exported, fed, shell_word, unset
 from headless_login.practice.person import approve, approve_device
 from tests.support.browsing import follow
 from tests.support.codex import NEWEST, refreshed_by_codex, require_codex, run_codex
@@ -94,6 +96,32 @@ def test_a_folder_is_none_that_is_not_permitted(tmp_path: Path) -> None:
 )
 def test_a_path_is_a_word_for_both_shells(path: str, word: str) -> None:
     assert shell_word(path, platform="win32") == word
+
+
+PATH = r"C:\Grace's\my $codex"
+QUOTED = r"'C:\Grace''s\my $codex'"  # PowerShell's, in which nothing is replaced
+PROGRAM = r'"C:\Program Files\hl\headless-login.exe" logout'
+
+
+@pytest.mark.parametrize(
+    ("write", "posix", "windows"),
+    [
+        (partial(fed, "x -"), "x - < FILE", "type FILE | x -"),
+        (partial(unset, "A", "B"), "unset A B",
+         "set A= & set B= (PowerShell: Remove-Item Env:A, Env:B)"),
+        (partial(exported, "A", PATH), """export A='C:\\Grace'"'"'s\\my $codex'""",
+         f'set "A={PATH}" (PowerShell: $env:A = {QUOTED})'),
+        (partial(command_of, ["x", "a b"]), "x 'a b'", 'x "a b"'),
+        (partial(command_of, [PROGRAM.split('"')[1], "logout"]),
+         r"'C:\Program Files\hl\headless-login.exe' logout",
+         f"{PROGRAM} (PowerShell: & {PROGRAM})"),
+    ],
+)  # fmt: skip
+def test_commands_are_those_of_the_system(
+    write: Callable[..., str], posix: str, windows: str
+) -> None:
+    """What is printed can be run where it is read; where the shells differ, both are named."""
+    assert (write(platform="linux"), write(platform="win32")) == (posix, windows)
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def _provider_of(
             set that variable could have codes and verifiers sent to itself (RFC 9700 §4.4).
     """
     from headless_login.oauth import provider
-    from headless_login.oauth.text import one_line
+    from headless_login.oauth.text import one_line, unset
 
     named, environ = issuer is not None, context.environ
     issuer = (issuer if named else environ.get("HEADLESS_LOGIN_ISSUER")) or provider.CODEX_ISSUER
@@ -158,7 +158,7 @@ def _provider_of(
             raise WrongUsage(
                 f"HEADLESS_LOGIN_ISSUER names {one_line(asked.host)}, which is neither OpenAI nor "
                 "on this machine.",
-                "If that is right, name it with --issuer. Else: unset HEADLESS_LOGIN_ISSUER",
+                f"If that is right, name it with --issuer. Else: {unset('HEADLESS_LOGIN_ISSUER')}",
             )
         source = "--issuer" if named else "HEADLESS_LOGIN_ISSUER"
         if not (context.output.events.wanted and context.output.events.strict):

@@ -32,7 +32,7 @@ from headless_login.codex.verdict import (
 )
 from headless_login.errors import FAILED, OK, WARNING, Finding, HeadlessLoginError, LocalTrouble
 from headless_login.oauth.identity import claims_of, identity_of
-from headless_login.oauth.text import one_line, printable
+from headless_login.oauth.text import one_line, printable, unset
 
 _LOGIN = "headless-login login"
 _SKEW = 300  # seconds
@@ -121,13 +121,13 @@ def check_surroundings(
     for text in notes(home, rules, environ):
         name, remedy = "repository", "See that file."
         if "CODEX_API_KEY" in text:
-            name, remedy = "codex_exec", "unset CODEX_API_KEY"
+            name, remedy = "codex_exec", unset("CODEX_API_KEY")
         yield Finding(name, WARNING, _sentence(text), remedy)
     ours = ("HEADLESS_LOGIN_ISSUER", "HEADLESS_LOGIN_CLIENT_ID")
     if names := [name for name in ours if environ.get(name)]:
         are_set = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} set"
         message = f"{are_set}: a sign-in goes to another server than OpenAI's."
-        yield Finding("issuer_variable", WARNING, message, f"unset {' '.join(names)}")
+        yield Finding("issuer_variable", WARNING, message, unset(*names))
 
 
 def check_sign_in(

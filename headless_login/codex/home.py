@@ -31,10 +31,14 @@ class CodexHome(NamedTuple):
             return cls(_absolute(os.path.expanduser(given), "--codex-home"))
         if chosen := environ.get("CODEX_HOME"):
             if chosen.partition("/")[0] == "~" and not os.path.isdir(chosen):
+                from headless_login.oauth.text import exported
+
+                written = exported("CODEX_HOME", "C:\\Users\\YOU\\.codex")
+                written = written if sys.platform == "win32" else 'export CODEX_HOME="$HOME/.codex"'
                 raise LocalTrouble(
                     "store_failed",
                     "CODEX_HOME begins with a ~ that no shell has replaced, and Codex does not.",
-                    'For example: export CODEX_HOME="$HOME/.codex"',
+                    f"For example: {written}",
                 )
             return cls(_absolute(chosen, "CODEX_HOME"))  # Codex takes a `~` literally [seen]
         return cls(os.path.join(_user_folder(environ), ".codex"))

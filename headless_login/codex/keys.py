@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import sys
 import time
 from collections.abc import Callable, Mapping
 
 from headless_login.errors import SignInRefused, WrongUsage
 from headless_login.oauth.identity import Claims, claims_of, numeric_date
+from headless_login.oauth.text import fed
 from headless_login.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 4096  # bytes
 LONGEST_TOKEN = 64 * 1024  # bytes
-_PIPE_KEY = "Pipe it in: printenv OPENAI_API_KEY | headless-login login --with-api-key"
-_PIPE_TOKEN = "Pipe it in: headless-login login --with-access-token < FILE"  # noqa: S105  # nosec B105
+# How they are piped in; on Windows no variable is written alike in both shells.
+_WITH_KEY = "headless-login login --with-api-key"
+PIPE_KEY = fed(_WITH_KEY) if sys.platform == "win32" else f"printenv OPENAI_API_KEY | {_WITH_KEY}"
+PIPE_TOKEN = fed("headless-login login --with-access-token")
+_PIPE_KEY, _PIPE_TOKEN = f"Pipe it in: {PIPE_KEY}", f"Pipe it in: {PIPE_TOKEN}"
 
 AGENT_IDENTITY_ISSUER = "https://chatgpt.com/codex-backend/agent-identity"
 _AGENT_IDENTITY_AUDIENCE = "codex-app-server"

@@ -22,6 +22,8 @@ _ROOM = b"\0" * 16384
 _LITTLE_SPACE = 10 * 1024 * 1024  # bytes
 _FOLDER_REFUSES = (errno.EROFS, errno.EACCES, errno.EPERM)
 
+_MAKE = "mkdir" if sys.platform == "win32" else "mkdir -m 700 -p"
+
 
 def check_writable(home: CodexHome, *, owner: Callable[[str], str] | None = None) -> None:
     """Prove that auth.json could be written now, and change nothing.
@@ -169,7 +171,7 @@ def check_folder(home: CodexHome, environ: Mapping[str, str]) -> Iterator[Findin
         yield Finding(name, FAILED, message, "Name another folder with --codex-home.")
     elif environ.get("CODEX_HOME"):
         message = f"{path} does not exist, and Codex does not start with such a CODEX_HOME."
-        yield Finding(name, WARNING, message, f"mkdir -m 700 -p {shell_word(home.path)}")
+        yield Finding(name, WARNING, message, f"{_MAKE} {shell_word(home.path)}")
     else:
         yield Finding(name, OK, f"{path} does not exist yet; a sign-in makes it.")
     yield check_space(there)

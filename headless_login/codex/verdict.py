@@ -19,7 +19,7 @@ from headless_login.codex.rules import (
     repository_files,
 )
 from headless_login.errors import HeadlessLoginError
-from headless_login.oauth.text import one_line, printable, shell_word
+from headless_login.oauth.text import exported, one_line, printable, unset
 from headless_login.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def environment_obstacle(environ: Mapping[str, str], rules: Rules) -> Obstacle |
         return None
     are_set = f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} set"
     message = f"{are_set}, so that Codex {does} (unchecked), not auth.json."
-    return Obstacle("environment", message, f"unset {' '.join(found)}")
+    return Obstacle("environment", message, unset(*found))
 
 
 def _policy_obstacle(stored: StoredSignIn, rules: Rules) -> Obstacle | None:
@@ -190,7 +190,7 @@ def steps_before_use(
     found = environment_obstacle(environ, rules)
     steps = [found.remedy] if found else []
     if not _is_codexs_own(home, environ):
-        steps.append(f"export CODEX_HOME={shell_word(home.path)}")
+        steps.append(exported("CODEX_HOME", home.path))
     if found := store_obstacle(home, rules, environ, read_keyring=read_keyring):
         steps.append(found.remedy)
     return steps

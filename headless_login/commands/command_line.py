@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from headless_login.codex.home import CodexHome
 from headless_login.errors import LocalTrouble
@@ -30,7 +30,14 @@ def _is_usual(home: CodexHome, environ: Mapping[str, str]) -> bool:
 
 def own_command(home: CodexHome, environ: Mapping[str, str], *arguments: str) -> str:
     """Return such a call for a shell."""
-    return " ".join(map(shell_word, own_arguments(home, environ, *arguments)))
+    return command_of(own_arguments(home, environ, *arguments))
+
+
+def command_of(words: Iterable[str], *, platform: str = sys.platform) -> str:
+    """Return a command line; to PowerShell a quoted program is a text, unless & is before it."""
+    command = " ".join(shell_word(word, platform=platform) for word in words)
+    both = platform == "win32" and command.startswith('"')
+    return f"{command} (PowerShell: & {command})" if both else command
 
 
 def command_to_deliver(target: str, replaces: bool) -> Callable[[str], str]:
@@ -39,7 +46,7 @@ def command_to_deliver(target: str, replaces: bool) -> Callable[[str], str]:
 
     def command(folder: str) -> str:
         words = [*_program(), "push", target, "--move", *more, "--codex-home", folder]
-        return " ".join(map(shell_word, words))
+        return command_of(words)
 
     return command
 

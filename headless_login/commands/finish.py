@@ -27,6 +27,7 @@ from headless_login.errors import (
 from headless_login.flows.device import slower
 from headless_login.flows.race import PastedAnswers
 from headless_login.oauth.attempt import Attempt
+from headless_login.oauth.text import fed
 from headless_login.oauth.values import AuthorizationPending, DeviceCode, Grant, Tokens
 from headless_login.signin import SignedIn, complete
 from headless_login.terminal.input import (
@@ -212,7 +213,7 @@ def _by_argument(finishing: _Finishing, text: str) -> SignedIn:
             outcome.error,
             outcome.message,
             "If a shell cut the address at an &, put it into a file: "
-            f"{finishing.command(_STDIN)} < FILE {_PENDING}",
+            f"{fed(finishing.command(_STDIN))} {_PENDING}",
         )
     return _complete(finishing, answers, outcome)
 
@@ -229,7 +230,7 @@ def _by_input(finishing: _Finishing, seconds: float) -> SignedIn:
         except (WithoutInput, TimedOut):
             raise WrongUsage(
                 "There is no address: none came on standard input.",
-                f"Use: {finishing.command(_STDIN)} < FILE (in a container: docker exec -i)",
+                f"Use: {fed(finishing.command(_STDIN))} (in a container: docker exec -i)",
             ) from None
         except SignInRefused as refused:
             outcome = refused.with_traceback(None)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from headless_login.codex.auth_file import Credentials
 from headless_login.codex.keys import (
     LONGEST_TOKEN,
+    PIPE_KEY,
+    PIPE_TOKEN,
     check_agent_identity,
     is_personal,
     masked,
@@ -23,9 +25,6 @@ from headless_login.errors import WrongUsage
 from headless_login.oauth.identity import Claims, Identity
 from headless_login.oauth.provider import Provider
 from headless_login.terminal.input import can_be_asked, quiet_input
-
-PIPE_KEY = "printenv OPENAI_API_KEY | headless-login login --with-api-key"
-PIPE_TOKEN = "headless-login login --with-access-token < FILE"  # noqa: S105  # nosec B105
 
 
 def login_with_api_key(destination: Destination, context: Context, *, target: str = "") -> None:

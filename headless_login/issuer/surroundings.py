@@ -6,11 +6,12 @@ Light: it is asked before the address is shown, so that nobody signs in for noth
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 
 from headless_login.errors import FAILED, OK, Finding, IssuerTrouble
 from headless_login.oauth.provider import Provider
-from headless_login.oauth.text import one_line, shell_word
+from headless_login.oauth.text import one_line, shell_word, unset
 from headless_login.typed import NamedTuple
 
 # Of the certificates: Codex's own is added to the others; those of OpenSSL stand in place of the
@@ -57,7 +58,7 @@ def proxy_of(provider: Provider, environ: Mapping[str, str] = os.environ) -> Pro
             "issuer_unreachable",
             f"{variable} is not the address of a proxy.",
             f"Write it as http://HOST:PORT, without quotes; in a password, write @ / ? # as %40 "
-            f"%2F %3F %23. Or: unset {variable}",
+            f"%2F %3F %23. Or: {unset(variable)}",
         )
     scheme = (found["scheme"] or "http").lower()
     scheme = "socks5h" if scheme == "socks" else scheme  # as GNOME and others write it
@@ -127,32 +128,34 @@ def look_around(provider: Provider, environ: Mapping[str, str] = os.environ) -> 
     folder = environ.get(CERTIFICATE_FOLDER)
     if folder and not any(map(os.path.isdir, folder.split(os.pathsep))):
         message = f"{CERTIFICATE_FOLDER} names no folder."
-        yield Finding("certificates", FAILED, message, f"unset {CERTIFICATE_FOLDER}")
+        yield Finding("certificates", FAILED, message, unset(CERTIFICATE_FOLDER))
     elif not files:
         yield Finding("certificates", OK, "No variable names a file of certificates.")
 
 
 def _wrong_with(file: CertificateFile) -> tuple[str, str] | None:
     """Return what is wrong with a file of certificates, and what mends it."""
-    path, unset = file.path, f"Name the right file, or: unset {file.variable}"
+    path, other = file.path, f"Name the right file, or: {unset(file.variable)}"
     if path != path.strip(" \t\r\n\"'"):
-        return "has quotes or blanks around its name", f"Write it without them. {unset}"
+        return "has quotes or blanks around its name", f"Write it without them. {other}"
     if path.startswith("~"):
-        return "begins with a ~, which only a shell expands", f"Write the whole path. {unset}"
+        return "begins with a ~, which only a shell expands", f"Write the whole path. {other}"
     try:
         with open(path, "rb") as content:
             head = content.read(4 * 1024 * 1024)
     except OSError as error:
-        return f"cannot be read: {error.strerror or type(error).__name__}", unset
+        return f"cannot be read: {error.strerror or type(error).__name__}", other
     if head[:1] == b"\x30":
-        convert = f"openssl x509 -inform der -in {shell_word(path)} -out {shell_word(path)}.pem"
+        windows = sys.platform == "win32"
+        makes = "certutil -encode {} {}" if windows else "openssl x509 -inform der -in {} -out {}"
+        convert = makes.format(shell_word(path), shell_word(f"{path}.pem"))
         return "is in the binary form (DER), not PEM", f"Convert it: {convert}"
     if b"-----BEGIN " not in head:
-        return "holds no certificate (PEM)", unset
-    return _wrong_certificates(path, unset)
+        return "holds no certificate (PEM)", other
+    return _wrong_certificates(path, other)
 
 
-def _wrong_certificates(path: str, unset: str) -> tuple[str, str] | None:
+def _wrong_certificates(path: str, other: str) -> tuple[str, str] | None:
     import ssl
     import time
 
@@ -160,8 +163,8 @@ def _wrong_certificates(path: str, unset: str) -> tuple[str, str] | None:
     try:
         context.load_verify_locations(path)
     except (OSError, ValueError):
-        return "is damaged: its certificates cannot be read", unset
+        return "is damaged: its certificates cannot be read", other
     ends = [ssl.cert_time_to_seconds(str(each["notAfter"])) for each in context.get_ca_certs()]
     if ends and max(ends) < time.time():
-        return "holds only certificates that have expired", unset
+        return "holds only certificates that have expired", other
     return None

@@ -54,6 +54,30 @@ def shell_word(path: str, *, platform: str = sys.platform) -> str:
     return f"\"$(printf '{plain}')\""
 
 
+def exported(name: str, value: str, *, platform: str = sys.platform) -> str:
+    """Return the command that sets a variable of the environment.
+
+    No one line does so in both shells of Windows.
+    """
+    if platform == "win32":
+        quoted = value.replace("'", "''")
+        return f"set \"{name}={value}\" (PowerShell: $env:{name} = '{quoted}')"
+    return f"export {name}={shell_word(value, platform=platform)}"
+
+
+def unset(*names: str, platform: str = sys.platform) -> str:
+    """Return the command that takes variables out of the environment."""
+    if platform == "win32":
+        clear = " & ".join(f"set {name}=" for name in names)
+        return f"{clear} (PowerShell: Remove-Item {', '.join(f'Env:{name}' for name in names)})"
+    return f"unset {' '.join(names)}"
+
+
+def fed(command: str, *, platform: str = sys.platform) -> str:
+    """Return a command with a file as its standard input (PowerShell has no `<`)."""
+    return f"type FILE | {command}" if platform == "win32" else f"{command} < FILE"
+
+
 def _in_octal(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 

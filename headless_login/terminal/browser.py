@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from headless_login.errors import OK, WARNING, Finding
+from headless_login.oauth.text import unset
 from headless_login.terminal.place import Place
 
 # They would take this terminal, or fetch the page without showing it.
@@ -81,7 +82,7 @@ def check_browser(
     if place.is_remote and not place.editor:
         return Finding(name, OK, "None is opened here: the address is for a browser elsewhere.")
     set_to = " that BROWSER names" if environ.get("BROWSER") else ""
-    remedy = f"{'unset BROWSER. ' if set_to else ''}Or open the address yourself."
+    remedy = f"{unset('BROWSER') + '. ' if set_to else ''}Or open the address yourself."
     return Finding(name, WARNING, f"There is no graphical browser here{set_to}.", remedy)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from headless_login.errors import OK, WARNING, Finding
+from headless_login.oauth.text import exported
 from headless_login.terminal.output import Console
 from headless_login.terminal.qr.drawing import Look, choose
 
@@ -40,7 +41,11 @@ def check_terminal(console: Console) -> Iterator[Finding]:
     told += {"yes": ", UTF-8", "no": ", no UTF-8"}.get(look.blocks, ", UTF-8 perhaps")
     if console.is_dumb:
         message = f"TERM is {console.environ.get('TERM') or 'not set'}: plain lines alone."
-        yield Finding("terminal", WARNING, message, "export TERM=xterm-256color")
+        remedy = exported("TERM", "xterm-256color")
+        if sys.platform == "win32":
+            message = "This console follows no escape sequences: plain lines alone."
+            remedy = "Use Windows Terminal."
+        yield Finding("terminal", WARNING, message, remedy)
         return
     if look.columns < 80 or look.rows < 24:
         yield Finding("terminal", WARNING, f"{told}: small.", "Zoom out (Ctrl -), to 80x24.")
