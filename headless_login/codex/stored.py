@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -104,7 +105,10 @@ def read_stored(
             private = os.name != "posix" or not stat.S_IMODE(status.st_mode) & 0o077
             return interpret(content)._replace(private=private)
         except FileNotFoundError:
-            return None
+            if sys.platform != "win32" or not os.path.isfile(home.path):
+                return None
+            problem = "cannot be read: Not a directory"  # which Windows does not say
+            break
         except Torn as torn:
             problem = str(torn)
         except Misshapen as misshapen:
