@@ -32,7 +32,7 @@ from headless_login.oauth.attempt import Attempt
 from headless_login.oauth.provider import CODEX, Endpoints, Provider
 from headless_login.oauth.request import AuthorizationRequest, redirect_uri_for
 from headless_login.oauth.values import DeviceCode, Grant
-from tests.support.machine import NOBODY, as_user, needs_root, public_folder
+from tests.support.machine import NOBODY, as_user, needs_root, posix_modes, public_folder
 from tests.support.two_calls import PENDING, Pending, aged, resealed
 
 BEGUN = Moment(wall=1_800_000_000.0, uptime=5_000.0, boot="first")
@@ -210,7 +210,10 @@ def test_a_record_of_the_wrong_kind_is_refused(path: str, value: object, pending
 @pytest.mark.parametrize(
     ("why", "tamper"),
     [
-        *((EXPOSED, partial(Path.chmod, mode=mode)) for mode in (0o644, 0o660, 0o606)),
+        *(
+            pytest.param(EXPOSED, partial(Path.chmod, mode=mode), marks=posix_modes)
+            for mode in (0o644, 0o660, 0o606)
+        ),
         pytest.param(OTHERS, lambda path: os.chown(path, NOBODY, NOBODY), marks=needs_root),
     ],
 )

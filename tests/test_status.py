@@ -15,6 +15,7 @@ import pytest
 from headless_login.codex.home import CodexHome
 from headless_login.commands.status import report_status
 from headless_login.delivery.destination import CodexFolder
+from headless_login.oauth.text import unset
 from tests.support.machine import has_mode, posix_modes, posix_paths
 from tests.support.program import Outcome, environment, run
 from tests.support.stored_files import (
@@ -215,7 +216,11 @@ KEYRING = 'cli_auth_credentials_store = "keyring"'
 @pytest.mark.parametrize(
     ("sight", "reason", "phrase"),
     [
-        (Sight(environ={"CODEX_ACCESS_TOKEN": "MARKED"}), "environment", "unset CODEX_ACCESS"),
+        (
+            Sight(environ={"CODEX_ACCESS_TOKEN": "MARKED"}),
+            "environment",
+            unset("CODEX_ACCESS_TOKEN"),
+        ),
         (Sight(environ={"OPENAI_IDENTITY_TOKEN_FILE": ""}), "environment", "workload identity"),
         (Sight(config='forced_login_method = "api"'), "policy", "removes auth.json when it starts"),
         (Sight(config='forced_chatgpt_workspace_id = "x"'), "policy", "of this sign-in (acc-1)"),
