@@ -24,9 +24,9 @@ from headless_login.errors import LocalTrouble
 from headless_login.oauth.text import exported, fed, shell_word, unset
 from headless_login.practice.person import approve, approve_device
 from tests.support.browsing import follow
-from tests.support.codex import NEWEST, refreshed_by_codex, require_codex, run_codex
+from tests.support.codex import NEWEST, cache_folder, refreshed_by_codex, require_codex, run_codex
 from tests.support.machine import hold
-from tests.support.program import Outcome, Piped, assert_ended, environment, run
+from tests.support.program import Outcome, Piped, Terminal, assert_ended, environment, run
 from tests.support.scene import Scene
 from tests.support.two_calls import FINISH, START
 
@@ -268,3 +268,43 @@ def test_the_real_codex_takes_a_key(codex_home: Path) -> None:
     words = ("login", "--with-api-key")
     assert_ended(run(*words, environ=environ, stdin="sk-proj-0123456789abcdefghij\r\n"), 0)
     assert_codex_says("API key configured", codex_home)
+
+
+# In a console: Wine's, whose picture is not that of Windows, but which reads keys as that does.
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "windows"
+in_a_console = pytest.mark.skipif(
+    sys.platform == "win32" or not (cache_folder() / "windows" / ".made").exists(),
+    reason="there is no Windows under Wine here, or it has no console of Wine's",
+)
+
+
+def _type(terminal: Terminal, answer: str) -> None:
+    terminal.send(answer)
+    terminal.send("\r")
+
+
+ANSWERS: dict[str, Callable[[Terminal, str], object]] = {
+    "typed": _type,
+    "64 KiB": lambda terminal, answer: _type(terminal, "it says: " * 7000 + answer),
+    "by the browser": lambda _, answer: follow(answer),
+}
+
+
+@in_a_console
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_the_prompt_in_a_console(answers: str, scene: Scene) -> None:
+    """What is typed is read whole and not shown; the browser's answer ends the question."""
+    home = "Z:" + str(scene.auth_file.parent).replace("/", "\\")
+    environ = scene.environ | {"HOME": os.environ["HOME"], "CODEX_HOME": home}
+    words = (*scene.arguments, "--no-browser")
+    shell = ("bash", str(SCRIPT), "run")
+    with Terminal(*words, environ=environ, command=shell, columns=600, rows=50) as terminal:
+        url = re.findall(
+            r"https?://\S+/oauth/authorize\?[\w=&%.+-]+", terminal.read_until("for keys")
+        )
+        answer = approve(url[-1])
+        ANSWERS[answers](terminal, answer)
+        assert terminal.wait(60) == 0, terminal.text
+        assert answer.partition("code=")[2] not in terminal.text
+    assert scene.auth_file.exists()
