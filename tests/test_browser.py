@@ -11,6 +11,7 @@ import pytest
 
 from headless_login.terminal.browser import open_browser
 from headless_login.terminal.place import Place, SshConnection
+from tests.support.machine import posix_shell
 from tests.support.program import until
 from tests.support.scene import Scene
 
@@ -133,6 +134,7 @@ def _really_open(browser: object, fails_within: float = 30) -> bool:
     return open_browser(URL, {"BROWSER": str(browser)}, SCREEN, fails_within=fails_within)
 
 
+@posix_shell
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="/proc is Linux's")
 def test_it_gets_nothing_but_the_address(write: Write, tmp_path: Path) -> None:
     """As one word; no open file of ours, no terminal, and a session that Ctrl-C does not reach."""
@@ -146,6 +148,7 @@ def test_it_gets_nothing_but_the_address(write: Write, tmp_path: Path) -> None:
     assert int(session) != os.getsid(0)
 
 
+@posix_shell
 @pytest.mark.parametrize("first", ["exit 3", "kill -9 $$", "sleep 0.1; exit 1"])
 def test_the_next_command_is_tried(first: str, write: Write, tmp_path: Path) -> None:
     """BROWSER with several commands: for real, one after the other; the exit code tells."""
@@ -163,6 +166,7 @@ def test_one_that_cannot_be_started_is_not_open(write: Write) -> None:
     assert not _really_open(broken)
 
 
+@posix_shell
 @pytest.mark.parametrize("browser", [None, ""])
 def test_xdg_open_looks_for_graphical_browsers_only(
     browser: str | None, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,6 +187,7 @@ def test_xdg_open_looks_for_graphical_browsers_only(
 WAIT = "i=0; while [ ! -e enough ] && [ $i -lt 400 ]; do sleep 0.05; i=$((i+1)); done"
 
 
+@posix_shell
 def test_one_that_keeps_running_is_left_alone(write: Write, tmp_path: Path) -> None:
     """A browser started in the foreground is open, and is not waited for."""
     assert _really_open(write(WAIT, "echo end > end"), fails_within=0.1)
