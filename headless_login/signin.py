@@ -112,12 +112,14 @@ def rebuild(kept: Mapping[str, Any]) -> Attempt:
 
 def load() -> None:
     """Import everything that completing needs: an import must not fail after a code is spent."""
-
     import headless_login.codex.accounts
     import headless_login.codex.locks
     import headless_login.codex.running
     import headless_login.issuer.client
-    import headless_login.oauth.id_token  # noqa: F401
+    from headless_login.codex.replace import signals_held
+
+    with signals_held():  # in the middle of it, an exception makes a library panic
+        import headless_login.oauth.id_token  # noqa: F401
 
 
 def complete(

@@ -40,8 +40,8 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another 
 
 
 def has_mode(path: Path | str, mode: int) -> bool:
-    """Return whether a file, or what a link is, has these permissions; Windows knows none."""
-    return sys.platform == "win32" or stat.S_IMODE(os.lstat(path).st_mode) == mode
+    """Return whether a file, or what a link leads to, has these permissions; Windows knows none."""
+    return sys.platform == "win32" or stat.S_IMODE(os.stat(path).st_mode) == mode
 
 
 @contextmanager
