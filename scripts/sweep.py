@@ -36,8 +36,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 from headless_login import CodexFolder, Credentials, begin, complete  # noqa: E402
-from headless_login.codex.home import CodexHome  # noqa: E402
-from headless_login.codex.journal import FAILURE, JOURNAL  # noqa: E402
+from headless_login.codex.home import FAILURE, JOURNAL, CodexHome  # noqa: E402
 from headless_login.codex.pending.record import Damaged, read_record  # noqa: E402
 from headless_login.oauth.provider import Provider  # noqa: E402
 from headless_login.practice.issuer import PERSONAL_ACCESS_TOKEN, PracticeIssuer  # noqa: E402

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from headless_login.codex.home import CodexHome
-from headless_login.codex.journal import ANSWER_LOST, FAILURE, OUTCOME_UNKNOWN, Failure, token_hash
+from headless_login.codex.home import FAILURE, FOLDER, CodexHome
+from headless_login.codex.journal import ANSWER_LOST, OUTCOME_UNKNOWN, Failure, token_hash
 from headless_login.codex.keyring import user_name
-from headless_login.codex.pending.folder import FOLDER
 from headless_login.codex.preflight import check_folder
 from headless_login.codex.running import running_codexes
 from headless_login.errors import Finding

@@ -29,7 +29,6 @@ from headless_login.codex.kept import (
     read_kept,
     record,
 )
-from headless_login.codex.pending.folder import FOLDER
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import left_overs, replace, signals_held, sweep
 from headless_login.codex.stored import read_stored
@@ -175,7 +174,7 @@ class Accounts:
         raise self._cannot_write(refused)
 
     def _cannot_write(self, error: OSError) -> LocalTrouble:
-        return cannot_write(os.path.join(self._home.path, FOLDER, ACCOUNTS), error)
+        return cannot_write(self._home.own(ACCOUNTS), error)
 
 
 def list_accounts(home: CodexHome, *, tidy: bool = True) -> Listing:

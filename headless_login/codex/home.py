@@ -9,7 +9,16 @@ from contextlib import suppress
 
 from headless_login.codex.files import Folder
 from headless_login.errors import LocalTrouble, WrongUsage
+from headless_login.oauth.text import exported
 from headless_login.typed import NamedTuple
+
+FOLDER = ".headless-login"  # of ours, beside auth.json
+JOURNAL, FAILURE = "refresh-journal", "refresh-failure"  # in it, see `journal`
+_WRITTEN = (
+    exported("CODEX_HOME", "C:\\Users\\YOU\\.codex")
+    if sys.platform == "win32"
+    else 'export CODEX_HOME="$HOME/.codex"'
+)
 
 
 class CodexHome(NamedTuple):
@@ -31,14 +40,10 @@ class CodexHome(NamedTuple):
             return cls(_absolute(os.path.expanduser(given), "--codex-home"))
         if chosen := environ.get("CODEX_HOME"):
             if chosen.partition("/")[0] == "~" and not os.path.isdir(chosen):
-                from headless_login.oauth.text import exported
-
-                written = exported("CODEX_HOME", "C:\\Users\\YOU\\.codex")
-                written = written if sys.platform == "win32" else 'export CODEX_HOME="$HOME/.codex"'
                 raise LocalTrouble(
                     "store_failed",
                     "CODEX_HOME begins with a ~ that no shell has replaced, and Codex does not.",
-                    f"For example: {written}",
+                    f"For example: {_WRITTEN}",
                 )
             return cls(_absolute(chosen, "CODEX_HOME"))  # Codex takes a `~` literally [seen]
         return cls(os.path.join(_user_folder(environ), ".codex"))
@@ -52,6 +57,10 @@ class CodexHome(NamedTuple):
     def config_file(self) -> str:
         """The configuration of Codex."""
         return os.path.join(self.path, "config.toml")
+
+    def own(self, name: str) -> str:
+        """Return where a file of ours lies."""
+        return os.path.join(self.path, FOLDER, name)
 
     def make(self) -> bool:
         """Make the folder (0700) if it is missing and return whether that was so.

@@ -16,9 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from headless_login.codex.accounts import Accounts
 from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.files import Folder, try_lock
-from headless_login.codex.home import CodexHome
+from headless_login.codex.home import FAILURE, JOURNAL, CodexHome
 from headless_login.codex.locks import WAITING as WAITING_FOR_CODEX
-from headless_login.codex.pending.folder import FOLDER, our_folder, our_folder_made
+from headless_login.codex.pending.folder import our_folder, our_folder_made
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import append, replace
 from headless_login.errors import (
@@ -35,7 +35,7 @@ from headless_login.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any, Self
 
-LOCK, JOURNAL, FAILURE = "refresh-lock", "refresh-journal", "refresh-failure"
+LOCK = "refresh-lock"
 PATIENCE = 45.0  # seconds; longer than a refresh may take
 _PAUSE = 0.05  # seconds
 _FORMAT = 1
@@ -135,7 +135,7 @@ class Journal:
         self._home = home
         self._folder = folder
         self.waited_since = waited_since
-        self.path = os.path.join(home.path, FOLDER, JOURNAL)
+        self.path = home.own(JOURNAL)
 
     @classmethod
     @contextmanager
@@ -166,7 +166,7 @@ class Journal:
             else:
                 yield journal
                 return
-        raise cannot_write(os.path.join(home.path, FOLDER, LOCK), refused)
+        raise cannot_write(home.own(LOCK), refused)
 
     def _lock(
         self,

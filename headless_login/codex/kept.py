@@ -9,8 +9,8 @@ import stat
 from contextlib import ExitStack, suppress
 
 from headless_login.codex.files import Folder
-from headless_login.codex.home import CodexHome
-from headless_login.codex.pending.folder import FOLDER, enter_own, make_own, not_ours
+from headless_login.codex.home import FOLDER, CodexHome
+from headless_login.codex.pending.folder import enter_own, make_own, not_ours
 from headless_login.codex.preflight import cannot_write
 from headless_login.codex.replace import try_replacing
 from headless_login.codex.stored import Misshapen, StoredSignIn, interpret

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from headless_login.codex.home import CodexHome
+from headless_login.codex.home import FAILURE, CodexHome
 from headless_login.codex.rules import PolicyPlace, Rules
 from headless_login.codex.stored import StoredSignIn, described, read_stored
 from headless_login.codex.verdict import Obstacle, first_obstacle, notes
@@ -17,7 +17,6 @@ from headless_login.terminal.output import utc
 
 _NOTHING = StoredSignIn(mode=None)
 _SKEW = 300  # seconds
-_FAILURE = (".headless-login", "refresh-failure")  # of the journal
 
 
 def report_status(
@@ -73,7 +72,7 @@ def _warnings(home: CodexHome, stored: StoredSignIn, now: float) -> list[str]:
 def _refusals(home: CodexHome, stored: StoredSignIn) -> list[str]:
     """Return what `token` has kept of a refresh token that the issuer takes no more."""
     # The journal is not loaded where it has nothing to tell.
-    if not stored.refresh_token or not os.path.exists(os.path.join(home.path, *_FAILURE)):
+    if not stored.refresh_token or not os.path.exists(home.own(FAILURE)):
         return []
     from headless_login.codex.journal import last_failure
 

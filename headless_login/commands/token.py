@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from headless_login.codex.files import read_owned
-from headless_login.codex.home import CodexHome
+from headless_login.codex.home import JOURNAL, CodexHome
 from headless_login.codex.stored import StoredSignIn, read_stored
 from headless_login.commands.context import Context
 from headless_login.errors import (
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MIN_VALID = 900.0  # seconds; Codex itself acts at 300, and can be in the way then
 _LONGEST = 30 * 86400.0  # seconds
-_JOURNAL = (".headless-login", "refresh-journal")
 _ROUNDS = 12  # that auth.json may change under our hands, as by a crowd that switches accounts
 _ON_A_TERMINAL = (
     "This is a secret. For a command: curl -H "
@@ -130,7 +129,7 @@ def valid_token(
 
 def _recovered(home: CodexHome, say: Say) -> StoredSignIn | None:
     """Read auth.json, once a refresh that was killed is in it."""
-    if os.path.lexists(os.path.join(home.path, *_JOURNAL)):  # else it is not loaded
+    if os.path.lexists(home.own(JOURNAL)):  # else it is not loaded
         from headless_login.codex.journal import recover
 
         try:

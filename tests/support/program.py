@@ -49,8 +49,8 @@ def environment(codex_home: Path | str | None, issuer: str | None, **extra: str)
         "SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22",  # never open a browser in a test
     }
     given = {"CODEX_HOME": codex_home, "HEADLESS_LOGIN_ISSUER": issuer}
-    given_ones = {name: str(value) for name, value in given.items() if value}
-    return SYSTEM | environ | given_ones | extra
+    environ |= {name: str(value) for name, value in given.items() if value}
+    return SYSTEM | environ | extra
 
 
 @dataclass(frozen=True)

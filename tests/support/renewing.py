@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from headless_login.codex.home import CodexHome
-from headless_login.codex.journal import FAILURE, JOURNAL, Failure, last_failure
-from headless_login.codex.pending.folder import FOLDER
+from headless_login.codex.home import FAILURE, FOLDER, JOURNAL, CodexHome
+from headless_login.codex.journal import Failure, last_failure
 from headless_login.commands.token import ValidToken, valid_token
 from headless_login.delivery.destination import CodexFolder
 from headless_login.oauth.provider import Provider

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from headless_login.codex.files import Folder, try_lock
-from headless_login.codex.home import CodexHome
+from headless_login.codex.home import FOLDER, CodexHome
 from headless_login.codex.links import is_root
 from headless_login.codex.replace import replace, signals_held
 from headless_login.errors import LocalTrouble
@@ -18,7 +18,6 @@ from headless_login.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-FOLDER = ".headless-login"
 RECORD, LOCK, USED, EXPIRED = ".json", ".lock", ".used", ".expired"
 _UNFINISHED = ".new"  # a record that is being written, under its lock
 # For how many seconds files of ours are kept; no attempt can be pending for longer than two days.

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
-from headless_login.codex.home import CodexHome
-from headless_login.codex.pending.folder import EXPIRED, FOLDER, RECORD, USED, PendingFolder
+from headless_login.codex.home import FOLDER, CodexHome
+from headless_login.codex.pending.folder import EXPIRED, RECORD, USED, PendingFolder
 from headless_login.codex.pending.record import (
     Damaged,
     Moment,
@@ -122,7 +122,7 @@ class PendingAttempts:
                 return
         except OSError as error:
             refused = error
-        path = os.path.join(home.path, FOLDER, identifier(attempt) + RECORD)
+        path = home.own(identifier(attempt) + RECORD)
         raise cannot_write(path, refused)
 
     def find(self, name: str) -> Attempt | None:
