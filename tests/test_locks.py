@@ -7,8 +7,10 @@ import os
 import sys
 import time
 from functools import partial
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from headless_login.codex.files import try_lock
 from headless_login.codex.home import CodexHome
 from headless_login.codex.locks import codex_locks
 from headless_login.codex.preflight import check_writable
-from headless_login.errors import LocalTrouble
+from headless_login.errors import LocalTrouble, Terminated
 from tests.support.machine import NOBODY, as_user, hold, is_held, needs_root, public_folder, within
 from tests.support.stored_files import NEW, NO_FILES, store
 
@@ -137,6 +139,33 @@ def test_patience_ends(name: str, codex_home: Path) -> None:
     assert (caught.value.error, caught.value.exit_code) == ("store_failed", 6)
     assert 30 <= sum(waits) < 30.2
     assert not any(map(is_held, codex_home.iterdir()))
+
+
+def test_a_signal_on_the_way_is_never_lost(tmp_path: Path) -> None:
+    """At each line that runs until the locks are free again; nothing is closed twice for it."""
+    for moment in count(1):
+        left, home = moment, CodexHome(str(tmp_path / str(moment)))
+        home.make()  # another one each time: the process, which would end, holds the locks still
+
+        def trace(_: object, event: str, __: object) -> Any:
+            nonlocal left
+            left -= event == "line"
+            if event == "line" and left == 0:
+                raise Terminated
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with codex_locks(home):
+                pass
+        except Terminated:
+            continue
+        finally:
+            sys.settrace(before)
+        break
+    assert left > 0  # it was not raised: there are no more lines
+    assert moment > 100
 
 
 def test_an_interrupted_wait_holds_nothing(codex_home: Path) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+from contextlib import suppress
 
 PATH_ONLY = getattr(os, "O_PATH", 0)  # Linux: enough to look at a file, or to go through a folder
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -36,10 +37,10 @@ def walk(path: str, *, to_file: bool = False) -> tuple[str, int, str, list[int]]
         folder, name = os.path.split(real) if to_file else (real, "")
         return folder, -1, name, []
     parts, makers, name = _parts(os.path.abspath(path)), list[int](), ""
-    real, descriptor = "/", os.open("/", _SEARCH)
+    real, held = "/", [os.open("/", _SEARCH)]
     try:
         while parts:
-            name = parts.pop()
+            name, descriptor = parts.pop(), held[-1]
             is_last = to_file and not parts
             if (maker := _maker_of_link(name, descriptor, may_miss=is_last)) is not None:
                 makers.append(maker)
@@ -51,15 +52,20 @@ def walk(path: str, *, to_file: bool = False) -> tuple[str, int, str, list[int]]
                 name = "/" if target.startswith("/") else "."
             elif is_last:
                 break
-            above, descriptor = descriptor, os.open(name, _SEARCH | NO_FOLLOW, dir_fd=descriptor)
-            os.close(above)
+            held.append(os.open(name, _SEARCH | NO_FOLLOW, dir_fd=descriptor))
+            os.close(held.pop(0))
             real = os.path.normpath(os.path.join(real, name))
         else:
             if to_file:
                 raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
-        return real, _readable(descriptor), name if to_file else "", makers
+        with suppress(PermissionError):  # one that can list and sync the folder
+            held.append(os.open(".", os.O_RDONLY | DIRECTORY, dir_fd=held[-1]))
+            os.close(held.pop(0))
+        return real, held.pop(), name if to_file else "", makers
     except BaseException:
-        os.close(descriptor)
+        # None is closed twice: the error of that would stand in place of a signal's, and be lost.
+        while held:
+            os.close(held.pop())
         raise
 
 
@@ -83,16 +89,6 @@ def _check_link(maker: int, folder: int, path: str) -> None:
     """Refuse a link that some other user has put into a folder that others may write into."""
     if sys.platform != "win32" and maker not in (0, os.geteuid(), os.fstat(folder).st_uid):
         raise OSError(errno.EINVAL, "it goes through another user's link", path)
-
-
-def _readable(descriptor: int) -> int:
-    """Return a descriptor of the same folder that can list and sync it, if that is permitted."""
-    try:
-        readable = os.open(".", os.O_RDONLY | DIRECTORY, dir_fd=descriptor)
-    except PermissionError:
-        return descriptor
-    os.close(descriptor)
-    return readable
 
 
 def check_makers(path: str, makers: list[int], owner: os.stat_result) -> None:
