@@ -45,8 +45,9 @@ _GOING_ON = {"0": r"[\w~%+&=\-]", "2": r'[\w.~%+*\-]{8,}["&]'}
 # Nor a state, whose end is known: a text in brackets, a closing tag, zsh's mark of a missing break.
 # What else stands behind it, but for marks of a sentence, makes it grow.
 _STATE_ENDS = rf"{_ENDS.pattern}|\[|\](?=[\w\[])|%(?![0-9A-Fa-f])"
+_FOLLOWS = r"['()*.,:!~&;?#\]]"
 _GROWN = re.compile(
-    rf"(?![&;?#])(?:(?!{_STATE_ENDS})['()*.,:!~&;?#\]])*+(?!{_STATE_ENDS}).", re.A | re.S
+    rf"(?![&;?#])(?:(?!{_STATE_ENDS}){_FOLLOWS})*(?!{_STATE_ENDS}|{_FOLLOWS}).", re.A | re.S
 )
 # Never in a form-urlencoded value; only `=` at its end, as base64 has it, is forgiven. Three dots
 # or asterisks are a cut or a mask.

@@ -39,7 +39,7 @@ _ENTITY = re.compile(
     r"&(?:amp;)*((?:amp|quot|apos|lt|gt|nbsp|equals|quest|colon|sol|num|#\d{1,7}|#x[\da-f]{1,6});)",
     re.I | re.A,
 )
-_ESCAPED = re.compile(r"(?<!\\)\\++(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
+_ESCAPED = re.compile(r"(?<!\\)\\+(?!\\)(?:u00([2-7][0-9a-fA-F])|([!-/:-@\[-`{-~]))")
 # Where cmd.exe needs one, not in a word; as PowerShell has it before &.
 _CARET = re.compile(r"\^(?![\w\-.~])|(?<=%)\^|`(?=&)", re.A)
 _QUOTE = re.compile(r"""'(?:\\'|"'")'""")  # as shells write one in single quotes
@@ -60,7 +60,7 @@ _URLDEFENSE = re.compile(
 _LABELLED = re.compile(
     r"""(?<![\w&?%.\-])(code|state|iss|error)(?:["']? ?(?::|=>?) ?|(?<=^code) |(?<=^state) )"""
     r"""(?:(?:"([^"&\s<>\\^`{|}]{,2100})"|'([^'&\s<>\\^`{|}]{,2100})')(?![.!*/:=@?]*[\w~%+\-])"""
-    r"""|([^\s"',;?&{}<>\\^`|]{1,2100}+)"""
+    r"""|([^\s"',;?&{}<>\\^`|]{1,2100})(?![^\s"',;?&{}<>\\^`|])"""
     r"""(?=["',;} ]*(?:\Z|\n["' {}]*(?:\Z|\w{1,30}["']?(?: ?:| ?=(?! *[=\n])| (?=\S))))"""
     r"""|[,;}]+(?:\s|\Z|(?:code|scope|state|iss|error) ?[:=])))""",
     re.A | re.I | re.M,

@@ -17,8 +17,9 @@ from tests.support.listening import free_port
 from tests.support.program import environment
 from tests.support.stored_files import chatgpt, store
 
-_PYTHON = ".".join(platform.python_version_tuple()[:2])
-RUNS_ON = f"{platform.python_implementation()} {_PYTHON} {platform.machine()}"
+RUNS_ON = " ".join(
+    [platform.python_implementation(), platform.python_version(), platform.machine()]
+)
 _WHOLE = "from headless_login.__main__ import run; run()"  # as the installed command, without runpy
 # Ends at the first write of an address.
 _TO_ADDRESS = f"""
