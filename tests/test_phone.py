@@ -400,6 +400,7 @@ def test_the_first_address_that_can_be_had() -> None:
         (Place(container="kubernetes", pod=("team", "box")), "10.1.0.2", "port-forward --address"),
         (Place(wsl=True), "172.20.1.2", "connectaddress=172.20.1.2"),
         (Place(), "::1", "ssh -N -L 8080:[::1]:8080"),
+        (Place(container="docker"), "127.0.0.1", "ssh -N -L 8080:127.0.0.1:8080"),
     ],
 )
 def test_where_a_phone_does_not_reach_it(place: Place, address: str, said: str) -> None:

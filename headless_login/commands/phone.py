@@ -157,6 +157,11 @@ def advice(place: Place, address: str, port: int) -> list[str]:
             f"kubectl -n {namespace} port-forward --address 0.0.0.0 pod/{name} {port}:{port}",
             "and by that machine's address in place of the pod's.",
         ]
+    if address.startswith("127.") or address == "::1":
+        return [
+            "The page is on loopback: other machines reach it by a tunnel alone, as",
+            f"ssh -N -L {port}:{_shown(address)}:{port} THIS-MACHINE",
+        ]
     if place.container in ("docker", "podman"):
         return [
             "This is a container: the phone reaches the page by the host's address, if it was",
@@ -168,11 +173,6 @@ def advice(place: Place, address: str, port: int) -> list[str]:
             "This is WSL: the phone reaches the page by the address of Windows, after, there:",
             f"netsh interface portproxy add v4tov4 listenport={port} connectport={port} "
             f"connectaddress={address}",
-        ]
-    if address.startswith("127.") or address == "::1":
-        return [
-            "The page is on loopback: other machines reach it by a tunnel alone, as",
-            f"ssh -N -L {port}:{_shown(address)}:{port} THIS-MACHINE",
         ]
     return []
 
