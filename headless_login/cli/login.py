@@ -85,11 +85,14 @@ def _sign_in(
     way: Callable[[Options, Context], None] | None,
     targets: Sequence[str],
 ) -> int:
+    if way and not targets:
+        way(options, context)  # without loading all the rest
+        return 0
     from headless_login.commands.login import login, login_for
 
     if targets:
         return login_for(targets, options, context, way or login)
-    (way or login)(options, context)
+    login(options, context)
     return 0
 
 

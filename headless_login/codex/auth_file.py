@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 
 from headless_login.codex.files import Folder
 from headless_login.codex.home import CodexHome
@@ -121,6 +120,8 @@ class Credentials(NamedTuple):
 
 def time_of_refresh(now: float) -> str:
     """Return a time (seconds since the epoch) as `last_refresh` has it (RFC 3339)."""
+    from datetime import UTC, datetime
+
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

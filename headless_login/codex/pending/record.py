@@ -6,7 +6,6 @@ which can read the verifier, and auth.json, as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
@@ -90,7 +89,7 @@ class Damaged(Exception):
 
 def identifier_of(secret: str) -> str:
     """Return the name of the attempt with this state, or this device code: its hash."""
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()[:32]
+    return _sha256(secret.encode(errors="surrogatepass"))[:32]
 
 
 def identifier(attempt: Attempt) -> str:
@@ -142,4 +141,10 @@ def _interpret(document: dict[str, Any]) -> tuple[Attempt, Origin]:
 
 
 def _digest(document: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return _sha256(json.dumps(document, sort_keys=True).encode())
+
+
+def _sha256(content: bytes) -> str:
+    from hashlib import sha256  # late: `logout` needs none where nothing is pending
+
+    return sha256(content).hexdigest()
