@@ -93,8 +93,8 @@ INSTRUCTIONS = {
     "login start": (3.27, 3.11),
     "login status": (2.53, 2.48),
     "token": (2.51, 2.46),
-    "logout": (3.04, 2.89),
-    "login --with-api-key": (3.04, 2.89),
+    "logout": (2.97, 2.89),
+    "login --with-api-key": (2.99, 2.89),
 }
 MOST = 1.05  # times what stands there
 
