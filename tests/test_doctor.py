@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -407,6 +408,19 @@ def test_a_port_that_the_system_keeps() -> None:
     first, *_ = check_ports((1455,), listen=refuse, platform="win32")
     assert first[:2] == ("port_1455", "warning")
     assert "netsh" in first.remedy
+
+
+@pytest.mark.parametrize(
+    ("platform", "remedy"),
+    [("linux", "ip link set lo up"), ("darwin", "ifconfig lo0 up"), ("win32", "firewall")],
+)
+def test_what_helps_without_loopback_is_of_the_system(platform: str, remedy: str) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "no")
+
+    first, *_ = check_ports((), listen=refuse, platform=platform)
+    assert first[:2] == ("loopback_ipv4", "failed")
+    assert remedy in first.remedy
 
 
 FULL = """mount -t tmpfs -o size=1m,mode=0700 t "$1"

@@ -148,7 +148,8 @@ WITH AN ADDRESS THAT COMES BACK
    http://127.0.0.1:1455/auth/callback?code="
 3. Run the command that step 1 printed, with all that they send on its
    standard input, as it is: the address is found in it. Write it to a
-   file (not by a shell command: it may hold anything), and add < FILE.
+   file (not by a shell command: it may hold anything), and add < FILE
+   (on Windows: put type FILE | before it).
 4. Exit code 0: done, codex is signed in on this machine.
 
 \b
@@ -235,8 +236,9 @@ def finish(
 
     \b
     headless-login login finish - < FILE
-    headless-login login finish            asks for it on a terminal
-    headless-login login finish --no-wait  for a one-time code
+    type FILE | headless-login login finish -   the same on Windows
+    headless-login login finish                 asks for it on a terminal
+    headless-login login finish --no-wait       for a one-time code
     """
     from headless_login.commands.finish import finish
 

@@ -202,9 +202,16 @@ def check_ports(
             yield Finding(name, OK, f"{address} cannot be reached ({why}); it is not needed.")
         else:
             message = f"{address} cannot be reached: {why}."
-            yield Finding(name, FAILED, message, "Bring it up, as root: ip link set lo up")
+            yield Finding(name, FAILED, message, _LOOPBACK_REMEDIES.get(platform, _BRING_UP))
     if platform not in ("win32", "darwin"):  # they know the name without a file
         yield _localhost(hosts_file)
+
+
+_BRING_UP = "Bring it up, as root: ip link set lo up"
+_LOOPBACK_REMEDIES = {
+    "darwin": "Bring it up, as root: ifconfig lo0 up",
+    "win32": "It is always there: have the firewall or security program permit it.",
+}
 
 
 def _unreachable(address: str, listen: Listen) -> str | None:
