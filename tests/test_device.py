@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -345,10 +346,19 @@ class InterruptedTerminal(io.StringIO):
         return len(text)
 
 
+class _Able(Console):
+    is_dumb = False
+
+
+def test_what_shows_no_sequences_is_dumb() -> None:
+    """Windows is asked; a terminal that is none of its own, such as IDLE's, follows none."""
+    assert Console(InterruptedTerminal(), {}).is_dumb == (sys.platform == "win32")
+
+
 def test_an_interrupt_leaves_no_line_standing() -> None:
     """Not even one that comes between the writing of the waiting line and the next step."""
     screen, clock = InterruptedTerminal(), Clock()
-    context = Context(Output(Console(screen, {})), {}, clock=clock, pause=clock.sleep)
+    context = Context(Output(_Able(screen, {})), {}, clock=clock, pause=clock.sleep)
     attempt = Attempt(CODEX, _code(), 900)
     code, left = OneTimeCode(context, CODEX, attempt=attempt), context.countdown(900)
     with (

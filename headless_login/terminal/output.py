@@ -46,7 +46,9 @@ class Console:
         if sys.platform == "win32" and self.stream is not None:
             from headless_login.windows import show_sequences  # older consoles print them
 
-            return not show_sequences(self.stream.fileno())
+            with suppress(OSError):
+                return not show_sequences(self.stream.fileno())
+            return True  # none of the system's, such as IDLE's
         return False
 
     @property
