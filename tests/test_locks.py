@@ -78,7 +78,10 @@ def test_existing_lock_files_are_left_as_they_are(codex_home: Path) -> None:
     """The file that Codex made is the one that is locked, unchanged; and so where it is a link."""
     real, second = codex_home.parent / "real", codex_home / SECOND
     real.write_bytes(b"codex")
-    (codex_home / FIRST).symlink_to(real)
+    if sys.platform == "win32":
+        real = real.rename(codex_home / FIRST)
+    else:
+        (codex_home / FIRST).symlink_to(real)
     second.write_bytes(b"codex")
     second.chmod(0o640)
     before = [(path.stat().st_ino, path.stat().st_mode) for path in (real, second)]

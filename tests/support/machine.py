@@ -84,7 +84,7 @@ def is_held(path: Path) -> bool:
 def public_folder(owner: int | None = None) -> Iterator[Path]:
     """A folder that every user can enter, unlike pytest's; it belongs to `owner`, else to us."""
     if sys.platform == "win32":
-        pytest.skip("there is no other user here")
+        pytest.skip("no other user can be played here")
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         folder.chmod(0o755)
