@@ -136,6 +136,7 @@ os._exit(main(["login", "start"]))
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no root works in the folders of others there")
 def test_a_folder_that_is_swapped_meanwhile_leads_nobody_elsewhere(
     elsewhere: Path, calls: TwoCalls
 ) -> None:
@@ -163,7 +164,7 @@ def test_a_clock_that_is_put_right_throws_nothing_away(calls: TwoCalls) -> None:
 def test_a_folder_of_another_kind_is_named(calls: TwoCalls) -> None:
     """A file or a pipe in its place: `start` says so (6), `finish` has nothing pending (3)."""
     makers: list[Callable[[Path], object]] = [Path.touch, os.mkfifo]
-    for make in makers:
+    for make in makers[: 1 if sys.platform == "win32" else 2]:
         make(calls.home / PENDING)
         assert event_in(calls.run(*START, "--json")) == (6, "store_failed")
         assert event_in(calls.run(*FINISH, "--json", "?code=x")) == LOST
@@ -189,11 +190,12 @@ def test_one_among_a_thousand_is_found(calls: TwoCalls) -> None:
 KILLED = """
 import os, signal, sys
 folder, left = sys.argv[1], int(sys.argv[2])
+PATHS = str if sys.platform == "win32" else (str, bytes)  # bytes are others' data there
 OURS = (".json", ".lock", ".used", ".expired", ".new")  # by name alone, in a folder that is open
 
 def watch(event, details):
     global left
-    paths = [os.fsdecode(detail) for detail in details if isinstance(detail, (str, bytes))]
+    paths = [os.fsdecode(detail) for detail in details if isinstance(detail, PATHS)]
     if any(folder in path or path.endswith(OURS) or path.startswith(".auth-") for path in paths):
         left -= 1
         if left < 0:
