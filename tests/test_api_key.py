@@ -171,7 +171,7 @@ def test_a_key_is_masked(key: str, shown: str) -> None:
 
 def test_a_key_is_stored(tmp_path: Path) -> None:
     """Exactly Codex's document; people read the masked key, where it is, what it has to allow."""
-    home = CodexHome(f"{tmp_path}/new")
+    home = CodexHome(str(tmp_path / "new"))
     with umask(0):  # which the command inherits
         outcome = _sign_in(home, f"{KEY}\n")
     assert (outcome.exit_code, outcome.out) == (0, "")

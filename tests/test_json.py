@@ -16,7 +16,6 @@ from headless_login.practice.person import approve, approve_device
 from tests.support.browsing import follow
 from tests.support.listening import free_port
 from tests.support.program import PROMPT, Piped, Terminal, environment, events_in, run, validator
-from tests.support.scanning import pixels_of_png, read
 from tests.support.two_calls import FINISH, START
 
 API_KEY = "sk-practice-key-0123456789"
@@ -52,6 +51,8 @@ def test_start_and_finish(environ: dict[str, str], codex_home: Path) -> None:
 
 def test_the_picture_shows_the_address(environ: dict[str, str]) -> None:
     """The PNG in the event, decoded by two scanners, is the address; `--qr never` leaves it out."""
+    from tests.support.scanning import pixels_of_png, read
+
     for options in ([], ["--device-auth"]):
         event = _only(run(*START, *options, "--json", environ=environ).out)
         address = event.get("url") or event["verification_uri"]
@@ -120,7 +121,7 @@ ERRORS = [
     ("login --with-api-key --json", "x y", "usage", 2),
     ("login --json finish", None, "no_pending_login", 3),
     ("login finish --json", None, "no_pending_login", 3),
-    ("login start --json --codex-home /dev/null/x", None, "store_failed", 6),
+    ("login start --json --codex-home FILE/x", None, "store_failed", 6),
     ("login start --device-auth --json --issuer http://127.0.0.1:9", None, "issuer_unreachable", 4),
 ]
 
@@ -130,7 +131,8 @@ def test_every_error_is_an_event(
     command: str, stdin: str | None, word: str, exit_code: int, environ: dict[str, str]
 ) -> None:
     """Also those that the parser finds; exit code, word and sentence agree with the screen."""
-    outcome = run(*command.split(), environ=environ, stdin=stdin)
+    words = [word.replace("FILE", __file__) for word in command.split()]
+    outcome = run(*words, environ=environ, stdin=stdin)
     *before, event = events_in(outcome.out)
     assert [each["event"] for each in before] in ([], ["authorize"])
     assert (event["event"], event["error"], event["exit_code"]) == ("error", word, exit_code)
@@ -143,7 +145,7 @@ def test_every_error_is_an_event(
 def test_signals(number: signal.Signals, code: int, environ: dict[str, str]) -> None:
     with Piped("login", "--paste-redirect", "--json", environ=environ) as piped:
         piped.read_url()
-        piped.process.send_signal(number)
+        piped.interrupt(number)
         outcome = piped.finish()
     last = events_in(outcome.out)[-1]
     assert (last["error"], last["exit_code"], outcome.exit_code) == ("interrupted", code, code)

@@ -27,7 +27,7 @@ from tests.support.program import Piped, until
 from tests.support.scene import Scene
 
 needs_proc = pytest.mark.skipif(
-    not Path("/proc/net/tcp").exists() or sys.platform == "win32", reason="it is Linux's"
+    not Path("/proc/net/tcp").exists() or sys.platform == "win32", reason="only Linux has /proc"
 )
 ENDED = "asked this sign-in to end"
 

@@ -144,6 +144,11 @@ class Piped:
         self.process.stdin.close()
         self.process.stdin = None
 
+    def interrupt(self, number: signal.Signals) -> None:
+        if sys.platform == "win32":
+            pytest.skip("no signal comes to a program without a console, it is ended at once")
+        self.process.send_signal(number)
+
     def finish(self, stdin: str | bytes | None = None, timeout: float = 60) -> Outcome:
         """Give it its input, if any, and return how it ended."""
         content = stdin.encode() if isinstance(stdin, str) else stdin
