@@ -25,6 +25,7 @@ from headless_login.flows.ports import check_ports
 from headless_login.issuer.client import IssuerClient
 from headless_login.issuer.online import check_online
 from headless_login.oauth.provider import Provider
+from headless_login.oauth.text import clock_setting, unset
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.wire import Answer, nested, text_answer
 from headless_login.terminal.browser import check_browser
@@ -111,12 +112,12 @@ BROKEN = [
            files={"config.toml": 'forced_chatgpt_workspace_id = "other"'}),
     Broken("store", "failed", "never reads auth.json", 'cli_auth_credentials_store = "file"',
            files={"config.toml": 'cli_auth_credentials_store = "keyring"'}),
-    Broken("environment", "failed", "CODEX_ACCESS_TOKEN is set", "unset CODEX_ACCESS_TOKEN",
+    Broken("environment", "failed", "CODEX_ACCESS_TOKEN is set", unset("CODEX_ACCESS_TOKEN"),
            {"CODEX_ACCESS_TOKEN": "at-MARKED"}),
-    Broken("codex_exec", "warning", "`codex exec` uses that", "unset CODEX_API_KEY",
+    Broken("codex_exec", "warning", "`codex exec` uses that", unset("CODEX_API_KEY"),
            {"CODEX_API_KEY": KEY}),
     Broken("issuer_variable", "warning", "another server",
-           "unset HEADLESS_LOGIN_ISSUER HEADLESS_LOGIN_CLIENT_ID",
+           unset("HEADLESS_LOGIN_ISSUER", "HEADLESS_LOGIN_CLIENT_ID"),
            {"HEADLESS_LOGIN_ISSUER": "http://127.0.0.1:1", "HEADLESS_LOGIN_CLIENT_ID": "app"}),
     Broken("sign_in", "warning", "Nobody is signed in", "headless-login login", content=None),
     Broken("sign_in", "failed", "Expired: the access token", "headless-login login",
@@ -128,13 +129,13 @@ BROKEN = [
     Broken("account", "warning", "another account's", "headless-login login",
            content=with_tokens(access_token=jwt(
                SOON | {"https://api.openai.com/auth": {"chatgpt_account_id": "other"}}))),
-    Broken("clock", "failed", "tokens come from the future", "timedatectl",
+    Broken("clock", "failed", "tokens come from the future", clock_setting(),
            content=with_tokens(access_token=jwt({"iat": time.time() + WEEK, "exp": 9e10}))),
-    Broken("proxy", "failed", "HTTPS_PROXY is not the address", "unset HTTPS_PROXY",
+    Broken("proxy", "failed", "HTTPS_PROXY is not the address", unset("HTTPS_PROXY"),
            {"HTTPS_PROXY": "http://ada:MARKED@[::1:3128"}),
-    Broken("certificates", "failed", "cannot be read: No such file", "unset SSL_CERT_FILE",
+    Broken("certificates", "failed", "cannot be read: No such file", unset("SSL_CERT_FILE"),
            {"SSL_CERT_FILE": "/nonexistent/ca.pem"}),
-    Broken("certificates", "failed", "names no folder", "unset SSL_CERT_DIR",
+    Broken("certificates", "failed", "names no folder", unset("SSL_CERT_DIR"),
            {"SSL_CERT_DIR": "/nonexistent"}),
     Broken("terminal", "warning", "is no terminal", "headless-login login start"),
     Broken("codex", "warning", "does not say one", "npm install", {"PATH": "BIN"},
@@ -632,7 +633,9 @@ def test_a_name_that_is_unknown(issuer: PracticeIssuer) -> None:
 
     client = IssuerClient(Provider(issuer.issuer), environ={})
     found = [*check_online(lambda: client, None, None, environ={}, resolve=unknown)]
-    assert "/etc/resolv.conf" in _seen(found, "dns", "failed")
+    assert ("name servers" if sys.platform == "win32" else "/etc/resolv.conf") in _seen(
+        found, "dns", "failed"
+    )
 
 
 def test_a_certificate_that_nobody_knows(

@@ -21,7 +21,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
 from headless_login.commands.command_line import command_of
 from headless_login.errors import LocalTrouble
-from headless_login.oauth.text import exported, fed, shell_word, unset
+from headless_login.oauth.text import clock_setting, exported, fed, shell_word, unset
 from headless_login.practice.person import approve, approve_device
 from tests.support.browsing import follow
 from tests.support.codex import NEWEST, cache_folder, refreshed_by_codex, require_codex, run_codex
@@ -107,6 +107,7 @@ PROGRAM = r'"C:\Program Files\hl\headless-login.exe" logout'
     ("write", "posix", "windows"),
     [
         (partial(fed, "x -"), "x - < FILE", "type FILE | x -"),
+        (clock_setting, "as root: timedatectl set-ntp true", "as administrator: w32tm /resync"),
         (partial(unset, "A", "B"), "unset A B",
          "set A= & set B= (PowerShell: Remove-Item Env:A, Env:B)"),
         (partial(exported, "A", PATH), """export A='C:\\Grace'"'"'s\\my $codex'""",

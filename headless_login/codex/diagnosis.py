@@ -32,7 +32,7 @@ from headless_login.codex.verdict import (
 )
 from headless_login.errors import FAILED, OK, WARNING, Finding, HeadlessLoginError, LocalTrouble
 from headless_login.oauth.identity import claims_of, identity_of
-from headless_login.oauth.text import one_line, printable, unset
+from headless_login.oauth.text import clock_setting, one_line, printable, unset
 
 _LOGIN = "headless-login login"
 _SKEW = 300  # seconds
@@ -240,7 +240,7 @@ def check_clock(stored: StoredSignIn | None, now: float) -> Iterator[Finding]:
     elif os.stat(__file__).st_mtime > now + 86400:
         ahead = "this program was installed in the future"
     if ahead:
-        remedy = "Set it: timedatectl set-ntp true"
+        remedy = f"Set it, {clock_setting()}"
         yield Finding("clock", FAILED, f"{shown}, and {ahead}.", remedy)
     else:
         yield Finding("clock", OK, f"{shown}.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from headless_login.errors import FAILED, OK, WARNING, Finding, HeadlessLoginError, IssuerTrouble
@@ -14,8 +15,14 @@ from headless_login.issuer.client import SIDE_TIMEOUT, IssuerClient
 from headless_login.issuer.surroundings import proxy_of
 from headless_login.issuer.transport import within
 from headless_login.oauth.provider import Provider, usage_address
+from headless_login.oauth.text import clock_setting
 
 _REFRESH = "headless-login token --refresh"
+_NAME_SERVERS = (
+    "the name servers in the system's settings"
+    if sys.platform in ("win32", "darwin")
+    else "/etc/resolv.conf"
+)
 _STATUSES = {
     401: (FAILED, "is refused (HTTP 401): revoked, or signed out everywhere", _REFRESH),
     403: (
@@ -61,7 +68,7 @@ def _name(
         within(SIDE_TIMEOUT, lambda: resolve(host.strip("[]"), None))
     except (OSError, ValueError):  # a time-out is an OSError
         message = "The issuer's name cannot be resolved."
-        return Finding("dns", FAILED, message, "Fix /etc/resolv.conf, or set HTTPS_PROXY.")
+        return Finding("dns", FAILED, message, f"Fix {_NAME_SERVERS}, or set HTTPS_PROXY.")
     return Finding("dns", OK, "The issuer's name can be resolved.")
 
 
@@ -75,7 +82,7 @@ def _connection(client: IssuerClient) -> Iterator[Finding]:
     else:
         yield Finding("issuer", WARNING, f"It is in trouble (HTTP {status}).", "Try again later.")
     if trouble := client.clock_trouble:
-        yield Finding("clock_offset", FAILED, trouble, "Set it: timedatectl set-ntp true")
+        yield Finding("clock_offset", FAILED, trouble, f"Set it, {clock_setting()}")
     else:
         yield Finding("clock_offset", OK, f"{abs(client.issuer_is_ahead):.0f} seconds.")
 

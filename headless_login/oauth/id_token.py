@@ -35,6 +35,7 @@ from headless_login.oauth.identity import (
 )
 from headless_login.oauth.provider import Provider
 from headless_login.oauth.request import base64url
+from headless_login.oauth.text import clock_setting
 from headless_login.oauth.values import Tokens
 from headless_login.typed import TYPE_CHECKING
 
@@ -185,7 +186,7 @@ _WRONG_TIMES = {
     "nbf": "is not valid yet",
 }
 _SET_CLOCK = (
-    "Set it right (as root: timedatectl set-ntp true), then start a new sign-in. If it is right, "
+    f"Set it right ({clock_setting()}), then start a new sign-in. If it is right, "
     "the issuer or the network is not to be trusted."
 )
 

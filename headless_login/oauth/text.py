@@ -78,6 +78,14 @@ def fed(command: str, *, platform: str = sys.platform) -> str:
     return f"type FILE | {command}" if platform == "win32" else f"{command} < FILE"
 
 
+def clock_setting(*, platform: str = sys.platform) -> str:
+    """Return who sets the clock of this machine, and by which command."""
+    if platform == "win32":
+        return "as administrator: w32tm /resync"
+    command = "sntp -sS time.apple.com" if platform == "darwin" else "timedatectl set-ntp true"
+    return f"as root: {command}"
+
+
 def _in_octal(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
