@@ -22,7 +22,7 @@ from headless_login.practice.issuer import Person
 from headless_login.practice.person import approve
 from headless_login.terminal.output import Console, Output
 from tests.support.codex import refreshed_by_codex, running_codex
-from tests.support.machine import has_mode, in_namespace
+from tests.support.machine import has_mode, in_namespace, needs_proc
 from tests.support.people import ADA, GRACE, KEPT, LIN, Machine, places, signed_in_as
 from tests.support.program import (
     COMMAND,
@@ -113,6 +113,7 @@ def test_codexs_rotation_goes_back_with_its_account(machine: Machine) -> None:
     assert len(places(machine.home)) == 2
 
 
+@needs_proc
 def test_a_running_codex_is_named(machine: Machine) -> None:
     """It stays with the old account: by a switch, and by a sign-in."""
     machine.sign_in(ADA)

@@ -32,7 +32,14 @@ from headless_login.terminal.browser import check_browser
 from headless_login.terminal.place import detect_place
 from tests.support.codex import NEWEST, require_codex, running_codex
 from tests.support.keyring import secret_service
-from tests.support.machine import NOBODY, as_user, in_namespace, needs_root, public_folder
+from tests.support.machine import (
+    NOBODY,
+    as_user,
+    in_namespace,
+    needs_proc,
+    needs_root,
+    public_folder,
+)
 from tests.support.own_etc import own_etc
 from tests.support.program import COMMAND, Outcome, Terminal, environment, run, until, validator
 from tests.support.renewing import Renewing
@@ -341,6 +348,7 @@ def test_lost_answers_and_kept_accounts(home: CodexHome) -> None:
     assert "headless-login accounts use -" in _seen(_doctor(home), "sign_in", "warning")
 
 
+@needs_proc
 def test_a_codex_of_another_account(home: CodexHome) -> None:
     """It began before the switch, and is named; one that began afterwards is not."""
     environ = environment(home.path, None)

@@ -22,13 +22,10 @@ from headless_login.practice.person import approve
 from tests.support.browsing import follow
 from tests.support.codex import CODEX_VERSIONS, NEWEST, codex_environment, require_codex
 from tests.support.listening import free_port, listen_at, needs_ipv6
-from tests.support.machine import posix_shell
+from tests.support.machine import needs_proc, posix_shell
 from tests.support.program import Piped, until
 from tests.support.scene import Scene
 
-needs_proc = pytest.mark.skipif(
-    not Path("/proc/net/tcp").exists() or sys.platform == "win32", reason="only Linux has /proc"
-)
 ENDED = "asked this sign-in to end"
 
 

@@ -36,6 +36,9 @@ KILLED_BY = 9 if sys.platform == "win32" else -9  # the exit code of a process t
 posix_modes = pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
 posix_shell = pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
 posix_paths = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
+needs_proc = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux has /proc, where programs are seen"
+)
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another user")
 
 
