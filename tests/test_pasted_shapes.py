@@ -121,6 +121,12 @@ FOUND = {
     "an escape, broken between panes": (
         f"ok │'{URL[:TILDE]}\\\nok │\nok │u007e{URL[TILDE + 1 :]}' \\\nok │ -H x"
     ),
+    "half of code#state in panes out of line": (
+        f"{CODE[:50]} │$ make\n{CODE[50:]}#{STATE}│$ make\nok│ok 17 passed"
+    ),
+    "a quote mark in a pane keeps it in line": (
+        f"{URL[:65]}│$ make\n{URL[65:130]}│$ make\n{URL[130:]:65}│$ make\n> {'':63}│ok 17 passed"
+    ),
     "panes by different borders": f"'{URL[:60]}│{URL[60:90]}\n{URL[90:]}' | login finish -",
 }
 
@@ -128,7 +134,7 @@ FOUND = {
 @pytest.mark.parametrize("case", FOUND)
 def test_what_was_wrongly_accepted_is_refused_or_right(case: str) -> None:
     is_right = case.startswith(
-        ("a list", "a rule", "an escape", "a line number", "the signs", "a patch with")
+        ("a list", "a rule", "an escape", "a line number", "the signs", "a patch with", "a quote")
     )
     assert _taken(FOUND[case]) == (CODE if is_right else None)
 

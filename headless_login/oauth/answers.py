@@ -11,7 +11,7 @@ from bisect import bisect_right
 from itertools import islice
 from urllib.parse import parse_qs
 
-from headless_login.oauth.decodings import BORDER, HARD, Pasted, Text
+from headless_login.oauth.decodings import BORDER, HARD, UNKNOWN, Pasted, Text
 from headless_login.oauth.naming import CANNOT_TELL, DAMAGED, DIFFERENT, TOO_LONG, Expected
 from headless_login.oauth.redirect import Parameters, named_in, parse_query
 from headless_login.typed import NamedTuple
@@ -222,7 +222,7 @@ class _Anchor(NamedTuple):
         breaks = self.view.breaks(self.start - len(code), self.start)
         # Lines that are not alone, or of which the first is a word, may be no part of it.
         is_text = breaks and (first or behind or letters[: breaks[0]].isalpha())
-        if is_text or _PIECE.search(before):
+        if is_text or UNKNOWN in before or _PIECE.search(before):
             raise self.sign_in.rejection(CANNOT_TELL)
         # Out of an address, escapes are undone; a `+` is its own: no code has blanks in it.
         return parse_query(f"code={code.replace('+', '%2B')}&state={self.sign_in.state}")

@@ -27,7 +27,7 @@ _RIGHT = _LEFT.replace(">", "")
 _SIDE = re.compile(f"(?:> ?)*[{_LEFT.replace(' ', '')}]*")
 _COLUMN = re.compile(r"[\u2502\u2503\u2506\u2507\u250a\u250b\u2551\u258c\u2590]|(?:^| )[|](?: |$)")
 _MOST_COLUMNS = 8
-_UNKNOWN = "\ufffd"  # in the place of what is not known
+UNKNOWN = "\ufffd"  # in the place of what is not known
 BORDER = "\u2502"  # stands between two columns, in no address
 _BETWEEN = f"\n\n{BORDER}\n\n"
 _NUMBER = re.compile(r" *(\d{1,6})(?:(?: +|[:.|)] *)(?=\S)|\Z)", re.A)
@@ -228,14 +228,15 @@ def _meant(character: str) -> str:
 def _defended(found: re.Match[str]) -> str:
     """Return the address in a mail filter's link, in quotes, as the rest of the link follows."""
     # What version 3 puts elsewhere is not looked up: in a code it counts as damage.
-    inner = (found[1] or "").replace("*", _UNKNOWN)
+    inner = (found[1] or "").replace("*", UNKNOWN)
     return f'"{inner or unquote(found[2].translate(str.maketrans("-_", "%/")))}"'
 
 
 def _without_borders(text: str) -> str:
     """Take off quote marks, the sides of boxes, arrows, line numbers, and line continuations."""
     # The side of a box goes, but not the border behind a pane that is empty in this line.
-    lines = [_SIDE.sub("", line, count=1) for line in text.split("\n")]
+    # Blanks in its place keep what is behind it in line.
+    lines = [_SIDE.sub(lambda found: " " * len(found[0]), each, 1) for each in text.split("\n")]
     rows = [_COLUMN.split(line, maxsplit=_MOST_COLUMNS) for line in lines]
     signs = [[sign.strip() for sign in _COLUMN.findall(line)[:_MOST_COLUMNS]] for line in lines]
     read, is_beside = "", False
@@ -243,7 +244,7 @@ def _without_borders(text: str) -> str:
     for borders, block in groupby(zip(signs, rows, strict=True), itemgetter(0)):
         cells = [row for _, row in block]
         edges = {tuple(map(_width, row[:-1])) for row in cells if row[-1].strip()}
-        is_torn = len(edges) > 1  # then what goes on where cannot be told
+        is_torn = len(edges) > 1  # then what goes on where, or begins there, cannot be told
         # Each is a text of its own.
         columns = (
             [[each] for row in cells for each in row] if is_torn else [*zip(*cells, strict=True)]
@@ -251,7 +252,7 @@ def _without_borders(text: str) -> str:
         bare = [_without_numbers([*map(_bare, each)]) for each in columns]
         texts = ["".join(map(_continued, lines, [*lines[1:], None])) for lines in bare]
         # Nothing goes on from one to another, but behind a box where a line without borders does.
-        texts = [*filter(str.strip, texts)]
+        texts = [f"{UNKNOWN * is_torn}{each}" for each in texts if each.strip()]
         read += (_BETWEEN if borders or is_beside else "") + _BETWEEN.join(texts)
         is_beside = len(texts) > 1
     return read
@@ -296,7 +297,7 @@ def _without_numbers(lines: list[str]) -> list[str]:
 def _numberless(line: str, near: int) -> str:
     """Return a line without its number, if there are one or two lines that it follows on."""
     if near == 1 and line.strip().isdigit():  # it could be the end of a code as well
-        return _UNKNOWN
+        return UNKNOWN
     return _NUMBER.sub("", line, count=1) if near else line
 
 

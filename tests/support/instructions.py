@@ -72,7 +72,8 @@ def _counted(program: str, *words: str, home: str, issuer: str | None) -> int:
         text=True,
         cwd=Path(__file__).parents[2],
     ) as child:
-        assert child.stderr and child.stdin
+        assert child.stderr
+        assert child.stdin
         if "--with-api-key" in words:
             child.stdin.write("sk-proj-0123456789abcdefghij\n")
             child.stdin.close()
