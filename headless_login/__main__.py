@@ -73,7 +73,9 @@ def _heed_signals() -> None:
 
         for each in ending:  # they come together, and must not break off the end
             signal.signal(each, signal.SIG_IGN)
-        raise Terminated(number)
+        # Windows tells both by one signal: as Ctrl-C, but the sign-in stays pending.
+        is_break = number == getattr(signal, "SIGBREAK", None)
+        raise Terminated(signal.SIGINT if is_break else number)
 
     for each in ending:
         if signal.getsignal(each) != signal.SIG_IGN:  # as under nohup

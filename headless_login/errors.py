@@ -226,13 +226,13 @@ class Cancelled(HeadlessLoginError):
 
 
 class Terminated(SystemExit):
-    """SIGTERM or SIGHUP arrived; it passes every `except Exception`.
+    """SIGTERM, SIGHUP or, on Windows, Ctrl-Break arrived; it passes every `except Exception`.
 
     A SystemExit, because asyncio keeps whatever else is raised inside a task.
     """
 
     def __init__(self, number: int = 15) -> None:
-        """`number` is the signal's."""
+        """`number` is the signal's; that of SIGINT stands for Ctrl-Break."""
         super().__init__(128 + number)
         self.exit_code = 128 + number
         self.pending = ""

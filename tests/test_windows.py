@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ from headless_login.codex.auth_file import AuthFile, Credentials
 from headless_login.codex.files import patiently
 from headless_login.codex.home import CodexHome
 from headless_login.codex.preflight import check_writable
+from headless_login.codex.replace import signals_held
 from headless_login.commands.command_line import command_of
 from headless_login.errors import LocalTrouble
 from headless_login.oauth.text import clock_setting, exported, fed, shell_word, unset
@@ -26,7 +29,7 @@ from headless_login.practice.person import approve, approve_device
 from tests.support.browsing import follow
 from tests.support.codex import NEWEST, cache_folder, refreshed_by_codex, require_codex, run_codex
 from tests.support.machine import hold
-from tests.support.program import Outcome, Piped, Terminal, assert_ended, environment, run
+from tests.support.program import Outcome, Piped, Terminal, assert_ended, environment, run, url_in
 from tests.support.scene import Scene
 from tests.support.two_calls import FINISH, START
 
@@ -226,10 +229,14 @@ def _by_paste(scene: Scene) -> Outcome:
         return piped.finish(f"\ufeff{approve(piped.read_url())}\r\n")  # as PowerShell pipes it
 
 
+def _code_in(shown: str) -> str:
+    return str(re.findall(r"[A-Z0-9]{4}-[A-Z0-9]{4}", shown)[-1])
+
+
 def _by_code(scene: Scene) -> Outcome:
     words = ("login", "--device-auth")
     with Piped(*words, environ=scene.environ, stdin=subprocess.DEVNULL) as piped:
-        code = re.findall(r"[A-Z0-9]{4}-[A-Z0-9]{4}", piped.read_until(r"(?m)^\w{4}-\w{4}\s"))[-1]
+        code = _code_in(piped.read_until(WAITING["by code"]))
         approve_device(f"{scene.issuer.issuer}/codex/device", code)
         return piped.finish()
 
@@ -271,6 +278,59 @@ def test_the_real_codex_takes_a_key(codex_home: Path) -> None:
     assert_codex_says("API key configured", codex_home)
 
 
+# Ctrl-Break as the C library tells it, by a thread of its own; Wine's console sends none.
+BREAKING = """
+import signal, socket, sys, threading
+from headless_login.__main__ import run
+
+def wait(port):
+    socket.create_connection(("127.0.0.1", port)).recv(1)
+    signal.raise_signal(signal.SIGBREAK)
+
+threading.Thread(target=wait, args=[int(sys.argv.pop(1))], daemon=True).start()
+run()
+"""
+WAITING = {
+    "by browser": r"(?m)^https?://\S+/oauth/authorize\?\S+\n",
+    "by code": r"(?m)^\w{4}-\w{4}\s",
+}
+
+
+@on_windows
+@pytest.mark.parametrize("way", WAITING)
+def test_ctrl_break_ends_a_wait(way: str, scene: Scene) -> None:
+    """As Ctrl-C; but a console that is closed tells it, too, so what was shown stays good."""
+    words = ("login", "--device-auth") if way == "by code" else scene.arguments
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = (sys.executable, "-c", BREAKING, str(server.getsockname()[1]))
+        with Piped(
+            *words, environ=scene.environ, command=command, stdin=subprocess.DEVNULL
+        ) as piped:
+            shown = piped.read_until(WAITING[way])
+            server.accept()[0].close()
+            assert_ended(piped.finish(), 130, "Interrupted.", "stays pending")
+    if way == "by code":
+        approve_device(f"{scene.issuer.issuer}/codex/device", _code_in(shown))
+        finished = run(*FINISH, environ=scene.environ)
+    else:
+        finished = run(*FINISH, "-", environ=scene.environ, stdin=approve(url_in(shown)))
+    assert_ended(finished, 0)
+    assert scene.auth_file.exists()
+
+
+@on_windows
+def test_ctrl_break_waits_for_the_end_of_a_write() -> None:
+    number, told = signal.Signals["SIGBREAK"], list[int]()
+    before = signal.signal(number, lambda number, _: told.append(number))
+    try:
+        with signals_held():
+            signal.raise_signal(number)
+            assert not told
+        assert told == [number]
+    finally:
+        signal.signal(number, before)
+
+
 # In a console: Wine's, whose picture is not that of Windows, but which reads keys as that does.
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "windows"
@@ -278,6 +338,21 @@ in_a_console = pytest.mark.skipif(
     sys.platform == "win32" or not (cache_folder() / "windows" / ".made").exists(),
     reason="there is no Windows under Wine here, or it has no console of Wine's",
 )
+
+
+def _console(scene: Scene, *words: str) -> Terminal:
+    home = "Z:" + str(scene.auth_file.parent).replace("/", "\\")
+    environ = scene.environ | {
+        "HOME": os.environ["HOME"],
+        "CODEX_HOME": home,
+        "HEADLESS_LOGIN_CODEX_CACHE": str(cache_folder()),
+    }
+    shell = ("bash", str(SCRIPT), "run")
+    return Terminal(*words, environ=environ, command=shell, columns=600, rows=50)
+
+
+def _approved(text: str) -> str:
+    return approve(re.findall(r"https?://\S+/oauth/authorize\?[\w=&%.+-]+", text)[-1])
 
 
 def _type(terminal: Terminal, answer: str) -> None:
@@ -296,16 +371,24 @@ ANSWERS: dict[str, Callable[[Terminal, str], object]] = {
 @pytest.mark.parametrize("answers", ANSWERS)
 def test_the_prompt_in_a_console(answers: str, scene: Scene) -> None:
     """What is typed is read whole and not shown; the browser's answer ends the question."""
-    home = "Z:" + str(scene.auth_file.parent).replace("/", "\\")
-    environ = scene.environ | {"HOME": os.environ["HOME"], "CODEX_HOME": home}
-    words = (*scene.arguments, "--no-browser")
-    shell = ("bash", str(SCRIPT), "run")
-    with Terminal(*words, environ=environ, command=shell, columns=600, rows=50) as terminal:
-        url = re.findall(
-            r"https?://\S+/oauth/authorize\?[\w=&%.+-]+", terminal.read_until("for keys")
-        )
-        answer = approve(url[-1])
+    with _console(scene, *scene.arguments, "--no-browser") as terminal:
+        answer = _approved(terminal.read_until("for keys", 60))
         ANSWERS[answers](terminal, answer)
         assert terminal.wait(60) == 0, terminal.text
         assert answer.partition("code=")[2] not in terminal.text
+    assert scene.auth_file.exists()
+
+
+@in_a_console
+def test_ctrl_c_in_a_console(scene: Scene) -> None:
+    """It ends the question; what `login start` began stays good."""
+    with _console(scene, *START, "--port", str(scene.port)) as terminal:
+        answer = _approved(terminal.read_until("login finish", 60))
+        assert terminal.wait(60) == 0, terminal.text
+    for typed, exit_code in (("\x03", 130), (f"{answer}\r", 0)):
+        with _console(scene, *FINISH) as terminal:
+            terminal.read_until("Paste", 60)
+            terminal.send(typed)
+            assert terminal.wait(60) == exit_code, terminal.text
+            assert ("Interrupted." in terminal.text) is (exit_code == 130)
     assert scene.auth_file.exists()

@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end("Interrupted.", INTERRUPTED, output)
     except Terminated as ended:
-        return _end("Terminated.", ended.exit_code, output, ended.pending, ended.command)
+        told = "Interrupted." if ended.exit_code == INTERRUPTED else "Terminated."
+        return _end(told, ended.exit_code, output, ended.pending, ended.command)
     except SystemExit as ended:  # the parser's own, when the reader of a help text is gone
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  # a traceback could carry tokens

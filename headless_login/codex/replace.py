@@ -33,7 +33,8 @@ _UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # no 
 _NOT_RENAMED = {errno.EBUSY, errno.EXDEV}  # says nothing about why the file is not writable
 
 # SIGHUP: a connection that breaks at this very moment must not leave half of anything either.
-_HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last one is Windows' Ctrl-Break
+_HELD = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 def replace(folder: Folder, name: str, content: bytes, *, temporary: str = "") -> bool:
