@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -9,10 +10,9 @@ import pytest
 from headless_login.practice.issuer import Answer
 from headless_login.practice.person import approve, approve_device
 from headless_login.practice.wire import json_answer, nested, text_answer
+from tests.support.machine import SIGKILL, posix_signals
 from tests.support.program import assert_ended, at_once, event_in
 from tests.support.two_calls import FINISH, LOST, SIGNED_IN, START, TwoCalls
-
-pytest.importorskip("fcntl", reason="signals that only POSIX has")
 
 
 def test_it_is_waited_for(calls: TwoCalls) -> None:
@@ -104,16 +104,19 @@ def test_the_newest_decides_what_finish_does(calls: TwoCalls) -> None:
     other, third = calls.begin(), calls.begin()
     calls.begin_code()
     assert calls.finish(approve(other)).exit_code == 0
-    with calls.piped(*FINISH) as piped:  # what is there already, goes first
-        piped.process.send_signal(signal.SIGSTOP)
-        piped.send(approve(third))
-        piped.process.send_signal(signal.SIGCONT)
+    there, into = os.pipe()  # what is there already, goes first
+    os.write(into, approve(third).encode())
+    os.close(into)
+    with calls.piped(*FINISH, stdin=there) as piped:
+        os.close(there)
         assert piped.finish().exit_code == 0
     approve_device(page, code)
     assert calls.ask(code).exit_code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=posix_signals), signal.SIGTERM, SIGKILL]
+)
 def test_an_end_while_waiting_loses_nothing(number: signal.Signals, calls: TwoCalls) -> None:
     """Agents cut long calls off: the next one goes on, at once."""
     page, code = calls.begin_code()

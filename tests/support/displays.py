@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pytest
 
 from tests.support.program import until
-from tests.support.scanning import Pixels
+from tests.support.scanning import Pixels, np
 
 
 class Display:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -32,9 +33,12 @@ if sys.platform != "win32":
 
 NOBODY = 65534
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+# Windows has neither, and knows but one way to end another process.
+SIGHUP, SIGKILL = (getattr(signal, name, signal.SIGTERM) for name in ("SIGHUP", "SIGKILL"))
 KILLED_BY = 9 if sys.platform == "win32" else -9  # the exit code of a process that kills itself
 posix_modes = pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
 posix_shell = pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+posix_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 posix_paths = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
 needs_proc = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux has /proc, where programs are seen"
