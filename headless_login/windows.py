@@ -114,6 +114,12 @@ if sys.platform == "win32":
         kernel32.CloseHandle(snapshot)
         return found
 
+    def reason_of(code: int) -> str:
+        """Return what the system says of an error of its own, such as those of sockets."""
+        import ctypes
+
+        return ctypes.FormatError(code).strip().rstrip(".")
+
     def show_sequences(descriptor: int) -> bool:
         """Have a console follow escape sequences; returns whether it does (SetConsoleMode)."""
         import ctypes

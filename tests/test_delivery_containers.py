@@ -26,6 +26,7 @@ from tests.support.containers import (
     busybox_root,
     debian_root,
 )
+from tests.support.machine import posix_shell
 from tests.support.people import ADA, Machine, signed_in_as
 from tests.support.program import assert_ended
 from tests.support.stored_files import LOCKS, store
@@ -190,6 +191,7 @@ PODS = {
 }
 
 
+@posix_shell
 @pytest.mark.parametrize("target", PODS)
 def test_kubectl_is_asked(target: str, machine: Machine, tmp_path: Path) -> None:
     """Twice the same: to look, and to write; no argument holds anything but names."""

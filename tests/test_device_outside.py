@@ -67,7 +67,7 @@ def test_page_code_and_letters_stand_on_the_screen(
 def test_the_page_is_written_as_a_picture(tmp_path: Path, calls: TwoCalls) -> None:
     path = tmp_path / "page.png"
     with calls.piped(*DEVICE, "--qr-file", str(path)) as piped:
-        _decide(calls, piped.read_until(f"The QR code is in {path}"))
+        _decide(calls, piped.read_until(f"The QR code is in {re.escape(str(path))}"))
         assert piped.finish().exit_code == 0
     assert path.read_bytes().startswith(b"\x89PNG")
 

@@ -13,6 +13,7 @@ import pytest
 from headless_login.practice.person import approve
 from headless_login.practice.wire import Answer
 from tests.support.listening import free_port
+from tests.support.machine import posix_signals
 from tests.support.program import COMMAND, PROMPT, Terminal, events_in, until
 from tests.support.two_calls import FINISH, PENDING, START, TwoCalls
 
@@ -105,6 +106,7 @@ MOMENTS: dict[tuple[str, ...], tuple[str, Sequence[int]]] = {
 }
 
 
+@posix_signals
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize("words", MOMENTS, ids=" ".join)
 def test_a_signal_at_any_moment(

@@ -15,7 +15,7 @@ from headless_login.practice.person import approve
 from headless_login.practice.wire import Parameters, json_answer
 from tests.support.browsing import follow
 from tests.support.listening import fetch, flooded, get, is_open, read, send
-from tests.support.machine import has_mode
+from tests.support.machine import has_mode, posix_signals
 from tests.support.misbehaving import HTML
 from tests.support.scene import Good, Scene, Spoil
 
@@ -121,6 +121,7 @@ def test_a_file_that_cannot_be_written_is_told_in_the_browser(scene: Scene) -> N
     scene.assert_port_is_free()
 
 
+@posix_signals
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_during_the_exchange_is_told_in_the_browser(
     number: signal.Signals, scene: Scene
@@ -138,6 +139,7 @@ def test_a_signal_during_the_exchange_is_told_in_the_browser(
     scene.assert_port_is_free()
 
 
+@posix_signals
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_waiting_frees_both_families(number: signal.Signals, scene: Scene) -> None:
     """Whoever is connected is dropped, and the next sign-in has the port at once."""
@@ -151,6 +153,7 @@ def test_a_signal_while_waiting_frees_both_families(number: signal.Signals, scen
     scene.assert_port_is_free()
 
 
+@posix_signals
 def test_a_crowd_cannot_drown_a_signal(scene: Scene) -> None:
     """SIGTERM ends it, whatever it is doing for others at that moment."""
     for _ in range(3):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests.support.program import Piped, Terminal, run
 from tests.support.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("codexs_ports")
+
+
+BY = "" if sys.platform == "win32" else " by "  # Wine tells no process of a socket
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def test_the_redirect_uri_names_the_port_that_is_bound(
     with _taken(*taken), Piped("login", "--no-browser", environ=environ) as piped:
         url = piped.read_url()
         assert f"redirect_uri=http%3A%2F%2F127.0.0.1%3A{bound}%2Fauth%2Fcallback" in url
-        assert ("Port 1455 (in use by " in piped.err) is bool(taken)
+        assert (f"Port 1455 (in use{BY}" in piped.err) is bool(taken)
         follow(approve(url))
         assert piped.finish().exit_code == 0
     assert (codex_home / "auth.json").exists()
@@ -72,7 +76,16 @@ def test_a_chosen_port_that_is_taken(address: str, scene: Scene) -> None:
     assert scene.auth_file.exists()
 
 
-NO_ADDRESS = f"port 1455 ({os.strerror(errno.EADDRNOTAVAIL)})"
+def _why_not_there() -> str | None:
+    try:
+        with socket.socket() as unbound:
+            unbound.bind(("192.0.2.1", 0))
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+NO_ADDRESS = f"port 1455 ({_why_not_there()})"
 
 
 # Ports that are taken, options, the reason, and a remedy.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,10 +210,11 @@ def test_a_picture_file_is_written_privately(name: str, environ: Variables, tmp_
     assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []
 
 
+MISSING = "" if sys.platform == "win32" else os.strerror(errno.ENOENT)
 IMPOSSIBLE = [
     ("--qr-file {}/code.gif", 2, "--qr-file writes .png or .svg"),
     ("--qr-file {}/code", 2, "--qr-file writes .png or .svg"),
-    ("--qr-file {}/missing/code.png", 6, "cannot be written: No such file"),
+    ("--qr-file {}/missing/code.png", 6, f"cannot be written: {MISSING}"),
     ("--qr sometimes", 2, "auto, always, never or graphics"),
 ]
 

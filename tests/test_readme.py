@@ -16,6 +16,7 @@ from headless_login.codex.home import CodexHome
 from headless_login.delivery.destination import CodexFolder
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
+from tests.support.machine import posix_paths
 from tests.support.people import ADA, GRACE, places, signed_in_as
 from tests.support.program import COMMAND, Variables, environment, run
 
@@ -39,6 +40,8 @@ def _run(*command: str | Path, environ: Variables | None = None) -> str:
 
 def _shell(lines: str, environ: Variables) -> str:
     """Run lines of a shell that finds our command."""
+    if sys.platform == "win32":
+        pytest.skip("a shell of POSIX")
     path = f"{Path(COMMAND).parent}{os.pathsep}{environ['PATH']}"
     return _run("sh", "-ec", lines, environ=environ | {"PATH": path})
 
@@ -47,6 +50,7 @@ def _options_in(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
 
 
+@posix_paths
 def test_recordings_are_true() -> None:
     """Recorded again, the sessions look the same (else run scripts/record)."""
     _run(sys.executable, PROJECT / "scripts" / "record.py", "--check")
@@ -66,7 +70,11 @@ told(shown[-1])
 """
 
 
-@pytest.mark.parametrize("folder", [".codex", "elsewhere"], ids=["fresh home", "CODEX_HOME"])
+@pytest.mark.parametrize(
+    "folder",
+    [pytest.param(".codex", marks=posix_paths), "elsewhere"],  # Windows' own home is the user's
+    ids=["fresh home", "CODEX_HOME"],
+)
 def test_the_library_example_signs_in(folder: str, issuer: PracticeIssuer, tmp_path: Path) -> None:
     """The Python example runs as it stands, in a home without any folder, too."""
     codex_home = None if folder == ".codex" else tmp_path / folder

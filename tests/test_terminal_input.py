@@ -14,7 +14,7 @@ import pytest
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
 from headless_login.terminal.input import can_be_asked, is_windows_console
-from tests.support.machine import has_mode
+from tests.support.machine import has_mode, posix_shell
 from tests.support.program import COMMAND, PROMPT, Piped, Terminal, Variables, run, until, url_in
 from tests.support.two_calls import TwoCalls
 
@@ -118,6 +118,7 @@ def test_standard_error_elsewhere(environ: Variables, tmp_path: Path) -> None:
         _assert_hidden(answer, terminal.text + log.read_text())
 
 
+@posix_shell
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "<&-"])
 def test_closed_streams_do_no_harm(closed: str, environ: Variables) -> None:
     """Without standard error, or without any stream, there is an exit code and no traceback."""
