@@ -66,8 +66,14 @@ BUDGETS: dict[str, float | None] = {
     "device code shown": 9.0,
     "paste to auth.json, CPU": 6.0,
     "codex --version": None,
+    "codex address: login": None,
     "codex login status": None,
+    "codex login --with-api-key": None,
+    "codex device code shown": None,
+    "codex address: login, npm": None,
     "codex login status, npm": None,
+    "codex login --with-api-key, npm": None,
+    "codex device code shown, npm": None,
 }
 # In their own units; measured once.
 ONCE: dict[str, tuple[str, float | None]] = {
@@ -196,9 +202,21 @@ def measurements(place: Place) -> dict[str, Callable[[], float]]:
         if path and not kind:
             found["codex --version"] = _calling(place.run, path[0], "--version")
         if path:
-            status = _calling(place.run_signed_in, path[0], "login", "status")
-            found[f"codex login status{kind}"] = status
+            theirs = _of_codex(place, str(path[0]), key).items()
+            found |= {f"codex {name}{kind}": measure for name, measure in theirs}
     return found
+
+
+def _of_codex(place: Place, codex: str, key: bytes) -> dict[str, Callable[[], float]]:
+    """Return what is measured of the real Codex, too; it opens no browser."""
+    login = ["/usr/bin/env", "BROWSER=true", codex, "login"]
+    device = [*login, "--device-auth", "--experimental_issuer", place.issuer.issuer]
+    return {
+        "address: login": lambda: place.until(ADDRESS, login),
+        "login status": _calling(place.run_signed_in, codex, "login", "status"),
+        "login --with-api-key": lambda: place.run([codex, "login", "--with-api-key"], key),
+        "device code shown": lambda: place.until(b"one-time code", device),
+    }
 
 
 def _calling(run: Callable[[list[str]], float], *words: str | Path) -> Callable[[], float]:
