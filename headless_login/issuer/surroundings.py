@@ -20,7 +20,9 @@ CODEX_CERTIFICATE = "CODEX_CA_CERTIFICATE"
 CERTIFICATE_FILES = (CODEX_CERTIFICATE, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 CERTIFICATE_FOLDER = "SSL_CERT_DIR"
 
-_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_PROXIES: tuple[str, ...] = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+if sys.platform == "win32":  # which knows no small letters in the names of variables
+    _PROXIES = ("HTTPS_PROXY", "ALL_PROXY")
 _PROXY = (  # whatever the case
     r"(?:(?P<scheme>https?|socks(?:4a?|5h?)?)://)?"
     r"(?:(?P<user>[^@/?#\s\"']*)@)?"
