@@ -19,6 +19,7 @@ if sys.platform == "win32":
     # AF_INET, AF_INET6: the size of a row, and where its port and its process stand in it.
     _TABLES = ((2, 24, 8, 20), (23, 56, 20, 52))
     _PROCESSES = 2  # TH32CS_SNAPPROCESS
+    _BROKEN_PIPE = 109  # ERROR_BROKEN_PIPE
     _SEQUENCES = 4  # ENABLE_VIRTUAL_TERMINAL_PROCESSING
 
     def lock(descriptor: int) -> bool:
@@ -119,6 +120,20 @@ if sys.platform == "win32":
         import ctypes
 
         return ctypes.FormatError(code).strip().rstrip(".")
+
+    def pipe_state(descriptor: int) -> tuple[bool, bool]:
+        """Return whether a pipe holds something, and whether its other end is closed.
+
+        Source: PeekNamedPipe. What is no pipe does neither.
+        """
+        import ctypes
+        import msvcrt
+
+        kernel32, held = ctypes.WinDLL("kernel32", use_last_error=True), ctypes.c_ulong()
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(descriptor))
+        if kernel32.PeekNamedPipe(handle, None, 0, None, ctypes.byref(held), None):
+            return held.value > 0, False
+        return False, ctypes.get_last_error() == _BROKEN_PIPE
 
     def show_sequences(descriptor: int) -> bool:
         """Have a console follow escape sequences; returns whether it does (SetConsoleMode)."""

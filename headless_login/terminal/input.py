@@ -80,7 +80,7 @@ def has_input() -> bool:
 
 
 def input_is_ready() -> bool:
-    """Return whether a file or a pipe already holds something (POSIX)."""
+    """Return whether a file or a pipe already holds something."""
     try:
         descriptor = sys.stdin.fileno()
         status = os.fstat(descriptor)
@@ -93,11 +93,11 @@ def input_is_ready() -> bool:
 
 
 def is_silent() -> bool:
-    """Return whether standard input is an open pipe into which nothing was written yet (POSIX)."""
+    """Return whether standard input is an open pipe into which nothing was written yet."""
     try:
         descriptor = sys.stdin.fileno()
         is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        return sys.platform != "win32" and is_pipe and not any(_polled(descriptor))
+        return is_pipe and not any(_polled(descriptor))
     except (AttributeError, OSError, ValueError):
         return False
 
@@ -129,9 +129,11 @@ def _is_ended(descriptor: int) -> bool:
 
 
 def _polled(descriptor: int) -> tuple[bool, bool]:
-    """Return whether a pipe holds something, and whether its other end is closed (POSIX)."""
+    """Return whether a pipe holds something, and whether its other end is closed."""
     if sys.platform == "win32":
-        return False, False  # reading will show it
+        from headless_login.windows import pipe_state
+
+        return pipe_state(descriptor)
     import select
 
     poll = select.poll()

@@ -5,6 +5,7 @@ Everything goes out in whole writes. A closed standard error is no reason to end
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -122,6 +123,8 @@ def write_answer(stream: TextIO | None, text: str) -> None:
     except BrokenPipeError:
         return
     except (OSError, ValueError) as error:
+        if sys.platform == "win32" and getattr(error, "errno", None) == errno.EINVAL:
+            return  # what it says of a pipe whose reader is gone
         reason = getattr(error, "strerror", None) or reason
     raise LocalTrouble(
         "store_failed",
