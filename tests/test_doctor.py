@@ -199,7 +199,8 @@ def test_the_report_names_nobody_and_changes_nothing(tmp_path: Path) -> None:
     Path(home.config_file).write_text('forced_chatgpt_workspace_id = "wonderland"')
     before = _snapshot(tmp_path)
     extra = {
-        "USER": "grace", "HOSTNAME": "bastion", "HOME": str(tmp_path / "grace"),
+        "USER": "grace", "USERNAME": "grace", "HOSTNAME": "bastion",
+        "HOME": str(tmp_path / "grace"),
         "HTTPS_PROXY": "http://ada:MARKED@secret-proxy.example:3128",
         "SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22",
     }  # fmt: skip

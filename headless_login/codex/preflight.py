@@ -202,7 +202,8 @@ def _check_permissions(home: CodexHome) -> Iterator[Finding]:
         check_writable(home, owner=_nameless_owner)
     except LocalTrouble as trouble:
         wrong.append(trouble.finding(name))
-    yield from wrong or [Finding(name, OK, "auth.json can be written, and by this user alone.")]
+    alone = ", and by this user alone" if os.name == "posix" else ""  # else nobody has looked
+    yield from wrong or [Finding(name, OK, f"auth.json can be written{alone}.")]
 
 
 def _nameless_owner(path: str) -> str:

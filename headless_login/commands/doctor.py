@@ -76,9 +76,14 @@ class _Hidden:
     def __init__(self, environ: Mapping[str, str]) -> None:
         from platform import node
 
-        self._home = environ.get("HOME") or os.path.expanduser("~")
+        self._homes = [environ.get("HOME") or os.path.expanduser("~")]
         self._words: dict[str, str] = {}
-        self.add("USER", environ.get("USER"), environ.get("LOGNAME"), environ.get("SUDO_USER"))
+        self.add("USER", *map(environ.get, ("USER", "LOGNAME", "SUDO_USER", "USERNAME")))
+        if sys.platform == "win32":
+            from headless_login.windows import profile_folder
+
+            self._homes.append(profile_folder())
+            self.add("USER", os.path.basename(profile_folder()))
         self.add("HOST", node(), environ.get("HOSTNAME"))
         for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             self.add("PROXY", *re.findall(r"(?:.*@|//|^)([\w.\-]+|\[.*\])", environ.get(name, "")))
@@ -89,13 +94,15 @@ class _Hidden:
 
     def __call__(self, text: str) -> str:
         """Return the text without any."""
-        if len(self._home) > 1:
-            text = re.sub(rf"{re.escape(self._home)}(?![\w.-])", "~", text)
+        case = re.I if sys.platform == "win32" else 0
+        for home in self._homes:
+            if len(home) > 1:
+                text = re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text, flags=case)
         for word in sorted(self._words, key=len, reverse=True):
             shown = self._words[word]
             # Users and machines may be called like a word that stands here: only in paths.
-            before = "(?<=/)" if shown in ("USER", "HOST") else r"(?<!\w)"
-            text = re.sub(rf"{before}{re.escape(word)}(?!\w)", shown, text)
+            before = r"(?<=[/\\])" if shown in ("USER", "HOST") else r"(?<!\w)"
+            text = re.sub(rf"{before}{re.escape(word)}(?!\w)", shown, text, flags=case)
         return text
 
 
