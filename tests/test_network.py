@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import sys
 import time
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from headless_login.errors import IssuerTrouble
+from headless_login.issuer.connections import connect
 from headless_login.issuer.surroundings import proxy_of
 from headless_login.oauth.provider import CODEX
 from headless_login.oauth.text import clock_setting
 from headless_login.practice.issuer import PracticeIssuer
 from headless_login.practice.person import approve
+from tests.support.listening import free_port
 from tests.support.program import COMMAND, Outcome, Piped, environment, run
 from tests.support.tls import connect_proxy, make_certificate, socks_proxy, tls_in_front_of
 
@@ -226,6 +229,13 @@ def test_each_fault_of_a_proxy_is_told_apart(
     assert f"through the proxy {shown} (HTTPS_PROXY): {phrase}" in outcome.err
     assert PASSWORD not in outcome.err
     assert "defect" not in outcome.err
+
+
+def test_an_address_where_nobody_listens_is_named() -> None:
+    """In English, which it is known by, whatever the system speaks."""
+    with pytest.raises(OSError, match=r"Connection refused \(tried 127\.0\.0\.1\)") as caught:
+        connect("127.0.0.1", free_port(), 5)
+    assert caught.value.errno == errno.ECONNREFUSED
 
 
 @pytest.mark.parametrize("scheme", ["socks", "socks5h"])

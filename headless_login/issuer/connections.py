@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -110,8 +111,18 @@ def connect(
         won.settimeout(timeout)
         return won
     names = ", ".join(dict.fromkeys(str(address[4][0]) for address in addresses))
-    reason = failures[-1].strerror if failures else "no address"
-    raise OSError(failures[-1].errno if failures else 0, f"{reason} (tried {names})")
+    code = failures[-1].errno if failures else 0
+    reason = _REASONS.get(code or 0) or (failures[-1].strerror if failures else "no address")
+    raise OSError(code, f"{reason} (tried {names})")
+
+
+# As Linux says it; Windows does in the user's language, or not at all.
+_REASONS = {
+    errno.ECONNREFUSED: "Connection refused",
+    errno.EHOSTUNREACH: "No route to host",
+    errno.ENETUNREACH: "Network is unreachable",
+    errno.ETIMEDOUT: "Connection timed out",
+}
 
 
 def _race(
