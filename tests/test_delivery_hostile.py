@@ -16,7 +16,7 @@ from headless_login.delivery.client import Reply, cksum, run_client
 from headless_login.delivery.remote import RemoteFolder
 from headless_login.delivery.target import Replacing, read_target
 from headless_login.errors import HeadlessLoginError, LocalTrouble
-from tests.support.machine import within
+from tests.support.machine import posix_shell, within
 from tests.support.people import ADA, GRACE, Machine, signed_in_as
 from tests.support.program import assert_ended
 from tests.support.stored_files import store
@@ -188,8 +188,8 @@ def test_a_file_that_changes_hands_meanwhile() -> None:
 
 CLIENTS = {
     "hangs": "import time; time.sleep(999)",
-    "leaves a child with its output": "import subprocess, time;"
-    "subprocess.Popen(['sleep', '90']); time.sleep(999)",
+    "leaves a child with its output": "import subprocess, sys, time;"
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(90)']); time.sleep(999)",
 }
 
 
@@ -212,7 +212,10 @@ def test_a_client_that_hangs_is_ended(kind: str) -> None:
 
 def test_a_client_that_ends_before_its_child() -> None:
     """What it has said counts."""
-    script = "import subprocess; print('x', flush=True); subprocess.Popen(['sleep', '30'])"
+    script = (
+        "import os, subprocess, sys; os.write(1, b'x\\n');"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'])"
+    )
     reply = within(25, lambda: run_client([sys.executable, "-c", script], b"", os.environ, 20))
     assert reply == Reply(0, b"x\n", "")
 
@@ -231,7 +234,8 @@ def test_a_client_that_floods_is_bounded(stream: str) -> None:
 
 def test_a_client_that_reads_nothing() -> None:
     """More than a pipe holds is given to one that ends without it."""
-    reply = within(60, lambda: run_client(["true"], b"x" * 1_000_000, os.environ, 50))
+    words = [sys.executable, "-c", ""]
+    reply = within(60, lambda: run_client(words, b"x" * 1_000_000, os.environ, 50))
     assert reply == Reply(0, b"", "")
 
 
@@ -249,6 +253,7 @@ print(mark, {last!r})
 """
 
 
+@posix_shell
 @pytest.mark.parametrize("last", ["done", "failed write: \x1b[2J\x07 eyJ0.eyJ0.eyJ0", "stopped"])
 def test_nothing_reaches_the_terminal(last: str, machine: Machine, tmp_path: Path) -> None:
     """Not even a machine that gets the secrets can have them printed, or draw."""

@@ -45,33 +45,34 @@ def run_client(
         TimeoutError: it did not end in time.
     """
     pipe = subprocess.PIPE
-    with subprocess.Popen(  # nosec B603
+    process = subprocess.Popen(  # nosec B603
         words, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(environ), bufsize=0
-    ) as process:
-        late = threading.Event()
-        out: list[bytes] = []
-        err: list[bytes] = []
+    )
+    late = threading.Event()
+    out: list[bytes] = []
+    err: list[bytes] = []
 
-        def give_up() -> None:
-            late.set()
-            process.kill()
+    def give_up() -> None:
+        late.set()
+        process.kill()
 
-        timer = threading.Timer(timeout, give_up)
-        streams = ((process.stdout, out, process.kill), (process.stderr, err, lambda: None))
-        takers = [_thread(_take, *each) for each in streams]
+    timer = threading.Timer(timeout, give_up)
+    streams = ((process.stdout, out, process.kill), (process.stderr, err, lambda: None))
+    takers = [_thread(_take, *each) for each in streams]
+    try:
         for each in (timer, _thread(_give, process.stdin, given), *takers):
             each.daemon = True
             each.start()
-        try:
-            exit_code = process.wait()
-            # What the client has started may keep them open: a connection that the user's ssh
-            # shares with others, or the program that a wrapper of it has run.
-            for taker, seconds in zip(takers, _GRACE, strict=True):
-                taker.join(seconds)
-        finally:
-            timer.cancel()
-            process.kill()
-        told = b"".join(out), b"".join(err)
+        exit_code = process.wait()
+        # What the client has started may keep them open: a connection that the user's ssh
+        # shares with others, or the program that a wrapper of it has run.
+        for taker, seconds in zip(takers, _GRACE, strict=True):
+            taker.join(seconds)
+    finally:
+        timer.cancel()
+        process.kill()
+        process.wait()
+    told = b"".join(out), b"".join(err)
     if late.is_set():
         raise TimeoutError
     if len(told[0]) >= _MOST:
@@ -83,27 +84,29 @@ def _thread(work: Callable[..., None], *given: object) -> threading.Thread:
     return threading.Thread(target=work, args=given, daemon=True)
 
 
+# A stream is closed by the thread that uses it: elsewhere, Windows has whoever closes one wait for
+# the end of a read.
+
+
 def _give(stream: IO[bytes], content: bytes) -> None:
     left = memoryview(content)
     try:
-        while left:
-            left = left[os.write(stream.fileno(), left) :]
-        stream.close()
-    except (OSError, ValueError):
+        with stream:
+            while left:
+                left = left[os.write(stream.fileno(), left) :]
+    except OSError:
         pass  # it has ended before, and its exit code says so
 
 
 def _take(stream: IO[bytes], into: list[bytes], too_much: Callable[[], None]) -> None:
     left = _MOST
-    try:
+    with stream:
         while chunk := os.read(stream.fileno(), 65536):
             if left > 0:
                 into.append(chunk)
                 left -= len(chunk)
             else:
                 too_much()
-    except (OSError, ValueError):
-        pass  # it is closed, since its reader waits no longer
 
 
 class Refused(LocalTrouble):
