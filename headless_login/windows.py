@@ -115,12 +115,6 @@ if sys.platform == "win32":
         kernel32.CloseHandle(snapshot)
         return found
 
-    def reason_of(code: int) -> str:
-        """Return what the system says of an error of its own, such as those of sockets."""
-        import ctypes
-
-        return ctypes.FormatError(code).strip().rstrip(".")
-
     def pipe_state(descriptor: int) -> tuple[bool, bool]:
         """Return whether a pipe holds something, and whether its other end is closed.
 

@@ -150,16 +150,8 @@ def _race(
             if not (code := connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
                 return connecting
             connecting.close()
-            failures.append(OSError(code, _reason(code)))
+            failures.append(OSError(code, os.strerror(code)))
     return None
-
-
-def _reason(code: int) -> str:
-    if sys.platform == "win32":  # its C library does not know the errors of sockets
-        from headless_login.windows import reason_of
-
-        return reason_of(code)
-    return os.strerror(code)
 
 
 def _look_up(host: str, port: int) -> Sequence[Address]:
