@@ -212,7 +212,7 @@ def test_a_signal_at_any_moment_tears_nothing(number: signal.Signals, codex_home
         command, null = [sys.executable, "-c", LOOP, str(codex_home)], subprocess.DEVNULL
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=null) as writer:
             assert writer.stdout
-            assert writer.stdout.readline() == b"ready\n"
+            assert writer.stdout.readline().strip() == b"ready"
             end = time.monotonic() + dice.random() / 10
             while time.monotonic() < end:
                 assert _content(auth_file) in EITHER
