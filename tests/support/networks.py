@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,6 +58,8 @@ class Networks:
                 _enter(here.fileno())
 
     def __enter__(self) -> Networks:
+        if shutil.which("ip") is None:
+            pytest.skip("not installed: ip")
         with ExitStack() as made:
             made.callback(self.__exit__)
             try:
