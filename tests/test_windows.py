@@ -278,6 +278,26 @@ def test_the_real_codex_takes_a_key(codex_home: Path) -> None:
     assert_codex_says("API key configured", codex_home)
 
 
+@on_windows
+def test_a_pipe_is_asked_without_reading_it() -> None:
+    from headless_login.windows import pipe_state  # type: ignore[attr-defined,unused-ignore]
+
+    there, into = os.pipe()
+    seen = [pipe_state(there)]
+    os.write(into, b"x")
+    seen.append(pipe_state(there))
+    os.close(into)
+    seen.append(pipe_state(there))
+    os.read(there, 9)
+    assert [*seen, pipe_state(there)] == [
+        (False, False),
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    os.close(there)
+
+
 # Ctrl-Break as the C library tells it, by a thread of its own; Wine's console sends none.
 BREAKING = """
 import signal, socket, sys, threading
