@@ -248,6 +248,25 @@ def _by_two_calls(scene: Scene) -> Outcome:
     return run(*FINISH, "-", environ=scene.environ, stdin=approve(url))
 
 
+@on_windows
+@pytest.mark.parametrize("name", ["codex", "Grace Höpper & co", "100% (new)", "a^b, c;d=e"])
+def test_cmd_runs_the_command_that_start_prints(name: str, scene: Scene, tmp_path: Path) -> None:
+    """As it is printed, with the address at its standard input; a path may hold anything."""
+    home = tmp_path / name
+    words = (*START, "--port", str(scene.port), "--codex-home", str(home))
+    shown = assert_ended(run(*words, environ=scene.environ), 0).out.splitlines()
+    (command,) = [line for line in shown if "login finish -" in line]
+    ended = subprocess.run(
+        f'cmd /d /s /c "{command}"',
+        input=approve(shown[0]).encode(),
+        env={**os.environ, **scene.environ},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, (command, ended)
+    assert_codex_says("Logged in using ChatGPT", home)
+
+
 def assert_codex_says(expected: str, codex_home: Path) -> None:
     exit_code, said = run_codex(NEWEST, "login", "status", codex_home=codex_home)
     assert (exit_code, expected in said) == (0, True), said
