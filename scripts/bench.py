@@ -174,7 +174,7 @@ class Place:
                     pass
                 time.sleep(LOADED)
             before = _cpu(child)
-            os.write(terminal, f"{answer}\r".encode())
+            os.write(terminal, f"\x1b[200~{answer}\x1b[201~\r".encode())  # as terminals do
             with suppress(OSError):
                 while os.read(terminal, 65536):
                     pass
