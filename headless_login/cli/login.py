@@ -82,17 +82,16 @@ def _options_without_issuer(
 def _sign_in(
     options: Options,
     context: Context,
-    way: Callable[[Options, Context], None] | None,
+    way: Callable[[Options, Context], object] | None,
     targets: Sequence[str],
 ) -> int:
-    if way and not targets:
-        way(options, context)  # without loading all the rest
-        return 0
-    from headless_login.commands.login import login, login_for
+    if targets or way is None:  # a key needs nothing of it
+        from headless_login.commands.login import login, login_for
 
-    if targets:
-        return login_for(targets, options, context, way or login)
-    login(options, context)
+        way = way or login
+        if targets:
+            return login_for(targets, options, context, way)
+    way(options, context)
     return 0
 
 

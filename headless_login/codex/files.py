@@ -364,3 +364,10 @@ def make_private(descriptor: int) -> None:
     if sys.platform != "win32":
         with suppress(OSError):  # a file system without modes
             os.fchmod(descriptor, 0o600)
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, or of what stands for a file, in hexadecimal."""
+    from hashlib import sha256  # late: what only reads needs none
+
+    return sha256(content).hexdigest()

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from headless_login.codex.accounts import Accounts
 from headless_login.codex.auth_file import AuthFile, Credentials
-from headless_login.codex.files import Folder, try_lock
+from headless_login.codex.files import Folder, sha256_of, try_lock
 from headless_login.codex.home import FAILURE, JOURNAL, CodexHome
 from headless_login.codex.locks import WAITING as WAITING_FOR_CODEX
 from headless_login.codex.pending.folder import our_folder, our_folder_made
@@ -58,13 +58,7 @@ Say = Callable[[str], object]  # takes one sentence for the person
 
 def token_hash(refresh_token: str | None) -> str:
     """Return what names a refresh token without revealing it: its SHA-256, in hexadecimal."""
-    return _digest((refresh_token or "").encode(errors="surrogatepass"))
-
-
-def _digest(content: bytes) -> str:
-    from hashlib import sha256  # late: a token that is valid needs none
-
-    return sha256(content).hexdigest()
+    return sha256_of((refresh_token or "").encode(errors="surrogatepass"))
 
 
 class Failure(NamedTuple):
@@ -210,7 +204,7 @@ class Journal:
         no safer, and a second one.
         """
         content = credentials.content.decode()
-        digest = _digest(credentials.content)
+        digest = sha256_of(credentials.content)
         with suppress(OSError):
             append(self._folder, JOURNAL, _line({"content": content, "digest": digest}))
         with suppress(OSError):
@@ -341,7 +335,7 @@ def _kept(line: bytes) -> bytes | None:
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         kept = json.loads(line)
         content = kept["content"].encode()
-        if _digest(content) == kept["digest"]:
+        if sha256_of(content) == kept["digest"]:
             return bytes(content)
     return None
 

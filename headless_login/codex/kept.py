@@ -8,7 +8,7 @@ import os
 import stat
 from contextlib import ExitStack, suppress
 
-from headless_login.codex.files import Folder
+from headless_login.codex.files import Folder, sha256_of
 from headless_login.codex.home import FOLDER, CodexHome
 from headless_login.codex.pending.folder import enter_own, make_own, not_ours
 from headless_login.codex.preflight import cannot_write
@@ -52,9 +52,7 @@ class Account(NamedTuple):
             named = (*named, who.email)
         if not any(named):
             named = (stored.refresh_token or self.content.decode(),)
-        from hashlib import sha256
-
-        return sha256(json.dumps([stored.mode, *named]).encode()).hexdigest()[:32]
+        return sha256_of(json.dumps([stored.mode, *named]).encode())[:32]
 
     def __repr__(self) -> str:
         """Show no secret."""

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 
+from headless_login.codex.files import sha256_of
 from headless_login.oauth.attempt import Attempt, checked
 from headless_login.oauth.values import DeviceCode
 from headless_login.typed import TYPE_CHECKING, NamedTuple
@@ -89,7 +90,7 @@ class Damaged(Exception):
 
 def identifier_of(secret: str) -> str:
     """Return the name of the attempt with this state, or this device code: its hash."""
-    return _sha256(secret.encode(errors="surrogatepass"))[:32]
+    return sha256_of(secret.encode(errors="surrogatepass"))[:32]
 
 
 def identifier(attempt: Attempt) -> str:
@@ -141,10 +142,4 @@ def _interpret(document: dict[str, Any]) -> tuple[Attempt, Origin]:
 
 
 def _digest(document: dict[str, Any]) -> str:
-    return _sha256(json.dumps(document, sort_keys=True).encode())
-
-
-def _sha256(content: bytes) -> str:
-    from hashlib import sha256  # late: `logout` needs none where nothing is pending
-
-    return sha256(content).hexdigest()
+    return sha256_of(json.dumps(document, sort_keys=True).encode())
